@@ -1,0 +1,2 @@
+-- MLflow keeps its tables apart from Dagster's.
+CREATE DATABASE mlflow OWNER gogooku;

@@ -1,0 +1,1 @@
+"""Orchestration of gogooku: thin Dagster definitions over the pure library in ``model``."""

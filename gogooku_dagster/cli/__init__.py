@@ -1,0 +1,1 @@
+"""The ``gogooku`` command: it runs things through Dagster and prints for people."""

@@ -1,0 +1,29 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def configuration(function: F) -> F:
+    """``--config`` and ``--set``."""
+    function = click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Override one setting, for example source.path=bars.parquet. May be repeated.",
+    )(function)
+    return click.option(
+        "--config",
+        metavar="PRESET",
+        help="Preset: a name in assets_config or a YAML file. Default: $GOGOOKU_CONFIG.",
+    )(function)
+
+
+def as_json(function: F) -> F:
+    """``--json``."""
+    return click.option("--json", "as_json_", is_flag=True, help="Print one JSON document and nothing else.")(function)

@@ -1,0 +1,107 @@
+"""Progress in the terminal: the stage, the partition, the rate and the time left; epochs as they end."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from gogooku_dagster.lib.reconcile import Step
+
+_PLAIN_EVERY_SECONDS = 5.0
+
+
+class Terminal:
+    """Shows a reconciliation on stderr: a live bar on a terminal, plain lines in a log.
+
+    Args:
+        quiet: show nothing (for ``--json``).
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, quiet=quiet, highlight=False, markup=False, soft_wrap=True)
+        self._live = self._console.is_terminal and not quiet
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("[bold]{task.fields[stage]}"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._live,
+        )
+        self._task: TaskID | None = None
+        self._title = ""
+        self._started = 0.0
+        self._last_line = 0.0
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._finish()
+        self._bars.stop()
+
+    def step(self, step: Step, done: int, total: int) -> None:
+        """A stage begins; ``done`` of ``total`` stages came before it."""
+        self._finish()
+        self._title = step.asset + _label(step.partitions)
+        self._started = self._last_line = time.monotonic()
+        self._task = self._bars.add_task("", total=None, stage=f"{done + 1}/{total} {self._title}", rate="")
+
+    def progress(self, asset: str, partition: str | None, done: int, total: int, note: str) -> None:
+        """A stage has done ``done`` of ``total`` units."""
+        now = time.monotonic()
+        rate = done / max(now - self._started, 1e-9)
+        if self._task is not None:
+            self._bars.update(self._task, completed=done, total=total, description=note, rate=f"{rate:,.1f}/s")
+        if not self._live and now - self._last_line > _PLAIN_EVERY_SECONDS:
+            self._last_line = now
+            left = (total - done) / rate if rate else 0.0
+            self._console.print(f"  {self._title}: {done:,} of {total:,} {note} ({rate:,.1f}/s, {left:.0f} s left)")
+
+    def epoch(self, asset: str, partition: str | None, record: dict[str, float | int | str]) -> None:
+        """A training epoch has ended."""
+        parts = [f"{name} {_figure(record[name])}" for name in _EPOCH_FIGURES if name in record]
+        self._console.print(f"  {partition}  " + "  ".join(parts), style="dim")
+
+    def _finish(self) -> None:
+        if self._task is None:
+            return
+        seconds = time.monotonic() - self._started
+        self._bars.remove_task(self._task)
+        self._task = None
+        if not sys.is_finalizing():
+            self._console.print(f"{self._title:<58}{seconds:>8.1f} s")
+
+
+_EPOCH_FIGURES = ("phase", "epoch", "loss", "validation_rank_ic", "lr", "seconds")
+
+
+def _figure(value: float | int | str) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _label(partitions: tuple[str | None, ...]) -> str:
+    if partitions[0] is None:
+        return ""
+    return (
+        f" [{partitions[0]}]" if len(partitions) == 1 else f" [{partitions[0]} … {partitions[-1]}, {len(partitions)}]"
+    )

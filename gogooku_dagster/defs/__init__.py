@@ -1,0 +1,1 @@
+"""Autoloaded definitions: one module an asset, named like it, and the automation around them."""

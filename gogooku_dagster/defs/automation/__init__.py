@@ -1,0 +1,1 @@
+"""Jobs, schedules, sensors and the conditions under which assets follow their inputs."""

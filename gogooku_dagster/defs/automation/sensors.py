@@ -1,0 +1,54 @@
+"""Sensors: one that watches content for the light stages, one for the heavy ones, one that reports failures."""
+
+import json
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from gogooku_dagster.lib.configuration import current
+
+LIGHT = ("raw_dataset", "quality_features", "walk_forward_folds", "portfolio_report")
+HEAVY = (
+    "normalization_stats",
+    "baseline",
+    "correlation_graph",
+    "atft_tensors",
+    "trained_model",
+    "validation_predictions",
+)
+
+light_automation = dg.AutomationConditionSensorDefinition(
+    "light_automation",
+    target=dg.AssetSelection.assets(*LIGHT),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=30,
+    run_tags={"gogooku/cause": "automation"},
+)
+heavy_automation = dg.AutomationConditionSensorDefinition(
+    "heavy_automation",
+    target=dg.AssetSelection.assets(*HEAVY),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=60,
+    run_tags={"gogooku/cause": "automation", "dagster/priority": "-1"},
+)
+
+
+@dg.run_failure_sensor(default_status=dg.DefaultSensorStatus.RUNNING)
+def failure_log(context: dg.RunFailureSensorContext) -> None:
+    """Append each failed run to ``<home>/alerts.jsonl``, once for a run and its retries."""
+    run = context.dagster_run
+    path = current().home / "alerts.jsonl"
+    root = run.root_run_id or run.run_id
+    if path.is_file() and any(json.loads(line)["root_run_id"] == root for line in path.open(encoding="utf-8")):
+        return
+    entry = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "root_run_id": root,
+        "run_id": run.run_id,
+        "job": run.job_name,
+        "partition": run.tags.get("dagster/partition"),
+        "error": context.failure_event.message,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(entry, ensure_ascii=False) + "\n")

@@ -1,0 +1,1 @@
+"""Dagster-aware parts that define no assets: home, partitions, materialisation, metadata, tracking, progress."""

@@ -1,0 +1,46 @@
+"""What every asset shares: the declaration that follows from the stage's place in the graph."""
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+
+from gogooku_dagster.lib import configuration
+from gogooku_dagster.lib.materialise import check_specs
+from model.lineage.graph import BY_NAME, Stage
+
+OWNERS = ["team:quant"]
+
+
+def stage_asset(asset: str, **policy: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """``@dg.asset`` with all that follows from the stage's place in the graph; ``policy`` is what does not."""
+    if BY_NAME[asset].partitions == "fold":
+        policy["backfill_policy"] = dg.BackfillPolicy.multi_run(1)
+    return dg.asset(**_declaration(asset), **policy)
+
+
+def _declaration(asset: str) -> dict[str, Any]:
+    stage = BY_NAME[asset]
+    return {
+        "name": stage.name,
+        "description": stage.description,
+        "group_name": stage.group,
+        "kinds": set(stage.kinds),
+        "owners": OWNERS,
+        "partitions_def": _partitions(stage),
+        "deps": [_dependency(upstream, stage) for upstream in stage.upstream],
+        "code_version": f"{stage.code_version()[:16]}-{stage.settings_hash(configuration.current().settings)[:16]}",
+        "check_specs": check_specs(asset),
+        "tags": {"gogooku/stage": stage.name},
+    }
+
+
+def _partitions(stage: Stage) -> dg.PartitionsDefinition[str] | None:
+    if stage.partitions == "none":
+        return None
+    return configuration.day_partitions() if stage.partitions == "day" else configuration.fold_partitions()
+
+
+def _dependency(upstream: str, stage: Stage) -> dg.AssetDep:
+    days = BY_NAME[upstream].partitions == "day" and stage.partitions == "none"
+    return dg.AssetDep(upstream, partition_mapping=dg.AllPartitionMapping() if days else None)

@@ -1,0 +1,117 @@
+"""Where an installation lives and which configuration it runs.
+
+Two environment variables, and no others: ``GOGOOKU_HOME`` (storage root, default ``.gogooku`` in the working
+directory) and ``GOGOOKU_CONFIG`` (a preset's name or file, default ``demo``). A command records the configuration
+that it ran as ``<home>/config.yaml``, itself a preset; commands that follow without naming another use that one.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from model.settings import presets
+from model.settings.root import Settings
+from model.store import atomic
+from model.store.store import Store
+
+HOME = "GOGOOKU_HOME"
+CONFIG = "GOGOOKU_CONFIG"
+DEFAULT_PRESET = "demo"
+_INSTANCE_TEMPLATE = Path(__file__).with_name("dagster.yaml")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """One storage root with one configuration."""
+
+    home: Path
+    preset: Path
+    overrides: tuple[str, ...] = ()
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The validated settings; a relative ``source.path`` is taken from the working directory."""
+        return presets.load(self.preset, self.overrides)
+
+    @cached_property
+    def store(self) -> Store:
+        """The artefacts."""
+        return Store(self.home)
+
+    @property
+    def dagster_home(self) -> Path:
+        """The folder of the Dagster instance."""
+        return self.home / "dagster"
+
+    def prepare(self) -> None:
+        """Make the folders and Dagster's instance file; record the configuration for later commands."""
+        self.dagster_home.mkdir(parents=True, exist_ok=True)
+        instance_file = self.dagster_home / "dagster.yaml"
+        if not instance_file.exists():
+            atomic.write_bytes(instance_file, _INSTANCE_TEMPLATE.read_bytes())
+        if self.preset != self.record:
+            atomic.write_bytes(self.record, self._as_preset().encode())
+        os.environ[HOME] = str(self.home)
+        os.environ[CONFIG] = str(self.record)
+
+    @property
+    def record(self) -> Path:
+        """The configuration of the last run, as a preset."""
+        return self.home / "config.yaml"
+
+    def _as_preset(self) -> str:
+        document: dict[str, Any] = {"extends": str(self.preset)}
+        for override in self.overrides:
+            key, _, text = override.partition("=")
+            *parents, last = key.strip().split(".")
+            place = document
+            for parent in parents:
+                place = place.setdefault(parent, {})
+            place[last] = yaml.safe_load(text) if text else ""
+        if "kind" not in document.get("source", {"kind": ""}):
+            document["source"]["kind"] = self.settings.source.kind
+        return "# Written by `gogooku run`: the configuration of the last run.\n" + yaml.safe_dump(
+            document, sort_keys=False, allow_unicode=True
+        )
+
+
+def home() -> Path:
+    """The storage root as an absolute path."""
+    return Path(os.environ.get(HOME) or ".gogooku").expanduser().absolute()
+
+
+def installation(config: str | None = None, overrides: Sequence[str] = ()) -> Installation:
+    """The configuration that was asked for: by flag, by ``GOGOOKU_CONFIG``, or the default preset.
+
+    Raises:
+        SettingsError: there is no such preset.
+    """
+    root = home()
+    preset = presets.locate(config or os.environ.get(CONFIG) or DEFAULT_PRESET).absolute()
+    return Installation(root, preset, tuple(_absolute_path(override) for override in overrides))
+
+
+def last_installation(config: str | None = None, overrides: Sequence[str] = ()) -> Installation:
+    """As ``installation``, but overrides of the last run hold where it ran the same preset or none is named."""
+    asked = installation(config, overrides)
+    record = asked.record
+    if not record.is_file():
+        return asked
+    named = config or os.environ.get(CONFIG)
+    recorded = yaml.safe_load(record.read_text(encoding="utf-8")).get("extends")
+    if named and str(asked.preset) != recorded:
+        return asked
+    return Installation(asked.home, record, asked.overrides)
+
+
+def _absolute_path(override: str) -> str:
+    """``source.path`` is meant from where the command was typed, also when another process reads it later."""
+    key, sign, text = override.partition("=")
+    if key.strip() != "source.path" or not text:
+        return override
+    return f"{key}{sign}{Path(text).expanduser().absolute()}"

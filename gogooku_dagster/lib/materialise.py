@@ -1,0 +1,138 @@
+"""From a Dagster step to a stage of ``model`` and back: identity, progress, checks, metadata.
+
+Every asset's body is one call of ``materialise``. The stage computes and publishes its artefact; its checks run at
+once, and their outcome is kept beside the artefact, so that a later run refuses input which failed a blocking check
+(Dagster by itself only stops the run in which the check failed).
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from gogooku_dagster.lib import metadata
+from gogooku_dagster.lib.home import Installation
+from gogooku_dagster.lib.progress import progress_of
+from gogooku_dagster.lib.workspace import Workspace, lineage
+from model.lineage.graph import BY_NAME
+from model.lineage.staleness import UnreadyInputs
+from model.store import verdicts
+from model.store.checks import CheckOutcome
+from model.store.manifest import Identity, Manifest
+from model.store.stage import StageEvents, StageRun
+from model.store.writer import reset_peak_memory
+
+
+def check_specs(asset: str) -> list[dg.AssetCheckSpec]:
+    """The checks of an asset, as declared in its room."""
+    return [
+        dg.AssetCheckSpec(check.name, asset=asset, blocking=check.blocking, description=check.description)
+        for check in BY_NAME[asset].checks()
+    ]
+
+
+def materialise(
+    context: dg.AssetExecutionContext, workspace: Workspace, events: StageEvents | None = None
+) -> dg.MaterializeResult:
+    """Compute one artefact (the context's asset and partition), check it, and report it."""
+    asset = context.asset_key.to_user_string()
+    partition = context.partition_key if context.has_partition_key else None
+    installation = workspace.installation()
+    manifest = _run(context, installation, asset, partition, events)
+    outcomes = run_checks(installation, asset, partition, manifest)
+    return dg.MaterializeResult(
+        metadata=metadata.of_manifest(installation.store, installation.settings, manifest),
+        data_version=dg.DataVersion(manifest.content_hash),
+        check_results=[metadata.check_result(name, outcome, asset) for name, outcome in outcomes.items()],
+    )
+
+
+def ingest_days(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator[Any]:
+    """Fetch the run's trading days, each an artefact of its own, reported under its own data version."""
+    from model.daily_quotes.stage import ingest
+
+    asset = context.asset_key.to_user_string()
+    installation = workspace.installation()
+    graph = lineage(installation)
+    identities = {day: graph.identity(asset, day) for day in context.partition_keys}
+    by_date = {date.fromisoformat(day): identity for day, identity in identities.items()}
+    progress = progress_of(context, asset, None)
+    manifests: list[Manifest] = []
+    for day, manifest in ingest(installation.store, installation.settings, by_date, progress):
+        manifests.append(manifest)
+        context.log_event(
+            dg.AssetMaterialization(
+                context.asset_key,
+                partition=day.isoformat(),
+                metadata=metadata.of_manifest(installation.store, installation.settings, manifest, pictures=False),
+                tags={"dagster/data_version": manifest.content_hash},
+            )
+        )
+    for name, outcome in _check_days(installation, asset, manifests).items():
+        yield metadata.check_result(name, outcome, asset)
+
+
+def run_checks(
+    installation: Installation, asset: str, partition: str | None, manifest: Manifest
+) -> dict[str, CheckOutcome]:
+    """Run an asset's checks on one artefact and keep the outcome beside it."""
+    checks = BY_NAME[asset].checks()
+    outcomes = {check.name: check.run(installation.store, installation.settings, partition) for check in checks}
+    blocking = {check.name for check in checks if check.blocking}
+    verdicts.record(installation.store, manifest, outcomes, blocking)
+    return outcomes
+
+
+def _run(
+    context: dg.AssetExecutionContext,
+    installation: Installation,
+    asset: str,
+    partition: str | None,
+    events: StageEvents | None,
+) -> Manifest:
+    identity = identity_of(installation, asset, partition)
+    reset_peak_memory()
+    progress = progress_of(context, asset, partition)
+    run = StageRun(installation.store, installation.settings, identity, partition, progress, events)
+    return BY_NAME[asset].materialise(run)
+
+
+def identity_of(installation: Installation, asset: str, partition: str | None) -> Identity:
+    """What the artefact will be made from.
+
+    Raises:
+        dagster.Failure: an input is missing or failed a blocking check; the message names it.
+    """
+    try:
+        return lineage(installation).identity(asset, partition)
+    except UnreadyInputs as unready:
+        raise dg.Failure(
+            f"{asset} cannot be computed: {'; '.join(unready.reasons[:5])}. Materialise or mend the input first "
+            "(`gogooku status` shows the whole graph).",
+            allow_retries=False,
+        ) from unready
+
+
+def _check_days(installation: Installation, asset: str, manifests: Sequence[Manifest]) -> dict[str, CheckOutcome]:
+    """One outcome a check over all days of a run: the worst day's, with the count of days behind it."""
+    worst: dict[str, CheckOutcome] = {}
+    failed: dict[str, list[str]] = {}
+    for manifest in manifests:
+        for name, outcome in run_checks(installation, asset, manifest.partition, manifest).items():
+            if not outcome.passed:
+                failed.setdefault(name, []).append(str(manifest.partition))
+                if name not in worst or worst[name].passed or outcome.severity == "error":
+                    worst[name] = outcome
+            worst.setdefault(name, outcome)
+    return {
+        name: CheckOutcome(
+            outcome.passed,
+            f"{len(failed.get(name, []))} of {len(manifests)} days did not pass. {outcome.summary}"
+            if failed.get(name)
+            else f"{len(manifests)} days passed.",
+            outcome.severity,
+            {"days": len(manifests), "failed_days": failed.get(name, [])[:20]},
+        )
+        for name, outcome in worst.items()
+    }

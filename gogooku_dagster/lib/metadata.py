@@ -1,0 +1,84 @@
+"""Manifests as Dagster sees them: row counts, column schema, hashes, seconds, memory, plots."""
+
+import base64
+from typing import Any
+
+import dagster as dg
+
+from model.lineage.graph import BY_NAME
+from model.settings.root import Settings
+from model.store.checks import CheckOutcome
+from model.store.manifest import Manifest
+from model.store.store import Store
+
+MAX_IMAGE_BYTES = 400_000
+
+
+def of_manifest(store: Store, settings: Settings, manifest: Manifest, *, pictures: bool = True) -> dict[str, Any]:
+    """Flat figures (Dagster plots them over time), the column schema, and the artefact's pictures."""
+    folder = store.directory(manifest.asset, manifest.partition)
+    count = "dagster/partition_row_count" if manifest.partition else "dagster/row_count"
+    metadata: dict[str, Any] = {
+        count: manifest.rows,
+        "content_hash": manifest.content_hash,
+        "seconds": manifest.seconds,
+        "peak_memory_mb": round(manifest.peak_memory_bytes / 2**20, 1),
+        "files": len(manifest.files),
+        "megabytes": round(sum(entry.bytes for entry in manifest.files.values()) / 2**20, 3),
+        "dagster/uri": str(folder),
+        "path": dg.MetadataValue.path(str(folder)),
+        "code_version_hash": manifest.code_version[:12],
+        "settings_hash": manifest.settings_hash[:12],
+    }
+    if manifest.first_date and manifest.last_date:
+        metadata["first_date"] = manifest.first_date.isoformat()
+        metadata["last_date"] = manifest.last_date.isoformat()
+    schema = _column_schema(manifest)
+    if schema is not None:
+        metadata["dagster/column_schema"] = schema
+    metadata |= {f"extra/{key}": value for key, value in manifest.extra.items() if _plain(value)}
+    return metadata | (_pictures(store, settings, manifest) if pictures else {})
+
+
+def check_result(name: str, outcome: CheckOutcome, asset: str) -> dg.AssetCheckResult:
+    """A check's outcome for Dagster."""
+    severity = dg.AssetCheckSeverity.WARN if outcome.severity == "warn" else dg.AssetCheckSeverity.ERROR
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=name,
+        passed=outcome.passed,
+        severity=severity,
+        description=outcome.summary,
+        metadata={key: value for key, value in outcome.metadata.items() if value is not None},
+    )
+
+
+def _column_schema(manifest: Manifest) -> dg.TableSchema | None:
+    for entry in manifest.files.values():
+        if entry.columns:
+            return dg.TableSchema(
+                columns=[dg.TableColumn(name=name, type=dtype) for name, dtype in entry.columns.items()]
+            )
+    return None
+
+
+def _pictures(store: Store, settings: Settings, manifest: Manifest) -> dict[str, dg.MetadataValue[Any]]:
+    """Figures of the room, and pictures among the artefact's own files, as Markdown images."""
+    found = {
+        picture.name: (picture.title, picture.draw(store, settings, manifest.partition))
+        for picture in BY_NAME[manifest.asset].pictures()
+    }
+    for name in manifest.files:
+        if name.endswith(".png"):
+            stem = name.removesuffix(".png")
+            data = store.path(manifest.asset, name, manifest.partition).read_bytes()
+            found[stem] = (stem.replace("_", " "), data)
+    return {
+        f"plot/{name}": dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(data).decode()})")
+        for name, (title, data) in found.items()
+        if len(data) <= MAX_IMAGE_BYTES
+    }
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, (int, float, str, bool))

@@ -1,0 +1,132 @@
+"""MLflow: one run for each training, linked with Dagster both ways.
+
+A retry of the same training continues the same MLflow run. A tracking store that cannot be written does not end a
+training of hours: the error is counted and shown with the materialisation.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from gogooku_dagster.lib.home import Installation
+
+log = logging.getLogger(__name__)
+
+
+class TrainingTracker:
+    """One MLflow run, as far as training needs it."""
+
+    def __init__(self, client: Any, run_id: str, experiment_id: str, url: str) -> None:
+        self.run_id = run_id
+        self.url = f"{url}/#/experiments/{experiment_id}/runs/{run_id}"
+        self.errors = 0
+        self._client = client
+
+    def parameters(self, values: Mapping[str, Any]) -> None:
+        """Record the settings of the run, flattened to dotted names."""
+        from mlflow.entities import Param
+
+        self._attempt(params=[Param(key, str(value)[:6000]) for key, value in flatten(values).items()])
+
+    def metrics(self, values: Mapping[str, float | int | str], step: int) -> None:
+        """Record the figures of an epoch."""
+        import time
+
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._attempt(
+            metrics=[
+                Metric(name, float(value), now, step)
+                for name, value in values.items()
+                if isinstance(value, (int, float)) and not isinstance(value, bool)
+            ]
+        )
+
+    def artifact(self, path: Path, folder: str) -> None:
+        """Keep a copy of a file with the run."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.log_artifact(self.run_id, str(path), folder)
+        except (MlflowException, OSError) as error:
+            self._count(error)
+
+    def _attempt(self, **batch: Any) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.log_batch(self.run_id, **batch)
+        except (MlflowException, OSError) as error:
+            self._count(error)
+
+    def _count(self, error: Exception) -> None:
+        self.errors += 1
+        log.warning("MLflow did not take a record of run %s: %s", self.run_id, error)
+
+
+@contextmanager
+def training_run(context: dg.AssetExecutionContext, installation: Installation) -> Iterator[TrainingTracker]:
+    """An MLflow run around a training: FINISHED, FAILED or KILLED as the training ends."""
+    from mlflow.tracking import MlflowClient
+
+    settings = installation.settings.tracking
+    folder = installation.home / "mlflow"
+    folder.mkdir(parents=True, exist_ok=True)
+    client = MlflowClient(settings.uri or f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(settings.experiment)
+    experiment_id = (
+        experiment.experiment_id
+        if experiment
+        else client.create_experiment(
+            settings.experiment, artifact_location=None if settings.uri else (folder / "artifacts").as_uri()
+        )
+    )
+    run_id = _open(client, experiment_id, context, settings.dagster_url)
+    status = "FAILED"
+    try:
+        yield TrainingTracker(client, run_id, experiment_id, settings.mlflow_url)
+        status = "FINISHED"
+    except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt):
+        status = "KILLED"
+        raise
+    finally:
+        client.set_terminated(run_id, status)
+
+
+def _open(client: Any, experiment_id: str, context: dg.AssetExecutionContext, dagster_url: str) -> str:
+    """The run of this training: a new one, or the one that an earlier attempt of the same Dagster run began."""
+    asset, partition = context.asset_key.to_user_string(), context.partition_key
+    key = f"{context.run.root_run_id or context.run_id}:{asset}:{partition}"
+    found = client.search_runs([experiment_id], f"tags.`dagster.idempotency_key` = '{key}'", max_results=1)
+    if found:
+        client.update_run(found[0].info.run_id, status="RUNNING")
+        return str(found[0].info.run_id)
+    url = f"{dagster_url}/runs/{context.run_id}"
+    run = client.create_run(
+        experiment_id,
+        run_name=f"{asset} {partition}",
+        tags={
+            "dagster.idempotency_key": key,
+            "dagster.run_id": context.run_id,
+            "dagster.root_run_id": context.run.root_run_id or context.run_id,
+            "dagster.asset_key": asset,
+            "dagster.partition": partition,
+            "dagster.url": url,
+            "mlflow.note.content": f"[Dagster run]({url})",
+        },
+    )
+    return str(run.info.run_id)
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        key = f"{prefix}{name}"
+        flat |= flatten(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
+    return flat

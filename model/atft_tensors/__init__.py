@@ -1,0 +1,1 @@
+"""Fold tensors: month shards shared by all folds, and the panel that a network trains on."""

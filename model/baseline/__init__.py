@@ -1,0 +1,1 @@
+"""Baselines that every network has to beat: LightGBM, ridge, one-day reversal, random."""

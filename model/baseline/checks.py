@@ -1,0 +1,115 @@
+"""What must hold of a fold's baselines before anybody compares with them."""
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from model.baseline.stage import ASSET, MODELS
+from model.metrics.ic import daily_ic
+from model.store.checks import Check, CheckOutcome
+from model.walk_forward_folds.fold import Fold
+
+if TYPE_CHECKING:
+    from model.settings.root import Settings
+    from model.store.store import Store
+
+LEARNED = ("lightgbm", "ridge")
+LEAST_DAYS = 20
+"""Days that a mean RankIC needs before the leak alarm judges it."""
+
+
+def check_finite_ic(store: "Store", settings: "Settings", partition: str | None) -> CheckOutcome:
+    """Predictions are finite, and the learned models have a RankIC on the validation dates at every horizon."""
+    predictions = store.read_table(ASSET, "predictions.parquet", partition)
+    infinite = int((~predictions["prediction"].is_finite()).fill_null(True).sum())
+    validation = store.read_json(ASSET, "metrics.json", partition)["validation"]
+    without = [
+        f"{model} at horizon {horizon}"
+        for model in LEARNED
+        for horizon in settings.labels.horizons
+        if validation[model].get(str(horizon), {}).get("rank_ic") is None
+    ]
+    absent = [f"{model} at horizon {horizon}" for model, horizon in _absent(predictions, settings.labels.horizons)]
+    problems = [f"{infinite} predictions are null or not finite"] if infinite else []
+    problems += [f"no validation RankIC of {', '.join(without)}"] if without else []
+    problems += [f"no test prediction of {', '.join(absent)}"] if absent else []
+    return CheckOutcome(
+        passed=not problems,
+        summary=f"Fold {partition}: " + ("; ".join(problems) or "every prediction and every RankIC is finite") + ".",
+        metadata={
+            f"validation_rank_ic_{model}_{horizon}": figures["rank_ic"]
+            for model in LEARNED
+            for horizon, figures in validation[model].items()
+        },
+    )
+
+
+def check_prediction_spread(store: "Store", settings: "Settings", partition: str | None) -> CheckOutcome:
+    """Learned predictions differ between names on every test day and horizon."""
+    predictions = store.read_table(ASSET, "predictions.parquet", partition).filter(pl.col("model").is_in(LEARNED))
+    spread = predictions.group_by("model", "horizon", "Date").agg(std=pl.col("prediction").std()).sort(pl.all())
+    flat = spread.filter(pl.col("std").fill_null(0.0) <= 0.0)
+    first = ", ".join(f"{model} at horizon {horizon} on {day}" for model, horizon, day, _ in flat.head(3).rows())
+    return CheckOutcome(
+        passed=flat.is_empty() and not spread.is_empty(),
+        summary=f"Fold {partition}: {flat.height} of {spread.height} cross-sections are constant"
+        + (f" ({first} …): raise baseline.n_estimators or lower baseline.min_data_in_leaf." if first else "."),
+        metadata={"constant": flat.height, "cross_sections": spread.height},
+    )
+
+
+def check_leak_alarm(store: "Store", settings: "Settings", partition: str | None) -> CheckOutcome:
+    """No mean RankIC over validation and test days is too good to be true (the simulated market is exempt)."""
+    threshold = settings.baseline.leak_alarm_rank_ic
+    means = mean_rank_ic(store, settings, str(partition))
+    judged = {key: mean for key, (mean, days) in means.items() if days >= LEAST_DAYS}
+    loud = {key: mean for key, mean in judged.items() if abs(mean) > threshold}
+    exempt = settings.source.kind == "simulated"
+    listed = ", ".join(f"{model} at horizon {horizon}: {mean:+.3f}" for (model, horizon), mean in sorted(loud.items()))
+    summary = f"Fold {partition}: " + (
+        f"RankIC beyond ±{threshold:g} ({listed}): look for a feature that knows the future, or labels that overlap it"
+        if loud
+        else f"{len(judged)} mean RankICs, none beyond ±{threshold:g}"
+    )
+    return CheckOutcome(
+        passed=exempt or not loud,
+        summary=summary + ("; the simulated market is exempt." if exempt else "."),
+        metadata={f"rank_ic_{model}_{horizon}": mean for (model, horizon), mean in judged.items()},
+    )
+
+
+def mean_rank_ic(store: "Store", settings: "Settings", partition: str) -> dict[tuple[str, int], tuple[float, int]]:
+    """(model, horizon) -> mean daily RankIC over validation and test days, and the days it is of."""
+    fold = Fold.load(store, partition)
+    predictions = store.read_table(ASSET, "predictions.parquet", partition)
+    validation: dict[str, Any] = store.read_json(ASSET, "metrics.json", partition)["validation"]
+    names = [f"target_{horizon}" for horizon in settings.labels.horizons]
+    labels = store.read_chunks(
+        "quality_features", "labels", start=fold.test_start, end=fold.test_end, columns=["Date", "Code", *names]
+    )
+    means: dict[tuple[str, int], tuple[float, int]] = {}
+    for horizon in settings.labels.horizons:
+        rows = predictions.filter(pl.col("horizon") == horizon).join(
+            labels.select("Date", "Code", label=f"target_{horizon}"), on=["Date", "Code"], how="left"
+        )
+        daily = daily_ic(rows, by=["model", "Date"]).filter(pl.col("rank_ic").is_not_null())
+        for model in MODELS:
+            test = daily.filter(pl.col("model") == model)["rank_ic"]
+            before = validation[model][str(horizon)]
+            days = len(test) + before["days"]
+            if days:
+                total = float(test.sum()) + (before["rank_ic"] or 0.0) * before["days"]
+                means[model, horizon] = (total / days, days)
+    return means
+
+
+def _absent(predictions: pl.DataFrame, horizons: tuple[int, ...]) -> list[tuple[str, int]]:
+    found = set(predictions.select("model", "horizon").unique().rows())
+    return [(model, horizon) for model in MODELS for horizon in horizons if (model, horizon) not in found]
+
+
+CHECKS: tuple[Check, ...] = (
+    Check("finite_ic", "Predictions and validation RankIC are finite at every horizon.", check_finite_ic),
+    Check("prediction_spread", "Predictions differ between names on every test day.", check_prediction_spread),
+    Check("leak_alarm", "No mean RankIC is too good to be true.", check_leak_alarm),
+)

@@ -1,0 +1,1 @@
+"""The graph of correlated names, from past returns only."""

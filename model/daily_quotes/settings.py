@@ -1,0 +1,168 @@
+"""Settings of the sources of daily bars and of the exchange's calendar."""
+
+from datetime import date
+from typing import Annotated, ClassVar, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, field_validator, model_validator
+
+from model.settings.base import Section
+
+CANONICAL_COLUMNS = (
+    "Date",
+    "Code",
+    "Open",
+    "High",
+    "Low",
+    "Close",
+    "Volume",
+    "TurnoverValue",
+    "AdjustmentFactor",
+    "UpperLimit",
+    "LowerLimit",
+    "Sector",
+    "Market",
+)
+"""Canonical columns that a file may hold (KnownAt follows from the calendar)."""
+
+_CLOCK = r"^([01]\d|2[0-3]):[0-5]\d$"
+
+
+class SimulatedSource(Section):
+    """A seeded market with planted signals; the same settings give the same bits, and a later end adds days only."""
+
+    unhashed: ClassVar[frozenset[str]] = frozenset({"end"})
+
+    kind: Literal["simulated"] = "simulated"
+    """Which source this is."""
+    seed: int = Field(default=11, ge=0)
+    """Seed of the market."""
+    start: date = date(2018, 1, 4)
+    """First calendar day of the market."""
+    end: date = date(2021, 12, 30)
+    """Last calendar day of the market (a later one adds days and changes none)."""
+    stocks: int = Field(default=150, ge=2, le=5000)
+    """Number of codes, early delistings and late listings included."""
+    sectors: int = Field(default=10, ge=1, le=33)
+    """Number of sectors, named in the data."""
+    cluster_size: int = Field(default=10, ge=3, le=100)
+    """Mean number of stocks in a correlation cluster; clusters cut across sectors and are named nowhere."""
+    leaders_per_cluster: int = Field(default=2, ge=1, le=10)
+    """Stocks of each cluster whose own moves the others follow a day later."""
+    tabular_strength: float = Field(default=0.10, ge=0.0, le=0.2)
+    """Roughly the daily IC of the part that a stock's own past reveals (reversal, momentum, volume); 0 for none."""
+    lead_lag_strength: float = Field(default=0.09, ge=0.0, le=0.2)
+    """Roughly the daily IC of the part that only the leaders of a stock's cluster reveal; 0 for none."""
+    regime_strength: float = Field(default=0.075, ge=0.0, le=0.2)
+    """Roughly the daily IC of the part that oscillates or turns with the market's volatility; 0 for none."""
+    daily_volatility: float = Field(default=0.02, gt=0.0, le=0.1)
+    """Standard deviation of a typical stock's daily return."""
+    market_share: float = Field(default=0.15, ge=0.0, le=0.5)
+    """Share of a stock's variance that the whole market has in common."""
+    cluster_share: float = Field(default=0.30, ge=0.0, le=0.5)
+    """Share of a stock's variance that its cluster has in common."""
+    sector_share: float = Field(default=0.05, ge=0.0, le=0.4)
+    """Share of a stock's variance that its sector has in common."""
+    tail_degrees: float = Field(default=5.0, gt=2.5, le=100.0)
+    """Degrees of freedom of the stocks' own shocks (Student's t, scaled to unit variance)."""
+    late_listing_share: float = Field(default=0.10, ge=0.0, le=0.9)
+    """Share of stocks that list only after the start."""
+    yearly_delisting_rate: float = Field(default=0.02, ge=0.0, le=0.5)
+    """Share of listed stocks that leave the market in a year."""
+    suspension_rate: float = Field(default=0.0008, ge=0.0, le=0.1)
+    """Chance that a stock is suspended for one to five days (rows without prices), per day."""
+    missing_row_rate: float = Field(default=0.0003, ge=0.0, le=0.1)
+    """Chance that a stock's row is absent, per day."""
+    jump_rate: float = Field(default=0.001, ge=0.0, le=0.1)
+    """Chance of news that may take the price to its daily limit, per stock and day."""
+    split_rate: float = Field(default=0.001, ge=0.0, le=0.1)
+    """Chance that a stock with a high price splits, per day."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "SimulatedSource":
+        if self.end < self.start:
+            raise ValueError(f"source.end is {self.end}, before source.start {self.start}")
+        if self.market_share + self.cluster_share + self.sector_share > 0.9:
+            raise ValueError(
+                "source.market_share, cluster_share and sector_share add up to more than 0.9: nothing of a "
+                "stock's own variance is left"
+            )
+        return self
+
+
+class FilesSource(Section):
+    """One's own bars in Parquet or CSV. Every key acts through the rows it yields, and those are what is hashed."""
+
+    unhashed: ClassVar[frozenset[str]] = frozenset(
+        {"path", "columns", "date_format", "code_type", "code_width", "adjusted", "missing", "separator", "sort"}
+        | {"start", "end"}
+    )
+
+    kind: Literal["files"] = "files"
+    """Which source this is."""
+    path: str = ""
+    """A Parquet or CSV file, a folder of such files, or a glob pattern such as ``bars/*.parquet``."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Canonical column to the file's column, such as ``Close: adj_close``; a column not named here keeps its name."""
+    date_format: str = "%Y-%m-%d"
+    """How dates are written where they are text or whole numbers (strftime codes)."""
+    code_type: Literal["text", "integer"] = "text"
+    """``integer`` accepts whole-number codes in Parquet; CSV codes are always read as they are written."""
+    code_width: int | None = Field(default=None, ge=1, le=12)
+    """Codes shorter than this are filled with zeros on the left; left out, codes stay as they are."""
+    adjusted: bool = False
+    """True if prices are already adjusted for splits: adjustment factors in the file are then left aside."""
+    missing: tuple[str, ...] = ("", "-", "*")
+    """Texts that stand for a missing number."""
+    separator: str = Field(default=",", min_length=1, max_length=1)
+    """The character between the columns of a CSV file."""
+    sort: bool = False
+    """True to accept files whose dates go back and forth within a code, and sort them."""
+    start: date | None = None
+    """Leave out the days before this one."""
+    end: date | None = None
+    """Leave out the days after this one."""
+
+    @field_validator("columns")
+    @classmethod
+    def _known_columns(cls, columns: dict[str, str]) -> dict[str, str]:
+        unknown = [name for name in columns if name not in CANONICAL_COLUMNS]
+        if unknown:
+            raise ValueError(
+                f"source.columns maps {', '.join(unknown)}, which are no canonical columns; those are "
+                f"{', '.join(CANONICAL_COLUMNS)}"
+            )
+        return columns
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "FilesSource":
+        if self.start is not None and self.end is not None and self.end < self.start:
+            raise ValueError(f"source.end is {self.end}, before source.start {self.start}")
+        return self
+
+
+SourceSettings = Annotated[SimulatedSource | FilesSource, Field(discriminator="kind")]
+
+
+class CalendarSettings(Section):
+    """The exchange's trading days and hours."""
+
+    exchange: Literal["jpx", "us", "from_data"] = "jpx"
+    """Whose holidays count; ``from_data`` takes the days found in the source as the calendar."""
+    timezone: str = "Asia/Tokyo"
+    """The exchange's time zone."""
+    close: str = Field(default="15:30", pattern=_CLOCK)
+    """Close of trading, local time."""
+    publication: str = Field(default="16:30", pattern=_CLOCK)
+    """When a day's bars are published, local time: a row counts as known from then on."""
+    holidays: str | None = None
+    """A holiday file of one's own (YAML: first_year, last_year, holidays) instead of the packaged one."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"calendar.timezone {name!r} is no time zone; write it like Asia/Tokyo") from error
+        return name

@@ -1,0 +1,38 @@
+"""From settings to a source: the one door to daily bars."""
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from model.daily_quotes.settings import FilesSource
+from model.daily_quotes.sources.base import DayBatch, Source, SourceIndex
+from model.daily_quotes.sources.files import FilesOfBars
+from model.daily_quotes.sources.simulated.source import SimulatedMarket
+
+if TYPE_CHECKING:
+    from model.settings.root import Settings
+
+__all__ = ["DayBatch", "Source", "SourceIndex", "open_source"]
+
+
+def open_source(
+    settings: "Settings",
+    cached: SourceIndex | None = None,
+    *,
+    today: date | None = None,
+    config_dir: Path | None = None,
+) -> Source:
+    """The source that the settings name; nothing is read or simulated until it is asked.
+
+    Args:
+        settings: all settings; ``source`` and ``calendar`` are used.
+        cached: an index kept from an earlier run; it is used if its fingerprint still holds.
+        today: no row of a file may be dated after this day; the exchange's present date by default.
+        config_dir: the folder with ``holidays/``; the packaged one by default.
+    """
+    source, calendar = settings.source, settings.calendar
+    if isinstance(source, FilesSource):
+        now = today or datetime.now(ZoneInfo(calendar.timezone)).date()
+        return FilesOfBars(cached, settings=source, calendar=calendar, today=now, config_dir=config_dir)
+    return SimulatedMarket(cached, settings=source, calendar=calendar, config_dir=config_dir)

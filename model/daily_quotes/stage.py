@@ -1,0 +1,111 @@
+"""Stage ``daily_quotes``: what the source said, one artefact a trading day.
+
+A thousand days are one read of the source and a thousand small publishing steps; each day is there wholly or not
+at all.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import date
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from model.daily_quotes.cross_section import require_names
+from model.daily_quotes.schema import ASSET, KEY, QUOTES, RECEIVED
+from model.daily_quotes.sources.source import DayBatch, Source, open_source
+from model.errors import SourceError
+from model.store.manifest import Identity, Manifest
+from model.store.stage import Progress, StageRun, silent
+from model.store.store import Store
+
+if TYPE_CHECKING:
+    from model.settings.root import Settings
+
+_WRITERS = 4
+"""Days written at the same time: publishing waits for the disk, not for the processor."""
+
+
+def materialise(run: StageRun) -> Manifest:
+    """Publish one day (``run.partition``, such as ``2016-01-04``)."""
+    if run.partition is None:
+        raise SourceError("daily_quotes is partitioned by trading day: name the day, such as 2016-01-04.")
+    identities = {date.fromisoformat(run.partition): run.identity}
+    [(_, manifest)] = ingest(run.store, run.settings, identities, run.progress)
+    return manifest
+
+
+def ingest(
+    store: Store,
+    settings: "Settings",
+    identities: Mapping[date, Identity],
+    progress: Progress = silent,
+    *,
+    source: Source | None = None,
+) -> Iterator[tuple[date, Manifest]]:
+    """Publish many days with one read of the source.
+
+    Args:
+        identities: the days to publish, each with what its artefact is made from.
+        source: an open source; opened from the settings by default.
+
+    Yields:
+        Each day with its manifest, in order, when it is on the disk.
+
+    Raises:
+        SourceError: the source is not usable, or has no rows on one of the days.
+    """
+    if not identities:
+        return
+    batch = (source or open_source(settings)).read(sorted(identities))
+    _refuse_empty_days(batch)
+    names = batch.quotes.group_by("Date").agg(names=pl.col("Close").count())["names"]
+    require_names(names, batch.quotes["Code"].n_unique(), settings.quality.min_names)
+    done = 0
+    with ThreadPoolExecutor(max_workers=_WRITERS) as pool:
+        waiting: deque[tuple[date, Future[Manifest]]] = deque()
+        for day, quotes, received in batch.split():
+            work = pool.submit(_publish, store, day, identities[day], quotes, received, batch.received_key)
+            waiting.append((day, work))
+            while len(waiting) > 2 * _WRITERS or (waiting and waiting[0][1].done()):
+                done += 1
+                yield _next(waiting, done, len(identities), progress)
+        while waiting:
+            done += 1
+            yield _next(waiting, done, len(identities), progress)
+
+
+def _next(
+    waiting: deque[tuple[date, Future[Manifest]]], done: int, total: int, progress: Progress
+) -> tuple[date, Manifest]:
+    day, work = waiting.popleft()
+    manifest = work.result()
+    progress(done, total, day.isoformat())
+    return day, manifest
+
+
+def _publish(
+    store: Store,
+    day: date,
+    identity: Identity,
+    quotes: pl.DataFrame,
+    received: pl.DataFrame | None,
+    received_key: tuple[str, ...],
+) -> Manifest:
+    with store.writer(ASSET, day.isoformat(), identity) as writer:
+        writer.table(QUOTES, quotes, key=KEY)
+        if received is not None:
+            writer.table(RECEIVED, received, key=received_key)
+        writer.extra["names"] = quotes.height
+    return writer.manifest
+
+
+def _refuse_empty_days(batch: DayBatch) -> None:
+    there = set(batch.quotes["Date"].unique().to_list())
+    empty = [day for day in batch.days if day not in there]
+    if empty:
+        raise SourceError(
+            f"The source has no rows on {len(empty)} of the {len(batch.days)} days asked for, the first being "
+            f"{empty[0]}. It may have changed since it was last looked up: run `gogooku status` to see its days now."
+        )

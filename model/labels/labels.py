@@ -1,0 +1,150 @@
+"""Labels: what happens after day t, and whether it could have been traded.
+
+Everything here looks forward from t, on adjusted prices and over trading days of the panel's calendar; nothing here
+may enter the feature table. A label is null where a price, the listing or the tradability at either end is missing.
+
+Entry conventions:
+
+- ``close_to_close``: ``target_h = C[t+h] / C[t] - 1``; the position starts at the very close that the features see.
+- ``next_open``: ``target_h = C[t+h] / O[t+1] - 1``; the position starts at the first price that can still be traded.
+"""
+
+from datetime import date
+from typing import TypeVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from model.labels.settings import LabelSettings
+from model.quality_features.dense import DensePanel, check_panel, densify
+from model.quality_features.windows import Array
+
+PANEL_COLUMNS = (
+    "Date",
+    "Code",
+    "AdjOpen",
+    "AdjClose",
+    "TurnoverValue",
+    "Tradable",
+    "LimitUp",
+    "LimitDown",
+    "Sector",
+    "InUniverse",
+)
+"""What the labels read of the panel."""
+TURNOVER_DAYS = 20
+"""Trading days that a row reads back, its own included (for ``turnover_20``)."""
+
+Kind = TypeVar("Kind", np.float64, np.bool_)
+
+
+def reach(settings: LabelSettings) -> int:
+    """Trading days after t that a row of t reads."""
+    return max(settings.horizons)
+
+
+def labels(panel: pl.DataFrame, settings: LabelSettings, first: date, last: date) -> pl.DataFrame:
+    """Labels of every panel row dated ``first`` to ``last``, both included.
+
+    Args:
+        panel: rows of raw_dataset's panel sorted by (Date, Code), from 20 trading days back (``first`` included) to
+            ``reach(settings)`` trading days after ``last``, or to the ends of the data.
+        settings: horizons in trading days and the entry convention.
+        first: first date of the result.
+        last: last date of the result.
+
+    Returns:
+        Date, Code, InUniverse; per horizon ``target_h`` (Float64) and ``resolved_h`` (the date of t + h, null while
+        that day is not in the panel); ``return_next`` (close t to close t+1), ``entry_return_next`` (entry price to
+        close t+1), ``can_buy_next`` and ``can_sell_next`` (tradable on t+1 and not locked at the limit; null while
+        t+1 is not in the panel), Sector, ``turnover_20`` (median traded value of the last 20 days, known at t).
+
+    Raises:
+        DataError: the panel lacks a column or is not sorted and unique.
+    """
+    check_panel(panel, PANEL_COLUMNS)
+    dense = densify(panel.select(PANEL_COLUMNS))
+    rows = _Rows(dense, first, last)
+    close = _positive(dense.column("AdjClose"))
+    tradable = dense.flag("Tradable")
+    entry_price, entry_tradable = _entry(dense, settings, close, tradable)
+
+    columns: list[pl.Series] = []
+    for h in settings.horizons:
+        tradable_at_both = entry_tradable & _ahead(tradable, h, False)
+        target = np.where(tradable_at_both, _ahead(close, h, np.nan) / entry_price - 1.0, np.nan)
+        columns += [rows.gather(f"target_{h}", target), rows.day_after(f"resolved_{h}", h)]
+    next_close = _ahead(close, 1, np.nan)
+    columns += [
+        rows.gather("return_next", next_close / close - 1.0),
+        rows.gather("entry_return_next", next_close / entry_price - 1.0),
+        rows.known_next("can_buy_next", _ahead(tradable & ~dense.flag("LimitUp"), 1, False)),
+        rows.known_next("can_sell_next", _ahead(tradable & ~dense.flag("LimitDown"), 1, False)),
+        rows.frame["Sector"],
+        rows.gather("turnover_20", _trailing_median(dense.column("TurnoverValue"), rows.days)),
+    ]
+    return rows.frame.select("Date", "Code", pl.col("InUniverse").fill_null(False)).with_columns(columns)
+
+
+class _Rows:
+    """The panel rows of the result and the way from the grid to them."""
+
+    def __init__(self, dense: DensePanel, first: date, last: date) -> None:
+        self.days = slice(dense.position(first, "left"), dense.position(last, "right"))
+        kept = (dense.row_day >= self.days.start) & (dense.row_day < self.days.stop)
+        self.frame = dense.rows.filter(pl.Series(kept, dtype=pl.Boolean))
+        self._day, self._code = dense.row_day[kept], dense.row_code[kept]
+        self._dates = dense.dates
+
+    def gather(self, name: str, grid: Array) -> pl.Series:
+        """Float64 values of the rows, null for NaN."""
+        return pl.Series(name, grid[self._day, self._code], dtype=pl.Float64, nan_to_null=True)
+
+    def day_after(self, name: str, days: int) -> pl.Series:
+        """The trading day ``days`` later, null where the panel ends before it."""
+        later = self._day + days
+        known = later < len(self._dates)
+        number = self._dates[np.where(known, later, 0)]
+        return pl.Series(name, number, dtype=pl.Int32).set(pl.Series(~known), None).cast(pl.Date)
+
+    def known_next(self, name: str, grid: NDArray[np.bool_]) -> pl.Series:
+        """Flags of the rows, null where the panel has no next day."""
+        known = self._day + 1 < len(self._dates)
+        return pl.Series(name, grid[self._day, self._code], dtype=pl.Boolean).set(pl.Series(~known), None)
+
+
+def _positive(price: Array) -> Array:
+    return np.where(price > 0.0, price, np.nan)
+
+
+def _entry(
+    dense: DensePanel, settings: LabelSettings, close: Array, tradable: NDArray[np.bool_]
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Price a position opened on the signal of t starts from, and whether it can be opened there."""
+    if settings.entry == "close_to_close":
+        return close, tradable
+    return _ahead(_positive(dense.column("AdjOpen")), 1, np.nan), _ahead(tradable, 1, False)
+
+
+def _ahead(x: NDArray[Kind], days: int, missing: float | bool) -> NDArray[Kind]:
+    """The value ``days`` trading days later."""
+    shifted = np.full_like(x, missing)
+    if days < len(x):
+        shifted[: len(x) - days] = x[days:]
+    return shifted
+
+
+def _trailing_median(x: Array, days: slice) -> Array:
+    """Median of the values present in the last 20 days, on the given days only (NaN elsewhere)."""
+    window = np.full((TURNOVER_DAYS, *x[days].shape), np.nan)
+    for age in range(TURNOVER_DAYS):
+        source = np.arange(days.start, days.stop) - age
+        window[age, source >= 0] = x[source[source >= 0]]
+    window.sort(axis=0)  # NaN last
+    count = (~np.isnan(window)).sum(axis=0)[None]
+    low = np.take_along_axis(window, np.maximum(count - 1, 0) // 2, axis=0)[0]
+    high = np.take_along_axis(window, count // 2, axis=0)[0]
+    result = np.full_like(x, np.nan)
+    result[days] = 0.5 * (low + high)
+    return result

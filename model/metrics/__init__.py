@@ -1,0 +1,1 @@
+"""One definition of each figure: information coefficients, portfolio performance, their uncertainty."""

@@ -1,0 +1,51 @@
+"""What stocks returned by how they were ranked: ten equal groups of each day's cross-section."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+
+def daily_deciles(
+    frame: pl.DataFrame,
+    prediction: str = "prediction",
+    label: str = "label",
+    by: str | Sequence[str] = "Date",
+    groups: int = 10,
+    min_names: int = 20,
+    tie_break: str = "Code",
+) -> pl.DataFrame:
+    """Mean label of each prediction group on each day, relative to the day's mean over all its stocks.
+
+    Group 1 holds the lowest predictions. Ties are broken by ``tie_break``, so that groups stay equal in size; a day
+    with a constant prediction is left out, for its groups would be decided by the tie-break alone.
+
+    Args:
+        frame: one row a stock and day with ``tie_break``; rows without prediction or label are left out.
+
+    Returns:
+        The columns of ``by``, ``decile`` (1 … groups), ``n`` (stocks) and ``excess``, sorted.
+    """
+    keys = [by] if isinstance(by, str) else list(by)
+    pairs = frame.select(*keys, tie_break, x=pl.col(prediction).cast(pl.Float64), y=pl.col(label).cast(pl.Float64))
+    pairs = pairs.filter(pl.col("x").is_finite() & pl.col("y").is_finite()).sort(*keys, "x", tie_break)
+    size = pl.len().over(keys)
+    usable = (size >= max(min_names, groups)) & (pl.col("x").min().over(keys) < pl.col("x").max().over(keys))
+    position = pl.int_range(pl.len()).over(keys)
+    return (
+        pairs.filter(usable)
+        .with_columns(
+            decile=(position * groups // size + 1).cast(pl.Int32), excess=pl.col("y") - pl.col("y").mean().over(keys)
+        )
+        .group_by(*keys, "decile", maintain_order=True)
+        .agg(n=pl.len().cast(pl.Int64), excess=pl.col("excess").mean())
+        .sort(*keys, "decile")
+    )
+
+
+def decile_means(daily: pl.DataFrame) -> pl.DataFrame:
+    """Mean over days of ``daily_deciles``: decile, days, mean and its day-to-day standard deviation."""
+    return (
+        daily.group_by("decile")
+        .agg(days=pl.len().cast(pl.Int64), mean=pl.col("excess").mean(), std=pl.col("excess").std())
+        .sort("decile")
+    )

@@ -1,0 +1,66 @@
+"""A daily series in five figures: mean, spread, their ratio, a t-statistic that knows about overlap, and days."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Moments of a daily series. Figures that the series cannot give are None."""
+
+    mean: float | None
+    std: float | None
+    """Sample standard deviation (n - 1)."""
+    ir: float | None
+    """mean / std, per day (not annualised)."""
+    nw_t: float | None
+    """t-statistic of the mean with Newey-West standard error."""
+    n: int
+    """Days that have a value."""
+
+
+def summarise(values: ArrayLike, horizon: int = 1) -> Summary:
+    """Summary of a daily series of figures about ``horizon``-day returns; missing days (NaN) are left out.
+
+    Labels of neighbouring days share ``horizon - 1`` days, so their figures are correlated even where there is
+    nothing to find; the t-statistic uses at least that many lags.
+    """
+    series = known(values)
+    n = len(series)
+    if n == 0:
+        return Summary(None, None, None, None, 0)
+    mean = float(series.mean())
+    if n < 2 or series.min() == series.max():
+        return Summary(mean, 0.0 if n >= 2 else None, None, None, n)
+    std = float(series.std(ddof=1))
+    return Summary(mean, std, mean / std, newey_west_t(series, newey_west_lags(n, horizon)), n)
+
+
+def newey_west_lags(n: int, horizon: int) -> int:
+    """Lags for ``n`` days: the usual 4 (n/100)^(2/9), and never fewer than ``horizon - 1``."""
+    return int(min(max(horizon - 1, np.floor(4.0 * (n / 100.0) ** (2.0 / 9.0))), max(n - 1, 0)))
+
+
+def newey_west_t(values: ArrayLike, lags: int) -> float | None:
+    """t-statistic of the mean with Bartlett-weighted autocovariances up to ``lags`` (Newey and West, 1987).
+
+    ``S = g_0 + 2 sum_k (1 - k / (lags + 1)) g_k`` with ``g_k = 1/n sum_t d_t d_{t-k}``, ``t = mean / sqrt(S / n)``.
+    None where S is not positive (fewer than two days, a constant series).
+    """
+    series = known(values)
+    n = len(series)
+    if n < 2 or series.min() == series.max():
+        return None
+    deviation = series - series.mean()
+    variance = float(deviation @ deviation) / n
+    for lag in range(1, min(lags, n - 1) + 1):
+        variance += 2.0 * (1.0 - lag / (lags + 1.0)) * float(deviation[lag:] @ deviation[:-lag]) / n
+    return float(series.mean() / np.sqrt(variance / n)) if variance > 0 else None
+
+
+def known(values: ArrayLike) -> NDArray[np.float64]:
+    """The values that are there (not NaN), as a float64 vector."""
+    series = np.asarray(values, dtype=np.float64)
+    return series[~np.isnan(series)]

@@ -1,0 +1,1 @@
+"""The report: every model side by side, out of fold, with simulated portfolios, counts and intervals."""

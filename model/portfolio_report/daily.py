@@ -1,0 +1,131 @@
+"""From stored predictions to daily figures: every model on the same stocks and days.
+
+A row (stock, day, horizon) counts only if every model predicted it, so that no model is judged on easier names than
+another. Rows whose label is missing still have a place in the portfolio, for nobody knew on the day.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from model.errors import DataError
+from model.metrics.decile import daily_deciles
+from model.metrics.ic import daily_hit_rate, daily_ic
+from model.portfolio_report.inputs import Inputs
+from model.portfolio_report.portfolio import Market, Simulation, dense_scores, simulate
+from model.portfolio_report.settings import PortfolioSettings
+
+KEY = ("Date", "model", "horizon")
+
+
+@dataclass(frozen=True)
+class DailyFigures:
+    """What every figure of the report is computed from."""
+
+    table: pl.DataFrame
+    """Date, model, horizon, n (stocks with label), ic, rank_ic, hit_rate, gross, net, turnover, exposure; sorted by
+    ``KEY``. Null where a day has no such figure."""
+    deciles: pl.DataFrame
+    """Date, model, decile, n, excess at the headline horizon."""
+    counts: dict[str, dict[int, dict[str, int]]]
+    """By model and horizon: returns that were missing and orders that were not filled."""
+    coverage: dict[str, int]
+    """Rows predicted by each model, and those predicted by all."""
+    models: tuple[str, ...]
+    horizons: tuple[int, ...]
+
+
+def common_rows(inputs: Inputs) -> pl.DataFrame:
+    """The prediction rows that every model has.
+
+    Raises:
+        DataError: there is none.
+    """
+    there = [pl.col(model).is_not_null() for model in inputs.models]
+    common = inputs.predictions.filter(pl.all_horizontal(there))
+    if common.height == 0:
+        counts = ", ".join(f"{model} {inputs.predictions[model].count()}" for model in inputs.models)
+        raise DataError(
+            f"No stock, day and horizon is predicted by every model (rows by model: {counts}), so nothing can be "
+            "compared. Compute baseline and validation_predictions of the same folds again."
+        )
+    return common
+
+
+def daily_figures(
+    inputs: Inputs,
+    common: pl.DataFrame,
+    market: Market,
+    settings: PortfolioSettings,
+    progress: Callable[[str], None] = lambda note: None,
+) -> DailyFigures:
+    """Daily correlations and simulated portfolios of every model and horizon.
+
+    Args:
+        common: the rows that count, of ``common_rows``.
+        market: the test days, of ``dense_market``.
+    """
+    parts: list[pl.DataFrame] = []
+    deciles: list[pl.DataFrame] = []
+    counts: dict[str, dict[int, dict[str, int]]] = {}
+    for model in inputs.models:
+        progress(model)
+        books = {h: _book(common, model, market, settings, h) for h in inputs.horizons}
+        parts.append(_table(common, model, market, books, settings))
+        counts[model] = {
+            h: {"missing_returns": book.missing_returns, "unfilled_orders": book.unfilled_orders}
+            for h, book in books.items()
+        }
+        of_headline = common.filter(pl.col("horizon") == settings.headline_horizon)
+        own = daily_deciles(of_headline, model, "label", min_names=settings.min_names)
+        deciles.append(own.select("Date", pl.lit(model).alias("model"), "decile", "n", "excess"))
+    coverage = {model: int(inputs.predictions[model].count()) for model in inputs.models}
+    return DailyFigures(
+        table=pl.concat(parts).sort(KEY),
+        deciles=pl.concat(deciles),
+        counts=counts,
+        coverage=coverage | {"common": common.height},
+        models=inputs.models,
+        horizons=inputs.horizons,
+    )
+
+
+def _book(common: pl.DataFrame, model: str, market: Market, settings: PortfolioSettings, horizon: int) -> Simulation:
+    rows = common.filter(pl.col("horizon") == horizon)
+    return simulate(dense_scores(rows, model, market), market, settings, horizon)
+
+
+def _table(
+    common: pl.DataFrame,
+    model: str,
+    market: Market,
+    books: dict[int, Simulation],
+    settings: PortfolioSettings,
+) -> pl.DataFrame:
+    sections = ("horizon", "Date")
+    figures = daily_ic(common, model, "label", sections, settings.min_names).join(
+        daily_hit_rate(common, model, "label", sections, settings.min_names).drop("n"), on=sections
+    )
+    returns = pl.concat(
+        [
+            pl.DataFrame(
+                {
+                    "Date": market.dates,
+                    "horizon": np.full(len(market.dates), h, dtype=np.int32),
+                    "gross": book.gross,
+                    "net": book.net,
+                    "turnover": book.turnover,
+                    "exposure": book.exposure,
+                },
+                schema_overrides={"Date": pl.Date},
+            )
+            for h, book in books.items()
+        ]
+    )
+    joined = figures.with_columns(pl.col("horizon").cast(pl.Int32)).join(
+        returns, on=sections, how="full", coalesce=True
+    )
+    order = ("n", "ic", "rank_ic", "hit_rate", "gross", "net", "turnover", "exposure")
+    return joined.select("Date", pl.lit(model).alias("model"), "horizon", *order)

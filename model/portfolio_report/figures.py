@@ -1,0 +1,167 @@
+"""Figures with their count and interval, from the daily series of one model and horizon."""
+
+from datetime import date
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from model.metrics import bootstrap, performance
+from model.metrics.bootstrap import Resampler
+from model.metrics.summary import summarise
+from model.portfolio_report.random_band import RandomBand
+from model.portfolio_report.settings import PortfolioSettings
+
+Figure = dict[str, Any]
+"""``value`` (or null), ``n`` (days it rests on) and ``interval`` ([low, high], or null where none is defined)."""
+
+NAMES = (
+    "ic",
+    "rank_ic",
+    "icir",
+    "nw_t",
+    "hit_rate",
+    "sharpe",
+    "sharpe_gross",
+    "ann_return_net",
+    "max_drawdown",
+    "turnover",
+    "deflated_sharpe",
+    "probabilistic_sharpe",
+    "sortino",
+    "calmar",
+    "gross_exposure",
+)
+
+
+def figure(value: float | None, n: int, interval: tuple[float, float] | None = None) -> Figure:
+    """One figure; the interval is given only with a value."""
+    return {"value": value, "n": n, "interval": list(interval) if interval and value is not None else None}
+
+
+def block_days(settings: PortfolioSettings, horizon: int) -> int:
+    """Mean bootstrap block: long enough to hold the overlap of ``horizon``-day labels."""
+    return max(settings.bootstrap_block_days, 2 * horizon)
+
+
+def series(rows: pl.DataFrame, name: str) -> NDArray[np.float64]:
+    """A column of daily figures as a vector, NaN where null."""
+    return rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+
+
+def model_figures(
+    rows: pl.DataFrame, settings: PortfolioSettings, horizon: int, resampler: Resampler
+) -> dict[str, Figure]:
+    """All figures of one model and horizon.
+
+    Args:
+        rows: the daily table of the model and horizon, sorted by date.
+    """
+    return _prediction_figures(rows, settings, horizon, resampler) | _portfolio_figures(
+        rows, settings, horizon, resampler
+    )
+
+
+def _prediction_figures(
+    rows: pl.DataFrame, settings: PortfolioSettings, horizon: int, resampler: Resampler
+) -> dict[str, Figure]:
+    block = block_days(settings, horizon)
+    ic, rank_ic, hits = (series(rows, name) for name in ("ic", "rank_ic", "hit_rate"))
+    of_ic, of_rank_ic, of_hits = summarise(ic, horizon), summarise(rank_ic, horizon), summarise(hits, horizon)
+    return {
+        "ic": figure(of_ic.mean, of_ic.n, resampler.interval(ic, block)),
+        "rank_ic": figure(of_rank_ic.mean, of_rank_ic.n, resampler.interval(rank_ic, block)),
+        "icir": figure(of_rank_ic.ir, of_rank_ic.n, resampler.interval(rank_ic, block, bootstrap.ratio)),
+        "nw_t": figure(of_rank_ic.nw_t, of_rank_ic.n),
+        "hit_rate": figure(of_hits.mean, of_hits.n, resampler.interval(hits, block)),
+    }
+
+
+def _portfolio_figures(
+    rows: pl.DataFrame, settings: PortfolioSettings, horizon: int, resampler: Resampler
+) -> dict[str, Figure]:
+    held = rows.filter(pl.col("net").is_not_null())
+    days: list[date] = held["Date"].to_list()
+    gross, net, turnover = (series(held, name) for name in ("gross", "net", "turnover"))
+    n, block, periods = len(days), block_days(settings, horizon), settings.periods_per_year
+    yearly = scaled(resampler.interval(net, block), periods)
+    sharpe_net, sharpe_gross = (
+        figure(
+            performance.sharpe(returns, periods),
+            n,
+            scaled(resampler.interval(returns, block, bootstrap.ratio), periods**0.5),
+        )
+        for returns in (net, gross)
+    )
+    exposure = float(series(held, "exposure").mean()) if n else None
+    return {
+        "sharpe": sharpe_net,
+        "sharpe_gross": sharpe_gross,
+        "ann_return_net": figure(performance.annual_return(net, periods), n, yearly),
+        "max_drawdown": _drawdown(days, net),
+        "turnover": figure(float(turnover.mean()) if n else None, n, resampler.interval(turnover, block)),
+        "deflated_sharpe": figure(performance.deflated_sharpe(net, settings.trials), n),
+        "probabilistic_sharpe": figure(performance.probabilistic_sharpe(net), n),
+        "sortino": figure(performance.sortino(net, periods), n),
+        "calmar": figure(performance.calmar(net, periods), n),
+        "gross_exposure": figure(exposure, n),
+    }
+
+
+def _drawdown(days: list[date], net: NDArray[np.float64]) -> Figure:
+    deepest = performance.max_drawdown(net)
+    if deepest is None:
+        return figure(None, 0)
+    recovered = None if deepest.recovered is None else days[deepest.recovered].isoformat()
+    dates = {"peak": days[max(deepest.peak, 0)].isoformat(), "trough": days[deepest.trough].isoformat()}
+    return figure(deepest.depth, len(days)) | dates | {"recovered": recovered}
+
+
+def random_figures(band: RandomBand, settings: PortfolioSettings, horizon: int, portfolio_days: int) -> dict[str, Any]:
+    """The figures of random rankings: the mean over the draws, and the band of the draws as the interval."""
+    figures: dict[str, Any] = {name: figure(None, 0) for name in NAMES}
+    for name in band.draws[horizon]:
+        found = band.mean_and_band(horizon, name, settings.confidence)
+        n = band.days[horizon] if name in ("rank_ic", "icir") else portfolio_days
+        figures[name] = figure(*((None, n) if found is None else (found[0], n, found[1])))
+    return figures
+
+
+def difference_figures(
+    first: pl.DataFrame, second: pl.DataFrame, settings: PortfolioSettings, horizon: int, resampler: Resampler
+) -> dict[str, Any]:
+    """First model minus second on the days that both have: RankIC with t-statistic, and net Sharpe ratio."""
+    pairs = first.join(second, on="Date", suffix="_second").sort("Date")
+    a, b = series(pairs, "rank_ic"), series(pairs, "rank_ic_second")
+    block, periods = block_days(settings, horizon), settings.periods_per_year
+    moments = summarise(a - b, horizon)
+    net, other = series(pairs, "net"), series(pairs, "net_second")
+    own, theirs = performance.sharpe(net, periods), performance.sharpe(other, periods)
+    gap = None if own is None or theirs is None else own - theirs
+    spread = scaled(resampler.paired_interval(net, other, block, bootstrap.ratio), periods**0.5)
+    return {
+        "rank_ic": figure(moments.mean, moments.n, resampler.paired_interval(a, b, block)),
+        "nw_t": figure(moments.nw_t, moments.n),
+        "sharpe": figure(gap, int((~np.isnan(net - other)).sum()), spread),
+    }
+
+
+def share_figure(
+    model: pl.DataFrame, oracle: pl.DataFrame, settings: PortfolioSettings, horizon: int, resampler: Resampler
+) -> Figure:
+    """Mean RankIC of a model as a share of the oracle's, on the days that both have."""
+    pairs = model.join(oracle, on="Date", suffix="_oracle").sort("Date")
+    a, b = series(pairs, "rank_ic"), series(pairs, "rank_ic_oracle")
+    both = ~np.isnan(a - b)
+    n = int(both.sum())
+    reachable = float(b[both].mean()) if n else 0.0
+    if reachable <= 0.0:
+        return figure(None, n)
+    spread = resampler.paired_interval(a, b, block_days(settings, horizon), combine=np.divide)
+    return figure(float(a[both].mean()) / reachable, n, spread)
+
+
+def scaled(interval: tuple[float, float] | None, factor: float) -> tuple[float, float] | None:
+    """An interval in other units."""
+    return None if interval is None else (interval[0] * factor, interval[1] * factor)

@@ -1,0 +1,126 @@
+"""The few figures that a reader needs first, as rows, as a sentence and as a plain-text table."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from model.portfolio_report.inputs import BASELINES, MODEL_LABELS, NETWORK, ORACLE, RANDOM
+
+ORDER = (NETWORK, *BASELINES, RANDOM, ORACLE)
+COLUMNS = ("rank_ic", "sharpe", "sharpe_gross", "turnover")
+Standing = Literal["better", "worse", "open"]
+
+
+def headline(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row a model at the headline horizon: model, label, horizon, n_days and the ``COLUMNS`` as figures."""
+    horizon = int(report["config"]["headline_horizon"])
+    rows = []
+    for model in ORDER:
+        if model in report["models"]:
+            found = report["models"][model][str(horizon)]
+            figures = {name: found[name] for name in COLUMNS}
+            n_days = found["rank_ic"]["n"]
+            rows.append({"model": model, "label": MODEL_LABELS[model], "horizon": horizon, "n_days": n_days, **figures})
+    return rows
+
+
+def standing(difference: dict[str, Any]) -> Standing:
+    """What the interval of a paired difference allows to be said."""
+    interval = difference["interval"]
+    if interval is None or interval[0] <= 0.0 <= interval[1]:
+        return "open"
+    return "better" if interval[0] > 0.0 else "worse"
+
+
+def verdicts(report: dict[str, Any]) -> list[tuple[str, Standing, dict[str, Any]]]:
+    """(baseline, standing of the network against it, difference of RankIC) at the headline horizon."""
+    horizon = str(report["config"]["headline_horizon"])
+    return [
+        (other, standing(found[horizon]["rank_ic"]), found[horizon]["rank_ic"])
+        for other in BASELINES
+        if (found := report["differences"].get(other)) is not None
+    ]
+
+
+def verdict_sentence(report: dict[str, Any]) -> str:
+    """Whether the network ranks better than the learned baselines, in one sentence without figures."""
+    learned = [(MODEL_LABELS[other], how) for other, how, _ in verdicts(report) if other != "reversal_1d"]
+    phrases = {
+        "better": "beats {}",
+        "worse": "falls behind {}",
+        "open": "cannot be told apart from {}",
+    }
+    parts = [
+        phrases[how].format(_listed([name for name, own in learned if own == how], how))
+        for how in phrases
+        if any(own == how for _, own in learned)
+    ]
+    return f"The network {' and '.join(parts)}." if parts else "There is no learned baseline to compare with."
+
+
+def headline_text(report: dict[str, Any]) -> str:
+    """The headline as an aligned plain-text table with the verdict under it."""
+    rows = report["headline"]
+    percent = round(100 * float(report["config"]["confidence"]))
+    header = ("model", "horizon", f"RankIC [{percent} %]", "days", f"net Sharpe [{percent} %]", "gross", "turnover")
+    table = [header]
+    table += [
+        (
+            row["label"],
+            f"{row['horizon']} d",
+            with_interval(row["rank_ic"], 4),
+            str(row["n_days"]),
+            with_interval(row["sharpe"], 2),
+            number(row["sharpe_gross"]["value"], 2),
+            number(row["turnover"]["value"], 2, signed=False),
+        )
+        for row in rows
+    ]
+    lines = _aligned(table)
+    lines += ["", f"{verdict_sentence(report)} Differences of RankIC on the same days and stocks:"]
+    lines += _aligned(
+        [(f"  network - {MODEL_LABELS[other]}", with_interval(gap, 4)) for other, _, gap in verdicts(report)]
+    )
+    config = report["config"]
+    lines.append(
+        f"Out of fold, {counted(len(report['folds']), 'fold')}, {config['cost_bps_per_side']:g} bps a side, "
+        f"entry {config['entry']}; random: mean and band of {config['random_draws']} rankings."
+    )
+    if config["caveat"]:
+        lines.append(f"Note: {config['caveat']}")
+    return "\n".join(lines)
+
+
+def number(value: float | None, digits: int, *, signed: bool = True) -> str:
+    """A figure as text; an absent one is a dash."""
+    if value is None:
+        return "–"
+    text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    return text.replace("-", "−")
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun, such as "1 fold" or "4 folds"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def with_interval(figure: dict[str, Any], digits: int) -> str:
+    """A figure and its interval as text."""
+    if figure["interval"] is None:
+        return number(figure["value"], digits)
+    low, high = figure["interval"]
+    return f"{number(figure['value'], digits)} [{number(low, digits)}, {number(high, digits)}]"
+
+
+def _listed(names: list[str], how: str) -> str:
+    return (" and " if how != "open" else " or ").join(names)
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

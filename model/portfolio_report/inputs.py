@@ -1,0 +1,119 @@
+"""What the report is made of: every walk-forward fold's stored predictions and the market of its test days.
+
+The fold ``live`` predicts days whose outcome nobody knows yet; it has no part in any figure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from model.errors import DataError
+from model.store.store import Store
+
+LIVE = "live"
+NETWORK = "atft_gat_fan"
+BASELINES = ("lightgbm", "ridge", "reversal_1d")
+ORACLE = "oracle"
+RANDOM = "random"
+STORED_RANDOM = "stored_random"
+"""The baseline stage's own random scores, used by a self-test only."""
+
+MODELS = (NETWORK, *BASELINES, ORACLE)
+MODEL_LABELS = {
+    NETWORK: "ATFT-GAT-FAN",
+    "lightgbm": "LightGBM",
+    "ridge": "Ridge",
+    "reversal_1d": "One-day reversal",
+    RANDOM: "Random ranking",
+    ORACLE: "Reachable oracle",
+}
+MARKET_COLUMNS = ["Date", "Code", "return_next", "entry_return_next", "can_buy_next", "can_sell_next"]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything the figures are computed from."""
+
+    predictions: pl.DataFrame
+    """Date, Code, horizon, fold, label and one column a model (null where it gave none), out of fold, unique."""
+    market: pl.DataFrame
+    """``MARKET_COLUMNS`` of the test days and some days after each fold, unique by (Date, Code), sorted."""
+    test_dates: tuple[date, ...]
+    """Test days of all folds, in order."""
+    folds: tuple[dict[str, Any], ...]
+    """``fold.json`` of each fold, in order of time."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that have predictions, in the order in which they are shown."""
+        return tuple(name for name in MODELS if name in self.predictions.columns)
+
+    @property
+    def horizons(self) -> tuple[int, ...]:
+        """Horizons in trading days, increasing."""
+        return tuple(sorted(self.predictions["horizon"].unique().to_list()))
+
+
+def read_inputs(store: Store, folds: Sequence[str]) -> Inputs:
+    """Read the stored predictions of the folds.
+
+    Raises:
+        DataError: no fold, two folds that test the same day, or days without a market.
+    """
+    names = [name for name in folds if name != LIVE]
+    if not names:
+        raise DataError(
+            "The portfolio report needs at least one walk-forward fold besides `live`, and there is none. Give the "
+            "data a longer history or shorten folds.train_days, then run `gogooku run` again."
+        )
+    documents = [store.read_json("walk_forward_folds", "fold.json", name) for name in names]
+    documents.sort(key=lambda fold: str(fold["test_start"]))
+    predictions = pl.concat([_fold_predictions(store, str(fold["fold"])) for fold in documents])
+    predictions = predictions.sort("horizon", "Date", "Code")
+    _check_unique(predictions)
+    # A model without a single prediction (no oracle for real data) is absent, not a reason to drop every row.
+    predictions = predictions.drop([name for name in (*MODELS, STORED_RANDOM) if not predictions[name].count()])
+    market = pl.concat(
+        [
+            store.read_table("validation_predictions", "market.parquet", str(f["fold"]), MARKET_COLUMNS)
+            for f in documents
+        ]
+    )
+    # The market has every listed stock; only those that anybody ranked can be held.
+    market = market.filter(pl.col("Code").is_in(predictions["Code"].unique().implode()))
+    market = market.unique(["Date", "Code"], keep="first", maintain_order=True).sort("Date", "Code")
+    return Inputs(predictions, market, _test_dates(store, documents), tuple(documents))
+
+
+def _fold_predictions(store: Store, fold: str) -> pl.DataFrame:
+    columns = ["Date", "Code", "horizon", "prediction", "label", ORACLE]
+    network = store.read_table("validation_predictions", "predictions.parquet", fold, columns)
+    network = network.rename({"prediction": NETWORK}).with_columns(fold=pl.lit(fold))
+    stored = store.read_table("baseline", "predictions.parquet", fold)
+    for model in (*BASELINES, RANDOM):
+        own = stored.filter(pl.col("model") == model)
+        name = STORED_RANDOM if model == RANDOM else model
+        own = own.select("Date", "Code", "horizon", pl.col("prediction").cast(pl.Float64).alias(name))
+        network = network.join(own, on=["Date", "Code", "horizon"], how="left", maintain_order="left")
+    figures = [NETWORK, *BASELINES, ORACLE, STORED_RANDOM]
+    return network.select("Date", "Code", "horizon", "fold", pl.col(["label", *figures]).fill_nan(None))
+
+
+def _check_unique(predictions: pl.DataFrame) -> None:
+    repeated = predictions.height - predictions.select("Date", "Code", "horizon").n_unique()
+    if repeated:
+        raise DataError(
+            f"validation_predictions: {repeated} rows (date, code, horizon) are predicted by more than one fold, so "
+            "that they would count twice. Test periods must not overlap; check the section `folds`."
+        )
+
+
+def _test_dates(store: Store, documents: Sequence[dict[str, Any]]) -> tuple[date, ...]:
+    days: set[date] = set()
+    for fold in documents:
+        dates = store.read_table("walk_forward_folds", "dates.parquet", str(fold["fold"]))
+        days |= set(dates.filter(pl.col("role") == "test")["Date"].to_list())
+    return tuple(sorted(days))

@@ -1,0 +1,179 @@
+"""The report's figures."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from model.metrics.performance import drawdowns
+from model.portfolio_report.daily import DailyFigures
+from model.portfolio_report.inputs import MODEL_LABELS, NETWORK, ORACLE
+from model.portfolio_report.style import (
+    INK,
+    MODEL_COLOURS,
+    MUTED,
+    ROLE_COLOURS,
+    TEXT_SIZE,
+    legend,
+    new_figure,
+    width_of,
+)
+
+WIDE = (9.6, 3.7)
+HALF = (5.6, 3.5)
+NARROW = (4.4, 3.9)
+"""Inches: across the page, half of it, and across a phone."""
+Size = tuple[float, float]
+ROLLING_DAYS = 60
+
+
+def cumulative_net(daily: DailyFigures, horizon: int, size: Size = WIDE) -> Figure:
+    """Sum of daily net returns of every model; the oracle would press all others against zero."""
+    figure, axes = new_figure(*size)
+    for model in (name for name in daily.models if name != ORACLE):
+        rows = _held(daily, model, horizon)
+        axes.plot(_days(rows), np.cumsum(rows["net"].to_numpy()), **_line(model))
+    axes.axhline(0.0, color=MUTED, linewidth=0.8)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    _date_axis(axes)
+    legend(axes)
+    return figure
+
+
+def rolling_rank_ic(daily: DailyFigures, horizon: int, size: Size = WIDE) -> Figure:
+    """RankIC through time: mean of the last 60 days, and two standard errors around the network's."""
+    figure, axes = new_figure(*size)
+    for model in daily.models:
+        rows = _rows(daily, model, horizon).filter(pl.col("rank_ic").is_not_null())
+        window = min(ROLLING_DAYS, max(rows.height // 3, 2))
+        mean, std = (
+            rows.select(getattr(pl.col("rank_ic"), f"rolling_{kind}")(window)).to_series().to_numpy()
+            for kind in ("mean", "std")
+        )
+        axes.plot(_days(rows), mean, **_line(model))
+        if model == NETWORK:
+            # Labels of neighbouring days overlap: a window holds about window / horizon independent ones.
+            error = 2.0 * std / np.sqrt(max(window / horizon, 1.0))
+            axes.fill_between(_days(rows), mean - error, mean + error, color=MODEL_COLOURS[model], alpha=0.16, lw=0)
+    axes.axhline(0.0, color=MUTED, linewidth=0.8)
+    _date_axis(axes)
+    legend(axes)
+    return figure
+
+
+def deciles(report: Mapping[str, Any], size: Size = HALF) -> Figure:
+    """Mean return by prediction decile, with intervals, of the network and the best known baseline."""
+    figure, axes = new_figure(*size)
+    models = [model for model in (NETWORK, "lightgbm") if report["deciles"].get(model)]
+    width = 0.8 / max(len(models), 1)
+    for place, model in enumerate(models):
+        rows = report["deciles"][model]
+        x = np.array([row["decile"] for row in rows]) + (place - (len(models) - 1) / 2) * width
+        values = np.array([row["value"] for row in rows])
+        colour = MODEL_COLOURS[model]
+        axes.bar(x, values, width * 0.9, color=colour, alpha=0.9, label=MODEL_LABELS[model])
+        bounds = [(at, row["interval"]) for at, row in zip(x, rows, strict=True) if row["interval"]]
+        axes.vlines([at for at, _ in bounds], *np.array([i for _, i in bounds]).reshape(-1, 2).T, color=INK, lw=0.9)
+    axes.axhline(0.0, color=MUTED, linewidth=0.8)
+    axes.set_xticks(range(1, 11))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
+    axes.set_xlabel("prediction decile (10: highest)", color=MUTED, fontsize=TEXT_SIZE)
+    legend(axes)
+    return figure
+
+
+def drawdown(daily: DailyFigures, horizon: int, size: Size = HALF) -> Figure:
+    """How far net wealth lies below its highest value so far."""
+    figure, axes = new_figure(*size)
+    for model in (name for name in daily.models if name != ORACLE):
+        rows = _held(daily, model, horizon)
+        below = drawdowns(rows["net"].to_numpy())
+        axes.plot(_days(rows), below, **_line(model))
+        if model == NETWORK:
+            axes.fill_between(_days(rows), below, 0.0, color=MODEL_COLOURS[model], alpha=0.16, lw=0)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    _date_axis(axes)
+    legend(axes)
+    return figure
+
+
+def fold_timeline(folds: Sequence[Mapping[str, Any]], size: Size = WIDE) -> Figure:
+    """What each fold learns from, chooses on and is tested on; the gaps are purge and embargo."""
+    figure, axes = new_figure(size[0], 1.3 + 0.34 * len(folds))
+    axes.grid(visible=False)
+    for row, fold in enumerate(folds):
+        moments = {key: _number(fold[key]) for key in fold if key.endswith(("_start", "_end"))}
+        for role in ("train", "validation", "test"):
+            start, end = moments[f"{role}_start"], moments[f"{role}_end"] + 1.0
+            axes.barh(row, end - start, left=start, height=0.62, color=ROLE_COLOURS[role], label=_once(role, row))
+        for before, after in (("train", "validation"), ("validation", "test")):
+            start, end = moments[f"{before}_end"] + 1.0, moments[f"{after}_start"]
+            name = _once("purge and embargo", row) if before == "train" else "_"
+            axes.barh(row, end - start, left=start, height=0.62, color=ROLE_COLOURS["gap"], label=name)
+    axes.set_yticks(range(len(folds)), [str(fold["fold"]) for fold in folds])
+    axes.invert_yaxis()
+    _date_axis(axes)
+    legend(axes)
+    return figure
+
+
+def training_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]], size: Size = WIDE) -> Figure:
+    """RankIC on the validation days by epoch, one line a fold; dots mark where a phase begins."""
+    figure, axes = new_figure(*size)
+    shades = np.linspace(1.0, 0.35, max(len(curves), 1))
+    for (fold, history), shade in zip(curves.items(), shades, strict=True):
+        known = [record for record in history if record.get("val_rank_ic") is not None]
+        x, y = [record["epoch"] for record in known], [record["val_rank_ic"] for record in known]
+        axes.plot(x, y, color=MODEL_COLOURS[NETWORK], alpha=float(shade), lw=1.6, label=fold)
+        first = [n for n, record in enumerate(known) if n == 0 or record["phase"] != known[n - 1]["phase"]]
+        axes.plot(
+            [x[n] for n in first], [y[n] for n in first], "o", ms=4, color=MODEL_COLOURS[NETWORK], alpha=float(shade)
+        )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("epoch", color=MUTED, fontsize=TEXT_SIZE)
+    legend(axes)
+    return figure
+
+
+def _rows(daily: DailyFigures, model: str, horizon: int) -> pl.DataFrame:
+    return daily.table.filter((pl.col("model") == model) & (pl.col("horizon") == horizon)).sort("Date")
+
+
+def _held(daily: DailyFigures, model: str, horizon: int) -> pl.DataFrame:
+    return _rows(daily, model, horizon).filter(pl.col("net").is_not_null())
+
+
+def _days(rows: pl.DataFrame) -> Any:
+    return rows["Date"].to_numpy()
+
+
+def _line(model: str) -> dict[str, Any]:
+    network = model == NETWORK
+    return {
+        "color": MODEL_COLOURS[model],
+        "label": MODEL_LABELS[model],
+        "linewidth": 2.2 if network else 1.2,
+        "linestyle": (0, (4, 2)) if model == ORACLE else "-",
+        "zorder": 3 if network else 2,
+    }
+
+
+def _date_axis(axes: Axes) -> None:
+    locator = AutoDateLocator(minticks=2, maxticks=max(int(width_of(axes)), 5))  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))  # type: ignore[no-untyped-call]
+    axes.margins(x=0.01)
+
+
+def _number(day: str) -> float:
+    return float(date2num(date.fromisoformat(day)))  # type: ignore[no-untyped-call]
+
+
+def _once(label: str, row: int) -> str:
+    return label if row == 0 else "_"

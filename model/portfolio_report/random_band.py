@@ -1,0 +1,114 @@
+"""What luck alone gives: the same evaluation on random rankings.
+
+A figure means little beside zero and much beside the spread of the figures of useless rankings on the same stocks,
+days, costs and constraints. Each draw ranks the universe of every day anew.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from model.metrics.bootstrap import percentiles
+from model.metrics.performance import annual_return, max_drawdown, sharpe
+from model.metrics.summary import summarise
+from model.portfolio_report.portfolio import Floats, Market, Simulation, dense_scores, simulate_ranking
+from model.portfolio_report.settings import PortfolioSettings
+
+_STREAM = 0x7A4D
+
+
+@dataclass(frozen=True)
+class RandomBand:
+    """Figures of every draw, by horizon and name; NaN where a draw has none. ``days`` counts the days with RankIC."""
+
+    draws: dict[int, dict[str, Floats]]
+    days: dict[int, int]
+
+    def mean_and_band(self, horizon: int, name: str, confidence: float) -> tuple[float, tuple[float, float]] | None:
+        """Mean over the draws and the central band that holds ``confidence`` of them; None where there is none."""
+        values = self.draws[horizon][name]
+        band = percentiles(values, confidence)
+        return None if band is None else (float(np.nanmean(values)), band)
+
+
+def random_band(
+    common: pl.DataFrame,
+    horizons: tuple[int, ...],
+    market: Market,
+    settings: PortfolioSettings,
+    seed: int,
+    progress: Callable[[int], None] = lambda done: None,
+) -> RandomBand:
+    """Evaluate random rankings of the common rows.
+
+    Args:
+        common: Date, Code, horizon, label.
+    """
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, _STREAM])))
+    ones = common.with_columns(present=pl.lit(1.0))
+    by_horizon = {h: ones.filter(pl.col("horizon") == h) for h in horizons}
+    present = {h: ~np.isnan(dense_scores(rows, "present", market)) for h, rows in by_horizon.items()}
+    labels = {h: _centred_ranks(dense_scores(rows, "label", market)) for h, rows in by_horizon.items()}
+    draws: dict[int, dict[str, list[float]]] = {h: {} for h in horizons}
+    for done in range(settings.random_draws):
+        scores = rng.random((len(market.dates), len(market.codes)), dtype=np.float32)
+        order, ranked = np.empty((0, 0), np.int64), np.empty((0, 0), np.bool_)
+        for h in horizons:
+            if not np.array_equal(ranked, present[h]):  # most often the universe is the same for all horizons
+                order, ranked = np.argsort(np.where(present[h], scores, np.float32(2.0)), axis=1), present[h]
+            count = ranked.sum(axis=1)
+            book = simulate_ranking(order, np.where(count >= settings.min_names, count, 0), market, settings, h)
+            correlations = rank_ic_of_order(order, labels[h], settings.min_names)
+            for name, value in _figures(book, correlations, settings.periods_per_year).items():
+                draws[h].setdefault(name, []).append(np.nan if value is None else value)
+        progress(done + 1)
+    days = {h: int((np.isfinite(ranks).sum(axis=1) >= settings.min_names).sum()) for h, ranks in labels.items()}
+    return RandomBand({h: {n: np.array(v) for n, v in named.items()} for h, named in draws.items()}, days)
+
+
+def _figures(book: Simulation, correlations: Floats, periods: int) -> dict[str, float | None]:
+    of_rank_ic, deepest = summarise(correlations), max_drawdown(book.net)
+    return {
+        "rank_ic": of_rank_ic.mean,
+        "icir": of_rank_ic.ir,
+        "sharpe": sharpe(book.net, periods),
+        "sharpe_gross": sharpe(book.gross, periods),
+        "ann_return_net": annual_return(book.net, periods),
+        "max_drawdown": deepest.depth if deepest else None,
+        "turnover": float(book.turnover.mean()),
+    }
+
+
+def rank_ic_of_order(order: NDArray[np.int64], labels: Floats, min_names: int) -> Floats:
+    """RankIC [T] of rankings without ties, best first, against centred label ranks.
+
+    A stock without label has no part: its place is taken out and those behind it move up.
+
+    Args:
+        order: [T, N] code positions from best to worst.
+        labels: [T, N] average ranks minus their mean, NaN where there is no label.
+    """
+    ordered = np.take_along_axis(labels, order, axis=1)
+    there = ~np.isnan(ordered)
+    ordered[~there] = 0.0
+    place = np.cumsum(there, axis=1, dtype=np.float64)
+    count = place[:, -1]
+    # The label ranks sum to 0, so the mean of the places drops out; 1 … n has the sum of squares n (n^2 - 1) / 12.
+    covariance = -np.einsum("tn,tn->t", place, ordered)
+    spread = np.sqrt(count * (count**2 - 1.0) / 12.0 * np.einsum("tn,tn->t", ordered, ordered))
+    enough = (count >= min_names) & (spread > 0)
+    return np.where(enough, covariance / np.where(enough, spread, 1.0), np.nan)
+
+
+def _centred_ranks(labels: Floats) -> Floats:
+    """[T, N] average ranks within the day minus their mean, NaN where there is no label."""
+    from scipy.stats import rankdata
+
+    ranks = np.full_like(labels, np.nan)
+    for day, row in enumerate(labels):
+        there = ~np.isnan(row)
+        ranks[day, there] = rankdata(row[there]) - (there.sum() + 1) / 2.0
+    return ranks

@@ -1,0 +1,65 @@
+"""Materialise the report: all folds' stored predictions, one document, one page, some pictures."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from model.portfolio_report.compare import Evaluation, evaluate
+from model.portfolio_report.daily import KEY
+from model.portfolio_report.headline import COLUMNS
+from model.portfolio_report.inputs import LIVE, NETWORK, read_inputs
+from model.portfolio_report.page import render
+from model.store.manifest import Manifest
+from model.store.stage import StageRun
+from model.store.store import Store
+
+ASSET = "portfolio_report"
+PREDICTIONS = "validation_predictions"
+REPORT = "report.json"
+PAGE = "report.html"
+DAILY = "daily.parquet"
+
+
+def materialise(run: StageRun) -> Manifest:
+    """Evaluate every fold that ``run.identity`` names among its inputs, and publish the report.
+
+    Raises:
+        StoreError: a fold's predictions are not materialised or were altered.
+        DataError: there is no fold, or nothing to compare.
+        SettingsError: the headline horizon is not predicted.
+    """
+    folds = folds_among(run.identity.inputs)
+    settings = run.settings
+    evaluation = evaluate(
+        read_inputs(run.store, folds),
+        settings.portfolio,
+        entry=settings.labels.entry,
+        seed=settings.seed,
+        generated_from=run.identity.inputs,
+        progress=run.progress,
+    )
+    run.progress(1, 1, "drawing the page")
+    page, pictures = render(evaluation, _curves(run.store, folds), run.identity.code_version)
+    with run.writer(ASSET) as w:
+        w.json(REPORT, evaluation.report)
+        w.table(DAILY, evaluation.daily.table, key=KEY)
+        w.bytes(PAGE, page.encode(), hashed=False)
+        for name, data in pictures.items():
+            w.bytes(name, data, hashed=False)
+        w.extra |= _extra(evaluation)
+    return w.manifest
+
+
+def folds_among(inputs: Mapping[str, str]) -> tuple[str, ...]:
+    """The walk-forward folds among an artefact's inputs (``validation_predictions/wf_2016h1``), without ``live``."""
+    names = [label.removeprefix(f"{PREDICTIONS}/") for label in inputs if label.startswith(f"{PREDICTIONS}/")]
+    return tuple(sorted(name for name in names if name != LIVE))
+
+
+def _curves(store: Store, folds: Sequence[str]) -> dict[str, Sequence[Mapping[str, Any]]]:
+    return {fold: store.read_json("trained_model", "metrics.json", fold)["history"] for fold in folds}
+
+
+def _extra(evaluation: Evaluation) -> dict[str, Any]:
+    """The network's headline figures, for the history that Dagster plots."""
+    row = next(row for row in evaluation.report["headline"] if row["model"] == NETWORK)
+    return {name: row[name]["value"] for name in COLUMNS if row[name]["value"] is not None} | {"days": row["n_days"]}

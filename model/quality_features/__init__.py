@@ -1,0 +1,1 @@
+"""The feature catalogue and the engine that computes it, point in time and exactly recomputable."""

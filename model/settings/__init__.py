@@ -1,0 +1,1 @@
+"""Typed, closed settings and the presets they are read from."""

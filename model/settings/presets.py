@@ -1,0 +1,150 @@
+"""Presets: YAML files that may extend one another, and overrides on top.
+
+``load("demo")`` reads ``assets_config/demo.yaml``; a path reads that file. A preset names its parent with
+``extends``; mappings are merged key by key, except where ``kind`` changes (another source is another mapping).
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from model.errors import SettingsError
+from model.settings.root import Settings
+
+FOLDER = Path(__file__).resolve().parents[2] / "assets_config"
+"""The presets that come with the package."""
+
+
+def load(preset: str | Path, overrides: Sequence[str] = ()) -> Settings:
+    """Read a preset, apply ``key=value`` overrides such as ``source.path=bars.parquet``, and validate.
+
+    Raises:
+        SettingsError: no such preset, unreadable YAML, an unknown key, or a value of the wrong type or range.
+    """
+    path = locate(preset)
+    document = _read(path, ())
+    for override in overrides:
+        _apply(document, override)
+    try:
+        return Settings.model_validate(document)
+    except ValidationError as error:
+        raise SettingsError(_explain(error, str(path), overrides)) from error
+
+
+def locate(preset: str | Path) -> Path:
+    """The file of a preset given by name (``demo``) or by path.
+
+    Raises:
+        SettingsError: there is none; the message names the nearest one.
+    """
+    path = Path(preset)
+    candidates = [path, FOLDER / path, FOLDER / f"{path}.yaml", FOLDER / path.name]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    known = sorted(entry.stem for entry in FOLDER.glob("*.yaml"))
+    near = difflib.get_close_matches(path.stem, known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise SettingsError(f"There is no preset {str(preset)!r}: neither a file nor one of {', '.join(known)}.{hint}")
+
+
+def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    if path in seen:
+        raise SettingsError(f"{path} extends itself through {' -> '.join(map(str, seen))}. Break the circle.")
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not readable YAML: {error}") from error
+    if document is None:
+        document = {}
+    if not isinstance(document, dict):
+        raise SettingsError(f"{path} must hold a mapping of sections, and holds a {type(document).__name__}.")
+    parent = document.pop("extends", None)
+    if parent is None:
+        return document
+    beside = path.parent / f"{parent}.yaml"
+    base = _read(beside if beside.is_file() else locate(parent), (*seen, path))
+    return _merge(base, document)
+
+
+def _merge(base: dict[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in change.items():
+        old = merged.get(key)
+        same_kind = (
+            isinstance(old, dict) and isinstance(value, dict) and old.get("kind") == value.get("kind", old.get("kind"))
+        )
+        merged[key] = _merge(old, value) if same_kind and isinstance(old, dict) else value
+    return merged
+
+
+def _apply(document: dict[str, Any], override: str) -> None:
+    key, sign, text = override.partition("=")
+    if not sign or not key.strip():
+        raise SettingsError(f"--set {override!r} is not of the form key=value, such as source.path=bars.parquet.")
+    try:
+        value = yaml.safe_load(text) if text else ""
+    except yaml.YAMLError as error:
+        raise SettingsError(f"--set {override!r}: the value is not readable YAML ({error}).") from error
+    *parents, last = key.strip().split(".")
+    place = document
+    for parent in parents:
+        below = place.setdefault(parent, {})
+        if not isinstance(below, dict):
+            raise SettingsError(f"--set {override!r}: {parent} is a single value and has no keys below it.")
+        place[parent] = place = dict(below)
+    place[last] = value
+
+
+def _explain(error: ValidationError, origin: str, overrides: Sequence[str]) -> str:
+    lines = [_one(problem) for problem in error.errors()]
+    where = f"{origin} with {', '.join(f'--set {item}' for item in overrides)}" if overrides else origin
+    return f"The settings in {where} cannot be used: " + "; ".join(dict.fromkeys(lines)) + "."
+
+
+def _one(problem: Any) -> str:
+    location = [str(part) for part in problem["loc"] if part not in ("simulated", "files", "jquants")]
+    name = ".".join(location)
+    if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        known = _keys_at(location[:-1])
+        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
+        valid = f"did you mean {'.'.join([*location[:-1], near[0]])!r}?" if near else f"valid here: {', '.join(known)}"
+        return f"unknown key {name!r} ({valid})"
+    message = problem["msg"].removeprefix("Value error, ")
+    value = "" if problem["type"] == "missing" or not name else f" (given: {problem['input']!r})"
+    return f"{name}: {message}{value}" if name else message
+
+
+def _keys_at(location: Sequence[str]) -> list[str]:
+    """The valid keys at a place of the settings tree, for the hint."""
+    schema: Any = Settings.model_json_schema()
+    definitions = schema.get("$defs", {})
+    options = [schema]
+    for part in location:
+        step = [option.get("properties", {}).get(part) for option in _resolved(options, definitions)]
+        items = [option.get("items") for option in _resolved(options, definitions)]
+        options = [found for found in (step if not part.isdigit() else items) if found is not None]
+    return sorted({key for option in _resolved(options, definitions) for key in option.get("properties", {})})
+
+
+def _resolved(options: Sequence[Any], definitions: Mapping[str, Any]) -> list[Any]:
+    flat: list[Any] = []
+    for option in options:
+        if "$ref" in option:
+            flat += _resolved([definitions[option["$ref"].rsplit("/", 1)[1]]], definitions)
+        elif "anyOf" in option or "oneOf" in option:
+            flat += _resolved(option.get("anyOf", []) + option.get("oneOf", []), definitions)
+        elif "allOf" in option:
+            flat += _resolved(option["allOf"], definitions)
+        else:
+            flat.append(option)
+    return flat
+
+
+def document(settings: BaseModel) -> dict[str, Any]:
+    """Settings as the plain mapping that a preset file would hold."""
+    return settings.model_dump(mode="json")

@@ -1,0 +1,81 @@
+"""All settings of one installation, one section a room."""
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from model.atft_tensors.settings import TensorSettings
+from model.baseline.settings import BaselineSettings
+from model.correlation_graph.settings import GraphSettings
+from model.daily_quotes.settings import CalendarSettings, SimulatedSource, SourceSettings
+from model.labels.settings import LabelSettings
+from model.normalization_stats.settings import NormalizationSettings
+from model.portfolio_report.settings import PortfolioSettings
+from model.quality_features.settings import FeatureSettings
+from model.raw_dataset.settings import QualitySettings, UniverseSettings
+from model.settings.base import Section
+from model.settings.sections import RuntimeSettings, TrackingSettings
+from model.store.hashing import json_hash
+from model.trained_model.config import TrainingConfig
+from model.trained_model.network.config import NetworkConfig
+from model.walk_forward_folds.settings import FoldSettings
+
+
+class Settings(Section):
+    """The whole configuration: what a preset file holds."""
+
+    seed: int = Field(default=7, ge=0)
+    """Seed of everything random after the source: baselines, training, bootstrap."""
+    source: SourceSettings = Field(default_factory=SimulatedSource)
+    """Where the daily bars come from."""
+    calendar: CalendarSettings = Field(default_factory=CalendarSettings)
+    """The exchange's trading days and hours."""
+    quality: QualitySettings = Field(default_factory=QualitySettings)
+    """The gate that raw rows pass."""
+    universe: UniverseSettings = Field(default_factory=UniverseSettings)
+    """The names that may be predicted and traded, point in time."""
+    features: FeatureSettings = Field(default_factory=FeatureSettings)
+    """The feature catalogue."""
+    labels: LabelSettings = Field(default_factory=LabelSettings)
+    """Forward returns to predict."""
+    folds: FoldSettings = Field(default_factory=FoldSettings)
+    """Walk-forward folds."""
+    normalization: NormalizationSettings = Field(default_factory=NormalizationSettings)
+    """Cross-sectional statistics and clipping."""
+    baseline: BaselineSettings = Field(default_factory=BaselineSettings)
+    """LightGBM and ridge."""
+    graph: GraphSettings = Field(default_factory=GraphSettings)
+    """The correlation graph."""
+    tensors: TensorSettings = Field(default_factory=TensorSettings)
+    """What the network reads."""
+    network: NetworkConfig = Field(default_factory=NetworkConfig)
+    """The ATFT-GAT-FAN network."""
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+    """Losses, phases and guards."""
+    portfolio: PortfolioSettings = Field(default_factory=PortfolioSettings)
+    """The report and the portfolio it simulates."""
+    runtime: RuntimeSettings = Field(default_factory=RuntimeSettings)
+    """How the machine is used."""
+    tracking: TrackingSettings = Field(default_factory=TrackingSettings)
+    """Where experiments are recorded."""
+
+    @model_validator(mode="after")
+    def _windows_fit(self) -> "Settings":
+        if self.folds.lookback_days < self.tensors.lookback:
+            raise ValueError(
+                f"tensors.lookback is {self.tensors.lookback} days and folds.lookback_days only "
+                f"{self.folds.lookback_days}: a fold must reach back at least as far as the network looks"
+            )
+        return self
+
+    def hash_of(self, *sections: str) -> str:
+        """Hash of the named sections, without the keys that cannot change a result."""
+        return json_hash({name: self._hashed(name) for name in sections})
+
+    def _hashed(self, name: str) -> Any:
+        section = getattr(self, name)
+        if isinstance(section, Section):
+            return section.hashed()
+        plain = self.model_dump(mode="json", include={name})[name]
+        unhashed: frozenset[str] = getattr(section, "UNHASHED", frozenset())
+        return {k: v for k, v in plain.items() if k not in unhashed} if isinstance(plain, dict) else plain

@@ -1,0 +1,105 @@
+"""The manifest: what an artefact is, what it was made from, and how.
+
+One ``manifest.json`` lies beside the files of every artefact. Readers verify files against it, and staleness is
+decided from manifests alone.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from model.errors import StoreError
+
+NAME = "manifest.json"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file of an artefact."""
+
+    content_hash: str
+    """Hash of the values (tables, arrays, JSON) or of the bytes (anything else)."""
+    sha256: str
+    """Hash of the bytes on disk, which readers verify."""
+    bytes: int
+    rows: int | None = None
+    columns: dict[str, str] | None = None
+    """Column name to dtype, in order; tables only."""
+    input_hash: str | None = None
+    """What a chunk was computed from; equal means that it need not be computed again."""
+    hashed: bool = True
+    """False for what a person looks at (figures, pages): it does not enter the artefact's hash."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What decides whether an artefact is stale, fixed before the work starts.
+
+    ``inputs`` maps a label such as ``quality_features`` or ``daily_quotes/2016-01-04`` to the content hash read.
+    """
+
+    inputs: dict[str, str]
+    code_version: str
+    settings_hash: str
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The record of one artefact."""
+
+    asset: str
+    partition: str | None
+    content_hash: str
+    files: dict[str, FileEntry]
+    inputs: dict[str, str]
+    code_version: str
+    settings_hash: str
+    seed: int
+    rows: int
+    first_date: date | None
+    last_date: date | None
+    seconds: float
+    peak_memory_bytes: int
+    created_at: str
+    libraries: dict[str, str]
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The text of ``manifest.json``."""
+        document = {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        document["first_date"] = self.first_date.isoformat() if self.first_date else None
+        document["last_date"] = self.last_date.isoformat() if self.last_date else None
+        return json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def read(directory: Path) -> Manifest | None:
+    """The manifest in a folder, or None where there is no artefact.
+
+    Raises:
+        StoreError: the file is there but is not a manifest.
+    """
+    path = directory / NAME
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        document = json.loads(text)
+        if document.pop("schema_version") != SCHEMA_VERSION:
+            raise StoreError(
+                f"{path} was written in another format of the store. Remove the folder {directory} and run "
+                "`gogooku run` to compute it again."
+            )
+        document["files"] = {name: FileEntry(**entry) for name, entry in document["files"].items()}
+        for key in ("first_date", "last_date"):
+            document[key] = date.fromisoformat(document[key]) if document[key] else None
+        return Manifest(**document)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"{path} is not a readable manifest ({error}). Remove the folder {directory} and run `gogooku run` "
+            "to compute it again."
+        ) from error

@@ -1,0 +1,48 @@
+"""What the checks said of an artefact, kept beside the store so that nothing reads what a blocking check refused.
+
+The record names the content hash it speaks of: once the artefact is computed anew, an old refusal no longer counts.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from model.store import atomic
+from model.store.checks import CheckOutcome
+from model.store.manifest import Manifest
+from model.store.store import WHOLE, Store
+
+
+def record(store: Store, manifest: Manifest, outcomes: Mapping[str, CheckOutcome], blocking: Collection[str]) -> None:
+    """Keep the outcomes; an artefact that passed everything leaves no record."""
+    path = _path(store, manifest.asset, manifest.partition)
+    failed = {name: outcome for name, outcome in outcomes.items() if not outcome.passed}
+    if not failed:
+        path.unlink(missing_ok=True)
+        return
+    document = {
+        "content_hash": manifest.content_hash,
+        "failed": {
+            name: {**asdict(outcome), "blocking": name in blocking and outcome.severity == "error"}
+            for name, outcome in failed.items()
+        },
+    }
+    atomic.write_bytes(path, (json.dumps(document, indent=1, default=str) + "\n").encode())
+
+
+def refusals(store: Store, manifest: Manifest) -> tuple[str, ...]:
+    """The blocking checks that refused this very content, each with what it said."""
+    try:
+        document = json.loads(_path(store, manifest.asset, manifest.partition).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ()
+    if document["content_hash"] != manifest.content_hash:
+        return ()
+    return tuple(
+        f"check {name}: {failed['summary']}" for name, failed in document["failed"].items() if failed["blocking"]
+    )
+
+
+def _path(store: Store, asset: str, partition: str | None) -> Path:
+    return store.home / "checks" / asset / f"{partition or WHOLE}.json"

@@ -1,0 +1,261 @@
+"""Writing one artefact: a staging folder, files with their hashes, one publishing step."""
+
+import importlib.metadata
+import json
+import os
+import resource
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from model.errors import StoreError
+from model.store import atomic, hashing
+from model.store import manifest as manifests
+from model.store.manifest import FileEntry, Identity, Manifest
+
+_LIBRARIES = ("polars", "numpy", "torch", "torch-geometric", "lightgbm", "pyarrow", "dagster", "mlflow")
+
+
+class ArtifactWriter:
+    """Collects the files of one artefact and publishes them together.
+
+    Use it as a context manager: on a clean exit the artefact replaces the earlier one in one step and ``manifest``
+    is its manifest; on an error nothing changes. Files marked ``hashed=False`` (figures, pages) do not enter the
+    artefact's content hash, so nothing that depends on the clock may be written without that mark.
+    """
+
+    def __init__(
+        self, target: Path, asset: str, partition: str | None, identity: Identity, started: float | None = None
+    ) -> None:
+        self.extra: dict[str, Any] = {}
+        self._target = target
+        self._asset = asset
+        self._partition = partition
+        self._identity = identity
+        self._staging = target.parent / f".staging-{uuid.uuid4().hex}"
+        self._files: dict[str, FileEntry] = {}
+        self._dates: list[date] = []
+        self._previous: Manifest | None = None
+        self._started = started
+        self._manifest: Manifest | None = None
+
+    @property
+    def manifest(self) -> Manifest:
+        """The published manifest; only after the block has ended."""
+        if self._manifest is None:
+            raise StoreError(f"{self._asset}: the artefact is not published yet")
+        return self._manifest
+
+    def __enter__(self) -> Self:
+        if self._started is None:
+            self._started = time.perf_counter()
+        self._staging.mkdir(parents=True)
+        self._previous = manifests.read(self._target)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._publish()
+        finally:
+            shutil.rmtree(self._staging, ignore_errors=True)
+
+    def table(
+        self,
+        name: str,
+        frame: pl.DataFrame,
+        key: Sequence[str],
+        *,
+        input_hash: str | None = None,
+        hashed: bool = True,
+    ) -> FileEntry:
+        """Write a Parquet table (zstd), sorted by ``key`` and unique on it.
+
+        Raises:
+            StoreError: the rows are not sorted by the key, or the key repeats.
+        """
+        self._check_key(name, frame, key)
+        path = self._new(name)
+        frame.write_parquet(path, compression="zstd", compression_level=1, statistics=True)
+        if "Date" in frame.columns and frame.height and frame.schema["Date"] == pl.Date:
+            low, high = frame.select(low=pl.col("Date").min(), high=pl.col("Date").max()).row(0)
+            self._dates += [low, high]
+        columns = {column: str(dtype) for column, dtype in frame.schema.items()}
+        return self._record(
+            name,
+            hashing.table_hash(frame),
+            rows=frame.height,
+            columns=columns,
+            input_hash=input_hash,
+            hashed=hashed,
+        )
+
+    def chunk(self, table: str, month: str, frame: pl.DataFrame, key: Sequence[str], *, input_hash: str) -> FileEntry:
+        """Write one month of a chunked table, with the hash of what it was computed from."""
+        return self.table(f"{table}/{month}.parquet", frame, key, input_hash=input_hash)
+
+    def previous(self, name: str) -> FileEntry | None:
+        """The entry of a file of the artefact that this one will replace."""
+        return None if self._previous is None else self._previous.files.get(name)
+
+    def reuse(self, name: str) -> FileEntry:
+        """Take a file of the present artefact over unchanged (a hard link, no copy).
+
+        Raises:
+            StoreError: there is no such file.
+        """
+        entry = self.previous(name)
+        if entry is None:
+            raise StoreError(f"{self._target} has no file {name} to take over")
+        path = self._new(name)
+        os.link(self._target / name, path)
+        self._files[name] = entry
+        if entry.columns and "Date" in entry.columns:
+            low, high = (
+                pl.scan_parquet(path).select(low=pl.col("Date").min(), high=pl.col("Date").max()).collect().row(0)
+            )
+            self._dates += [day for day in (low, high) if day is not None]
+        return entry
+
+    def json(self, name: str, value: Any, *, hashed: bool = True) -> FileEntry:
+        """Write a JSON document (plain values; NaN is refused)."""
+        text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+        self._new(name).write_text(text, encoding="utf-8")
+        return self._record(name, hashing.json_hash(value), hashed=hashed)
+
+    def bytes(self, name: str, data: bytes, *, hashed: bool = True) -> FileEntry:
+        """Write raw bytes (text of a booster, a figure, a page)."""
+        self._new(name).write_bytes(data)
+        return self._record(name, None, hashed=hashed)
+
+    def array(self, name: str, array: NDArray[Any], *, input_hash: str | None = None) -> FileEntry:
+        """Write one array as ``.npy``, ready to be memory-mapped (never pickled)."""
+        np.save(self._new(name), array, allow_pickle=False)
+        return self._record(name, hashing.array_hash(array), rows=len(array), input_hash=input_hash)
+
+    def safetensors(
+        self, name: str, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str] | None = None
+    ) -> FileEntry:
+        """Write named arrays as a safetensors file."""
+        from safetensors.numpy import save_file
+
+        plain = {key: np.ascontiguousarray(arrays[key]) for key in sorted(arrays)}
+        save_file(plain, self._new(name), metadata=dict(metadata) if metadata else None)
+        return self._record(name, hashing.arrays_hash(plain))
+
+    def _new(self, name: str) -> Path:
+        if name in self._files:
+            raise StoreError(f"{self._asset}: the file {name} is written twice")
+        path = self._staging / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def _record(
+        self,
+        name: str,
+        content_hash: str | None,
+        *,
+        rows: int | None = None,
+        columns: dict[str, str] | None = None,
+        input_hash: str | None = None,
+        hashed: bool = True,
+    ) -> FileEntry:
+        path = self._staging / name
+        sha256 = hashing.file_hash(path)
+        entry = FileEntry(
+            content_hash=content_hash or sha256,
+            sha256=sha256,
+            bytes=path.stat().st_size,
+            rows=rows,
+            columns=columns,
+            input_hash=input_hash,
+            hashed=hashed,
+        )
+        self._files[name] = entry
+        return entry
+
+    def _check_key(self, name: str, frame: pl.DataFrame, key: Sequence[str]) -> None:
+        if frame.height < 2:
+            return
+        now = pl.struct(key)
+        before = now.shift(1)
+        rising = pl.lit(False)
+        equal = pl.lit(True)
+        for column in key:
+            rising = rising | (equal & (pl.col(column) > pl.col(column).shift(1)))
+            equal = equal & (pl.col(column) == pl.col(column).shift(1))
+        broken = frame.select((~rising.fill_null(False)).slice(1).sum()).item()
+        if broken:
+            repeated = frame.select((now == before).slice(1).sum()).item()
+            raise StoreError(
+                f"{self._asset}/{name}: {broken} of {frame.height} rows break the order by {', '.join(key)} "
+                f"({repeated} repeat the key). Sort the table and remove the repeats before writing it."
+            )
+
+    def _publish(self) -> None:
+        chunked_rows = sum(entry.rows or 0 for entry in self._files.values() if entry.columns)
+        hashes = {name: entry.content_hash for name, entry in self._files.items() if entry.hashed}
+        self._manifest = Manifest(
+            asset=self._asset,
+            partition=self._partition,
+            content_hash=hashing.merkle_root(hashes),
+            files=self._files,
+            inputs=self._identity.inputs,
+            code_version=self._identity.code_version,
+            settings_hash=self._identity.settings_hash,
+            seed=self._identity.seed,
+            rows=chunked_rows,
+            first_date=min(self._dates, default=None),
+            last_date=max(self._dates, default=None),
+            seconds=round(time.perf_counter() - (self._started or 0.0), 3),
+            peak_memory_bytes=peak_memory_bytes(),
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            libraries=_library_versions(),
+            extra=self.extra,
+        )
+        (self._staging / manifests.NAME).write_text(self._manifest.to_json(), encoding="utf-8")
+        atomic.fsync_tree(self._staging)
+        atomic.publish_directory(self._staging, self._target)
+
+
+def reset_peak_memory() -> None:
+    """Let the largest resident set be counted anew from here, where the system can (Linux)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return  # elsewhere the largest set of the whole process is reported, which is never too small
+
+
+def peak_memory_bytes() -> int:
+    """The largest resident set of this process, since the last reset where resets are possible."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return 1024 * int(status.split("VmHWM:", 1)[1].split(None, 1)[0])
+
+
+_versions: dict[str, str] = {}
+
+
+def _library_versions() -> dict[str, str]:
+    if not _versions:
+        for name in _LIBRARIES:
+            try:
+                _versions[name] = importlib.metadata.version(name)
+            except importlib.metadata.PackageNotFoundError:
+                _versions[name] = "absent"
+    return dict(_versions)

@@ -1,0 +1,185 @@
+"""The losses, on whole days padded to one rectangle.
+
+Every loss takes ``prediction`` and ``target`` of shape [groups, N], one group for a day and horizon, and a ``mask``
+of the same shape that is True where the pair counts: one path for missing labels, padding and thin days. Targets
+are in standard deviations of the training labels, demeaned within the day. A missing label that is not masked out
+raises; it is never taken as zero.
+
+Cross-sectional losses are means over groups with at least ``min_names`` pairs; pointwise ones are means over pairs.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model.errors import TrainingError
+from model.trained_model.config import LossConfig
+from model.trained_model.evaluation import average_ranks, pearson
+
+_VARIANCE_FLOOR = 1e-8
+"""Added to variances of predictions: a constant prediction then has correlation 0 and a bounded gradient."""
+
+
+@dataclass(frozen=True)
+class Padded:
+    """The days of a batch as rectangles.
+
+    Shapes, with D days of at most N stocks, H horizons and Q quantiles: ``prediction`` and ``target`` [D, N, H],
+    ``quantiles`` [D, N, H, Q], ``mask`` [D, N, H] (True where there is a stock and its label is known).
+    """
+
+    prediction: Tensor
+    quantiles: Tensor
+    target: Tensor
+    mask: Tensor
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean of the unmasked values; 0 (with zero gradient) where nothing is unmasked."""
+    weight = mask.to(values.dtype)
+    return (torch.where(mask, values, 0.0)).sum() / weight.sum().clamp_min(1)
+
+
+def squared_error(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Mean of (prediction - target)²."""
+    return masked_mean((prediction - target).square(), mask)
+
+
+def huber(prediction: Tensor, target: Tensor, mask: Tensor, delta: float) -> Tensor:
+    """Mean of e²/2 for |e| ≤ δ and δ(|e| - δ/2) beyond (Huber 1964)."""
+    error = (prediction - target).abs()
+    inner = error.clamp(max=delta)
+    return masked_mean(inner * (error - 0.5 * inner), mask)
+
+
+def pinball(quantiles: Tensor, target: Tensor, mask: Tensor, levels: tuple[float, ...]) -> Tensor:
+    """Mean over pairs and levels q of max(q(y - ŷ), (q - 1)(y - ŷ)).
+
+    Args:
+        quantiles: [..., Q], ordered like ``levels``.
+        target, mask: [...]
+    """
+    level = quantiles.new_tensor(levels)
+    error = target.unsqueeze(-1) - quantiles
+    return masked_mean(torch.maximum(level * error, (level - 1) * error).mean(-1), mask)
+
+
+def direction(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Logistic loss of the target's sign, log(1 + exp(-sign(y) ŷ)); pairs with y = 0 do not count."""
+    sign = target.sign()
+    return masked_mean(torch.nn.functional.softplus(-sign * prediction), mask & (sign != 0))
+
+
+def information_coefficient(prediction: Tensor, target: Tensor, mask: Tensor, min_names: int) -> Tensor:
+    """One minus the mean Pearson correlation within a group (the day's IC)."""
+    correlation = pearson(prediction, target, mask, _VARIANCE_FLOOR)
+    return 1 - masked_mean(correlation, mask.sum(-1) >= min_names)
+
+
+def soft_rank(values: Tensor, mask: Tensor, temperature: float) -> Tensor:
+    """Differentiable ranks: r_i = 1/2 + Σ_j σ((x_i - x_j) / τ), the sum over the unmasked j of the group.
+
+    σ is the logistic function, so τ → 0 gives average ranks exactly (ties included). Time and memory grow with N²
+    within a group.
+
+    Args:
+        values: [groups, N]
+        mask: [groups, N]
+        temperature: τ, in the units of ``values``.
+
+    Returns:
+        [groups, N]; 0 where masked.
+    """
+    difference = (values.unsqueeze(-1) - values.unsqueeze(-2)) / temperature
+    wins = torch.sigmoid(difference) * mask.unsqueeze(-2)
+    return torch.where(mask, wins.sum(-1) + 0.5, 0.0)
+
+
+def rank_information_coefficient(
+    prediction: Tensor, target: Tensor, mask: Tensor, temperature: float, min_names: int
+) -> Tensor:
+    """One minus the mean correlation of soft prediction ranks with average target ranks (the day's rank IC).
+
+    Predictions are standardised within the group first, so ``temperature`` is in standard deviations of the day's
+    predictions and the loss does not depend on their scale.
+    """
+    weight = mask.to(prediction.dtype)
+    count = weight.sum(-1, keepdim=True).clamp_min(1)
+    centred = (prediction - (prediction * weight).sum(-1, keepdim=True) / count) * weight
+    scale = (centred.square().sum(-1, keepdim=True) / count + _VARIANCE_FLOOR).sqrt()
+    ranks = soft_rank(centred / scale, mask, temperature)
+    correlation = pearson(ranks, average_ranks(target, mask), mask, _VARIANCE_FLOOR)
+    return 1 - masked_mean(correlation, mask.sum(-1) >= min_names)
+
+
+def sharpe(prediction: Tensor, target: Tensor, mask: Tensor, min_names: int) -> Tensor:
+    """One minus the mean over horizons of r̄ / √(mean r²) over the batch's days, r the long-short return of a day.
+
+    The day's weights are the demeaned predictions over the sum of their absolute values (market neutral, gross 1).
+    With S the Sharpe ratio r̄ / σ over the days, r̄ / √(mean r²) = S / √(1 + S²): it has the same optimum, stays
+    within ±1 and exists for a single day.
+
+    Args:
+        prediction, target, mask: [H, D, N], the days of one horizon together.
+    """
+    weight = mask.to(prediction.dtype)
+    count = weight.sum(-1, keepdim=True).clamp_min(1)
+    centred = (prediction - (prediction * weight).sum(-1, keepdim=True) / count) * weight
+    gross = centred.abs().sum(-1) + _VARIANCE_FLOOR**0.5
+    earned = (centred * torch.where(mask, target, 0.0)).sum(-1) / gross
+    days = (mask.sum(-1) >= min_names).to(earned.dtype)
+    number = days.sum(-1).clamp_min(1)
+    mean = (earned * days).sum(-1) / number
+    square = (earned.square() * days).sum(-1) / number
+    ratio = mean / (square + _VARIANCE_FLOOR).sqrt()
+    return 1 - masked_mean(ratio, days.sum(-1) > 0)
+
+
+def total_loss(
+    padded: Padded, auxiliary: dict[str, Tensor], levels: tuple[float, ...], config: LossConfig
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The weighted sum, and each part on its own (unweighted, detached).
+
+    Raises:
+        TrainingError: a target that counts is not a number, or none counts.
+    """
+    _check_targets(padded)
+    mask = padded.mask.permute(2, 0, 1)  # [H, D, N]
+    prediction = padded.prediction.permute(2, 0, 1)
+    target = torch.where(mask, padded.target.permute(2, 0, 1), 0.0)
+    flat = (prediction.flatten(0, 1), target.flatten(0, 1), mask.flatten(0, 1))
+    parts: dict[str, Tensor] = {}
+    if config.rank_ic:
+        parts["rank_ic"] = rank_information_coefficient(*flat, config.rank_temperature, config.min_names)
+    if config.cs_ic:
+        parts["cs_ic"] = information_coefficient(*flat, config.min_names)
+    if config.sharpe:
+        parts["sharpe"] = sharpe(prediction, target, mask, config.min_names)
+    if config.pointwise and config.pointwise_kind == "huber":
+        parts["pointwise"] = huber(*flat, config.huber_delta)
+    elif config.pointwise:
+        parts["pointwise"] = squared_error(*flat)
+    if config.pinball:
+        parts["pinball"] = pinball(padded.quantiles.permute(2, 0, 1, 3), target, mask, levels)
+    if config.direction:
+        parts["direction"] = direction(*flat)
+    total = torch.stack([getattr(config, name) * value for name, value in parts.items()]).sum()
+    for name, value in auxiliary.items():
+        parts[name] = value
+        total = total + config.auxiliary * value
+    return total, {name: value.detach() for name, value in parts.items()}
+
+
+def _check_targets(padded: Padded) -> None:
+    missing, counted = torch.stack([(padded.mask & ~torch.isfinite(padded.target)).sum(), padded.mask.sum()]).tolist()
+    if missing:
+        raise TrainingError(
+            f"{missing} of {counted} targets that count in the loss are not numbers. Missing labels must be masked "
+            "out, never filled; look at how the mask was made."
+        )
+    if not counted:
+        raise TrainingError(
+            f"No label of a batch of {padded.target.shape[0]} days and {padded.target.shape[2]} horizons counts in "
+            "the loss: the batch teaches nothing. Check the labels of these days and the horizons asked for."
+        )

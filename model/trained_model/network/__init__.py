@@ -1,0 +1,1 @@
+"""ATFT-GAT-FAN: the network, one part a module, each usable alone and named as in its paper."""

@@ -1,0 +1,101 @@
+"""What the network looks like: one frozen dataclass, standard library only.
+
+Every switch either does what its line says or the construction raises ``ValueError``; there is no switch that is
+accepted and ignored. The settings layer validates the same class (see ``__pydantic_config__``), so a preset and
+a checkpoint's ``config.json`` describe the network in the same words.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+AdaptiveNorm = Literal["fan", "san", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """Sizes and switches of :class:`~model.trained_model.network.atft_gat_fan.AtftGatFan`."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "use_attribute_docstrings": True}
+
+    hidden: int = 64
+    """Width H of every part after variable selection."""
+    quantiles: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95)
+    """Quantile levels, strictly increasing inside (0, 1)."""
+    dropout: float = 0.1
+    """Dropout inside the gated residual networks, between LSTM layers and in the heads."""
+    vsn_width: int = 8
+    """Width of each feature's own transform in variable selection."""
+    vsn_transform: Literal["gated_sum", "grn"] = "gated_sum"
+    """Each feature's transform: 'grn' as in the paper, 'gated_sum' shares gate and norm (several times faster)."""
+    lstm_layers: int = 1
+    """Layers of the LSTM encoder."""
+    attention_heads: int = 4
+    """Heads of the interpretable attention over the lookback; divides hidden."""
+    layer_scale_init: float = 0.0
+    """Initial per-channel scale of the temporal residual branches; 0 means no scale parameters."""
+    adaptive_norm: AdaptiveNorm = "fan"
+    """Adaptive normalisation: 'fan' by frequency, 'san' by slice, or 'none'."""
+    fan_top_k: int = 3
+    """Frequencies counted as non-stationary by FAN, clamped to lookback // 2 + 1."""
+    adaptive_main_channel: bool = True
+    """Keep what the normalisation removes from the features as a second channel of each feature."""
+    freq_dropout_p: float = 0.0
+    """Chance that training drops a feature's frequency (never the constant one); needs adaptive_norm 'fan'."""
+    san_slice: int = 5
+    """Slice length of SAN in days, at least 3; the first slice is shorter where the lookback demands it."""
+    own_return_scale: float = 0.02
+    """Unit of the target's own history: daily simple returns are divided by this (about one day's std)."""
+    own_return_clip: float = 10.0
+    """Own returns are clipped at plus or minus this many units."""
+    graph: bool = True
+    """Whether the network has a graph attention part."""
+    gat_hidden: int = 64
+    """Width of the graph attention layers, all heads together; divisible by gat_heads."""
+    gat_heads: int = 4
+    """Attention heads of each graph layer."""
+    gat_layers: int = 1
+    """Number of graph attention layers."""
+    gat_temperature: float = 1.0
+    """Attention logits are divided by this: above 1 flatter, below 1 sharper."""
+    gat_dropout: float = 0.0
+    """Dropout of the normalised attention coefficients."""
+    edge_dropout: float = 0.1
+    """Chance that training removes an edge; self loops always stay."""
+    gat_output_clip: float = 5.0
+    """The normalised graph output is clamped to plus or minus this."""
+    gat_init_scale: float = 3.0
+    """Factor on the graph columns of the fusion weight at initialisation."""
+    output_head_small_init: bool = True
+    """Start the last layers of heads and FAN/SAN forecasts near zero: first predictions small, not constant."""
+    expected_parameters: int | None = None
+    """Stated parameter count; another count raises. None: not checked."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value out of bounds or for switches that contradict each other."""
+        sizes = ("hidden", "vsn_width", "lstm_layers", "attention_heads", "fan_top_k")
+        for name in (*sizes, "gat_hidden", "gat_heads", "gat_layers"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        for name in ("dropout", "freq_dropout_p", "gat_dropout", "edge_dropout"):
+            _require(0.0 <= getattr(self, name) < 1.0, name, getattr(self, name), "in [0, 1)")
+        for name in ("own_return_scale", "own_return_clip", "gat_temperature", "gat_output_clip", "gat_init_scale"):
+            value = getattr(self, name)
+            _require(math.isfinite(value) and value > 0.0, name, value, "finite and above 0")
+        _require(self.layer_scale_init >= 0.0, "layer_scale_init", self.layer_scale_init, "0 (off) or above")
+        _require(self.san_slice >= 3, "san_slice", self.san_slice, "at least 3: a slice of 2 keeps only a sign")
+        _require(self.vsn_transform in {"gated_sum", "grn"}, "vsn_transform", self.vsn_transform, "gated_sum or grn")
+        _require(self.adaptive_norm in {"fan", "san", "none"}, "adaptive_norm", self.adaptive_norm, "fan, san or none")
+        levels = self.quantiles
+        rising = all(a < b for a, b in zip((0.0, *levels), (*levels, 1.0), strict=True))
+        _require(bool(levels) and rising, "quantiles", levels, "strictly increasing inside (0, 1)")
+        _require(self.hidden % self.attention_heads == 0, "hidden", self.hidden, "divisible by attention_heads")
+        _require(self.gat_hidden % self.gat_heads == 0, "gat_hidden", self.gat_hidden, "divisible by gat_heads")
+        if self.freq_dropout_p > 0.0:
+            _require(
+                self.adaptive_norm == "fan", "freq_dropout_p", self.freq_dropout_p, "0 unless adaptive_norm is 'fan'"
+            )
+
+
+def _require(holds: bool, name: str, value: object, rule: str) -> None:
+    if not holds:
+        raise ValueError(f"network.{name} is {value!r}; it must be {rule}.")

@@ -1,0 +1,110 @@
+"""Graph attention between stocks: GATv2 (Brody et al., 2022) over a signed, attributed graph.
+
+    e_ij = a' LeakyReLU(Theta_s x_j + Theta_t x_i + Theta_e e_ij) / temperature
+    x'_i = sum_j softmax_j(e_ij) Theta_s x_j,   j in N(i) and i itself
+
+Unlike the first GAT, the ranking of neighbours may depend on the asking node. Every node gets a self loop whose
+attributes say what a stock is to itself (correlation 1, same sector), so isolated nodes and empty graphs need no
+special case: such a node attends to itself alone.
+"""
+
+from typing import Optional
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch_geometric.nn import GATv2Conv
+from torch_geometric.typing import OptTensor
+from torch_geometric.utils import softmax
+
+SELF_LOOP_ATTRIBUTES = (1.0, 1.0, 1.0)
+"""correlation (signed), |correlation|, same sector: the columns of ``edge_attr``."""
+
+
+class TemperedGATv2Conv(GATv2Conv):
+    """torch-geometric's GATv2Conv whose attention logits are divided by a temperature."""
+
+    def __init__(self, inputs: int, outputs: int, *, heads: int, dropout: float, temperature: float) -> None:
+        super().__init__(
+            inputs,
+            outputs,
+            heads=heads,
+            dropout=dropout,
+            add_self_loops=False,
+            edge_dim=len(SELF_LOOP_ATTRIBUTES),
+        )
+        self.temperature = temperature
+
+    def edge_update(
+        self,
+        x_j: Tensor,
+        x_i: Tensor,
+        edge_attr: Tensor,
+        index: Tensor,
+        ptr: OptTensor,
+        dim_size: Optional[int],  # noqa: UP045 the library reads this annotation and knows no X | None
+    ) -> Tensor:
+        """Attention of every edge, [E, heads]; called by the library with source x_j and target x_i."""
+        edge = self.lin_edge(edge_attr).view(-1, self.heads, self.out_channels)
+        logits = (functional.leaky_relu(x_i + x_j + edge, self.negative_slope) * self.att).sum(dim=-1)
+        alpha = softmax(logits / self.temperature, index, ptr, dim_size)
+        return functional.dropout(alpha, p=self.dropout, training=self.training)
+
+
+class GraphAttention(nn.Module):
+    """Stack of GATv2 layers, then LayerNorm and a clamp that keeps reduced precision finite."""
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        hidden: int = 64,
+        heads: int = 4,
+        layers: int = 1,
+        temperature: float = 1.0,
+        attention_dropout: float = 0.0,
+        edge_dropout: float = 0.0,
+        clip: float = 5.0,
+    ) -> None:
+        super().__init__()
+        if hidden % heads:
+            raise ValueError(f"Graph width {hidden} is not divisible by {heads} heads.")
+        widths = [width] + [hidden] * (layers - 1)
+        self.layers = nn.ModuleList(
+            TemperedGATv2Conv(inputs, hidden // heads, heads=heads, dropout=attention_dropout, temperature=temperature)
+            for inputs in widths
+        )
+        self.output = nn.Identity() if hidden == width else nn.Linear(hidden, width)
+        self.norm = nn.LayerNorm(width)
+        self.edge_dropout = edge_dropout
+        self.clip = clip
+        self.register_buffer("loop_attributes", torch.tensor(SELF_LOOP_ATTRIBUTES), persistent=False)
+
+    def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
+        """x: [B, width], edge_index: int64 [2, E] source -> target without self loops, edge_attr: [E, 3].
+
+        Returns [B, width]. Raises ValueError for wrong shapes or for self loops among the edges (they would
+        count twice).
+        """
+        _check_edges(edge_index, edge_attr)
+        if self.training and self.edge_dropout > 0.0:
+            keep = torch.rand(edge_index.shape[1], device=edge_index.device) >= self.edge_dropout
+            edge_index, edge_attr = edge_index[:, keep], edge_attr[keep]
+        nodes = torch.arange(x.shape[0], device=x.device)
+        edge_index = torch.cat([edge_index, nodes.expand(2, -1)], dim=1)
+        loops = self.get_buffer("loop_attributes").to(edge_attr.dtype).expand(x.shape[0], -1)
+        edge_attr = torch.cat([edge_attr, loops])
+        for depth, layer in enumerate(self.layers):
+            update = layer(x, edge_index, edge_attr)
+            x = update if depth == 0 else x + functional.elu(update)
+        out: Tensor = self.norm(self.output(x))
+        return out.clamp(-self.clip, self.clip)
+
+
+def _check_edges(edge_index: Tensor, edge_attr: Tensor) -> None:
+    if edge_index.dim() != 2 or edge_index.shape[0] != 2 or edge_index.dtype != torch.int64:
+        raise ValueError(f"edge_index must be int64 [2, E], not {edge_index.dtype} {list(edge_index.shape)}.")
+    if edge_attr.shape != (edge_index.shape[1], len(SELF_LOOP_ATTRIBUTES)):
+        raise ValueError(f"edge_attr must be [{edge_index.shape[1]}, 3], not {list(edge_attr.shape)}.")
+    if bool((edge_index[0] == edge_index[1]).any()):
+        raise ValueError("edge_index holds self loops; the layer adds its own, so they must be left out.")

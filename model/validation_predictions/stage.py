@@ -1,0 +1,141 @@
+"""Materialise a fold's predictions: what the network says on the test days, with labels, and the market it trades in.
+
+Only test days are predicted, so every row is out of fold. ``prediction`` and the quantiles are in the units of the
+labels, as an excess over the mean of the day's names.
+"""
+
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+from safetensors.torch import load_file
+
+from model.atft_tensors.panel import FoldPanel, load_panel
+from model.atft_tensors.stage import ASSET as TENSORS
+from model.atft_tensors.stage import shard_directory
+from model.errors import TrainingError
+from model.store.hashing import json_hash
+from model.store.manifest import Manifest
+from model.store.stage import StageRun
+from model.store.store import Store
+from model.trained_model.inference import Predictions, predict
+from model.trained_model.network.atft_gat_fan import PhaseSwitches
+from model.trained_model.network.config import NetworkConfig
+from model.trained_model.stage import ASSET as MODEL
+from model.trained_model.stage import CONFIG, WEIGHTS
+from model.walk_forward_folds.fold import Fold
+
+ASSET = "validation_predictions"
+PREDICTIONS = "predictions.parquet"
+MARKET = "market.parquet"
+KEY = ("Date", "Code", "horizon")
+_LABELS = "quality_features"
+_MARKET_COLUMNS = [
+    "Date",
+    "Code",
+    "return_next",
+    "entry_return_next",
+    "can_buy_next",
+    "can_sell_next",
+    "Sector",
+    "turnover_20",
+]
+_EPOCH = date(1970, 1, 1)
+
+
+def materialise(run: StageRun) -> Manifest:
+    """Predict the test days of the fold that ``run.partition`` names.
+
+    Raises:
+        StoreError: an input is not materialised or was altered.
+        TrainingError: the network was trained on other features than the tensors hold.
+    """
+    if run.partition is None:
+        raise ValueError("validation_predictions is computed for one fold at a time")
+    store, name = run.store, run.partition
+    fold = Fold.load(store, name)
+    panel = load_panel(store.directory(TENSORS, name), shard_directory(store))
+    found = _predict(run, name, panel)
+    labels = store.read_chunks(_LABELS, "labels", start=fold.test_start, end=fold.window_end)
+    table = prediction_table(found, panel, labels)
+    with run.writer(ASSET) as w:
+        w.table(PREDICTIONS, table, key=KEY)
+        w.table(MARKET, labels.select(_MARKET_COLUMNS).sort("Date", "Code"), key=("Date", "Code"))
+        w.extra |= {"days": len(found.days), "rows": table.height, "first": str(fold.test_start)}
+    return w.manifest
+
+
+def prediction_table(found: Predictions, panel: FoldPanel, labels: pl.DataFrame) -> pl.DataFrame:
+    """Predictions as rows, one a day, code and horizon, with the label and the day on which it resolved.
+
+    Args:
+        labels: Date, Code, target_{h}, resolved_{h} and oracle_{h} (the oracle only on a simulated market).
+    """
+    member = panel.member[found.days]
+    day, code = np.nonzero(member)
+    dates = np.array([_EPOCH + timedelta(days=int(number)) for number in panel.dates[found.days]], "datetime64[D]")
+    base: dict[str, Any] = {"Date": dates[day], "Code": np.array(panel.codes)[code]}
+    frames = []
+    for position, horizon in enumerate(panel.horizons):
+        columns = {
+            "prediction": found.point[day, code, position].astype(np.float64),
+            **{
+                quantile_name(level): found.quantiles[day, code, position, q].astype(np.float64)
+                for q, level in enumerate(found.levels)
+            },
+        }
+        rows = pl.DataFrame({**base, **columns}).with_columns(
+            pl.col("Date").cast(pl.Date), pl.lit(horizon, pl.Int32).alias("horizon")
+        )
+        frames.append(rows.join(_labels_of(labels, horizon), on=["Date", "Code"], how="left"))
+    order = ["Date", "Code", "horizon", "prediction", *map(quantile_name, found.levels), "label", "resolved", "oracle"]
+    return pl.concat(frames).select(order).sort(KEY)
+
+
+def quantile_name(level: float) -> str:
+    """Column of a quantile: 0.05 is ``q05``, 0.025 is ``q025``."""
+    return f"q{f'{level:.4f}'[2:].rstrip('0').ljust(2, '0')}"
+
+
+def _labels_of(labels: pl.DataFrame, horizon: int) -> pl.DataFrame:
+    oracle = f"oracle_{horizon}"
+    return labels.select(
+        "Date",
+        "Code",
+        pl.col(f"target_{horizon}").cast(pl.Float64).alias("label"),
+        pl.col(f"resolved_{horizon}").alias("resolved"),
+        (pl.col(oracle).cast(pl.Float64) if oracle in labels.columns else pl.lit(None, pl.Float64)).alias("oracle"),
+    )
+
+
+def _predict(run: StageRun, name: str, panel: FoldPanel) -> Predictions:
+    config = trained_config(run.store, name)
+    if config["feature_hash"] != json_hash(list(panel.features)):
+        raise TrainingError(
+            f"The network of {name} was trained on {len(config['features'])} features and the tensors hold "
+            f"{len(panel.features)} others, or in another order. Run `gogooku refresh` to train it again."
+        )
+    return predict(
+        panel,
+        network_config(config),
+        load_file(run.store.path(MODEL, WEIGHTS, name)),
+        panel.test,
+        lookback=config["lookback"],
+        switches=PhaseSwitches(**config["switches"]),
+        threads=run.settings.training.threads,
+        on_day=lambda done: run.progress(done, len(panel.test), "days predicted"),
+    )
+
+
+def trained_config(store: Store, fold: str) -> dict[str, Any]:
+    """The configuration that a fold's network was trained with."""
+    document: dict[str, Any] = store.read_json(MODEL, CONFIG, fold)
+    return document
+
+
+def network_config(document: dict[str, Any]) -> NetworkConfig:
+    """The network of a stored configuration."""
+    fields = dict(document["network"])
+    fields["quantiles"] = tuple(fields["quantiles"])
+    return NetworkConfig(**fields)

@@ -1,0 +1,141 @@
+"""One fold: which trading day plays which part."""
+
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+if TYPE_CHECKING:
+    from model.store.store import Store
+
+ASSET = "walk_forward_folds"
+
+Role = Literal["lookback", "train", "purge", "validation", "embargo", "test", "resolution"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """The trading days of a fold, in order, each with its role.
+
+    ``lookback`` days come before the training and only feed windows. ``purge`` days are those on which labels of
+    the part before are still open, ``embargo`` days follow them. ``resolution`` days come after the test: on them
+    the labels of the test days resolve; nothing is predicted there.
+    """
+
+    name: str
+    window_dates: tuple[date, ...]
+    """Every day of which anything may be read, increasing."""
+    roles: tuple[Role, ...]
+    """The role of each of ``window_dates``."""
+    purge_days: int
+    """Trading days until the longest label resolves."""
+    embargo_days: int
+    """Trading days left out after that."""
+
+    @classmethod
+    def load(cls, store: "Store", name: str) -> "Fold":
+        """The stored fold.
+
+        Raises:
+            StoreError: it is not materialised, or its files are not as written.
+        """
+        document = store.read_json(ASSET, "fold.json", name)
+        dates = store.read_table(ASSET, "dates.parquet", name, ["Date", "role"])
+        return cls(
+            name=document["fold"],
+            window_dates=tuple(dates["Date"].to_list()),
+            roles=tuple(dates["role"].to_list()),
+            purge_days=document["purge_days"],
+            embargo_days=document["embargo_days"],
+        )
+
+    def dates_of(self, *roles: Role) -> tuple[date, ...]:
+        """The days that have one of the roles, in order."""
+        return tuple(day for day, role in zip(self.window_dates, self.roles, strict=True) if role in roles)
+
+    @cached_property
+    def train_dates(self) -> tuple[date, ...]:
+        """Days whose labels may be fitted."""
+        return self.dates_of("train")
+
+    @cached_property
+    def validation_dates(self) -> tuple[date, ...]:
+        """Days on which training is stopped early and choices are made."""
+        return self.dates_of("validation")
+
+    @cached_property
+    def test_dates(self) -> tuple[date, ...]:
+        """Days that are predicted out of fold."""
+        return self.dates_of("test")
+
+    @property
+    def window_start(self) -> date:
+        """First day of which anything may be read."""
+        return self.window_dates[0]
+
+    @property
+    def window_end(self) -> date:
+        """Last day of which anything may be read."""
+        return self.window_dates[-1]
+
+    @property
+    def train_start(self) -> date:
+        """First train day."""
+        return self.train_dates[0]
+
+    @property
+    def train_end(self) -> date:
+        """Last train day."""
+        return self.train_dates[-1]
+
+    @property
+    def validation_start(self) -> date:
+        """First validation day."""
+        return self.validation_dates[0]
+
+    @property
+    def validation_end(self) -> date:
+        """Last validation day."""
+        return self.validation_dates[-1]
+
+    @property
+    def test_start(self) -> date:
+        """First test day."""
+        return self.test_dates[0]
+
+    @property
+    def test_end(self) -> date:
+        """Last test day."""
+        return self.test_dates[-1]
+
+    @property
+    def gap_days(self) -> int:
+        """Trading days strictly between two neighbouring parts."""
+        return self.purge_days + self.embargo_days
+
+    @property
+    def n_train(self) -> int:
+        """Number of train days."""
+        return len(self.train_dates)
+
+    @property
+    def n_validation(self) -> int:
+        """Number of validation days."""
+        return len(self.validation_dates)
+
+    @property
+    def n_test(self) -> int:
+        """Number of test days."""
+        return len(self.test_dates)
+
+    def document(self) -> dict[str, Any]:
+        """What ``fold.json`` holds: plain values, dates as ISO text."""
+        dates = ("train_start", "train_end", "validation_start", "validation_end", "test_start", "test_end")
+        counts = ("gap_days", "purge_days", "embargo_days", "n_train", "n_validation", "n_test")
+        return {
+            "fold": self.name,
+            **{key: getattr(self, key).isoformat() for key in (*dates, "window_start", "window_end")},
+            **{key: getattr(self, key) for key in counts},
+            **{f"n_{role}": self.roles.count(role) for role in ("lookback", "resolution")},
+        }

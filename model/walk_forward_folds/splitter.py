@@ -1,0 +1,203 @@
+"""The one splitter: by trading day, with purge and embargo. Plain functions of positions; no data, no clock.
+
+Execution timing, in plain words
+--------------------------------
+A prediction dated ``t`` is made after the close of day ``t`` and knows nothing later. Its label over ``h`` trading
+days is known at the close of day ``t + h``: that is the day it *resolves*. So a label of the last train day that
+resolves after the first validation day has seen prices which the validation is supposed not to know.
+
+Between two neighbouring parts there are therefore, **strictly between** the last day of one and the first day of
+the next,
+
+* ``purge_days`` = the longest horizon: on the last of them the last label of the earlier part resolves, and
+* ``embargo_days`` more, on which nothing of the earlier part happens any more, and which weaken what features with
+  long windows carry across.
+
+The same gap lies between train and validation and between validation and test, in every fold, ``live`` included.
+Validation days are cut off the training side: the test window never gives any up.
+
+With 30 days, a longest horizon of 2 and an embargo of 1, a test window from day 20 on:
+
+>>> parts = split(20, 25, n_days=30, purge_days=2, embargo_days=1, validation_days=4, train_days=None,
+...               lookback_days=3)
+>>> parts.train, parts.validation, parts.test
+(range(3, 10), range(13, 17), range(20, 25))
+>>> parts.window
+range(0, 27)
+
+The last train day is 9; its label resolves on day 9 + 2 = 11; day 12 is the embargo; 13 is the first validation
+day. The last validation label resolves on day 18, and 20 is the first test day. The window starts three days before
+the training (``lookback_days``) and ends two days after the test, when the last test label resolves. With
+``train_days=5`` training starts later, and so does the window:
+
+>>> split(20, 25, n_days=30, purge_days=2, embargo_days=1, validation_days=4, train_days=5,
+...       lookback_days=3).train
+range(5, 10)
+
+Where the first names appear on day 6 only, training starts there (``first_usable``):
+
+>>> split(20, 25, n_days=30, purge_days=2, embargo_days=1, validation_days=4, train_days=None,
+...       lookback_days=3, first_usable=6).train
+range(6, 10)
+
+In the ``live`` fold the test days are the newest ones, whose longest label is still open. With 30 days and a longest
+horizon of 2 these are days 28 and 29: the label of day 27 resolves on day 29, the last there is.
+
+>>> live_test(30, purge_days=2)
+range(28, 30)
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+
+from model.errors import DataError
+from model.walk_forward_folds.fold import Fold, Role
+from model.walk_forward_folds.periods import period_bounds
+from model.walk_forward_folds.settings import FoldSettings
+
+LIVE = "live"
+PREFIX = "wf_"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Half-open ranges of day positions; ``window`` holds everything that the fold may read."""
+
+    window: range
+    train: range
+    validation: range
+    test: range
+
+
+def fold_keys(settings: FoldSettings) -> tuple[str, ...]:
+    """Names of all folds, from the settings alone: ``wf_2016h1`` … in order, ``live`` last."""
+    return settings.keys()
+
+
+def split(
+    test_start: int,
+    test_stop: int,
+    *,
+    n_days: int,
+    purge_days: int,
+    embargo_days: int,
+    validation_days: int,
+    train_days: int | None,
+    lookback_days: int,
+    first_usable: int = 0,
+) -> Split:
+    """Positions of a fold whose test days are ``test_start`` … ``test_stop - 1`` (see the module for the rule).
+
+    Nothing is refused here: with too few days before the test, ``train`` is short or empty.
+
+    Args:
+        n_days: number of days there are.
+        train_days: days to train on, or None for all from the first usable one.
+        first_usable: first position on which training may happen.
+    """
+    gap = purge_days + embargo_days
+    validation = range(test_start - gap - validation_days, test_start - gap)
+    train_stop = max(0, validation.start - gap)
+    earliest = max(lookback_days, first_usable)
+    train_start = earliest if train_days is None else max(earliest, train_stop - train_days)
+    train_start = min(train_start, train_stop)
+    window = range(max(0, train_start - lookback_days), min(n_days, test_stop + purge_days))
+    return Split(window, range(train_start, train_stop), validation, range(test_start, test_stop))
+
+
+def live_test(n_days: int, purge_days: int) -> range:
+    """The newest days: those whose longest label does not resolve by the last day."""
+    return range(max(0, n_days - purge_days), n_days)
+
+
+def period_test(days: Sequence[date], period: str) -> range:
+    """Positions of the days that lie in a period; fewer than the period has where the data end within it."""
+    first, last = period_bounds(period)
+    return range(bisect_left(days, first), bisect_right(days, last))
+
+
+def make_fold(
+    name: str, days: Sequence[date], names: Sequence[int], horizons: Sequence[int], settings: FoldSettings
+) -> Fold:
+    """One fold over the trading days there are.
+
+    Args:
+        name: its key, such as ``wf_2016h1`` or ``live``.
+        days: trading days, increasing.
+        names: universe members on each of them.
+        horizons: label horizons in trading days; the longest is the purge.
+
+    Raises:
+        DataError: the period has no days, or too few days lie before it.
+    """
+    if any(later <= earlier for earlier, later in pairwise(days)):
+        raise ValueError("days must be increasing and without repeats")
+    if len(days) != len(names):
+        raise ValueError(f"{len(days)} days and {len(names)} counts of names")
+    if not days:
+        raise DataError(f"Fold {name}: there are no trading days at all. Check the source and its dates.")
+    purge = max(horizons)
+    test = live_test(len(days), purge) if name == LIVE else period_test(days, name.removeprefix(PREFIX))
+    if not test:
+        raise DataError(
+            f"Fold {name} has no test days: the data have {len(days)} trading days from {days[0]} to {days[-1]}, "
+            "none of them in the period. Change folds.periods, or extend the source's dates."
+        )
+    usable = next((position for position, count in enumerate(names) if count >= settings.min_names), len(days))
+    parts = split(
+        test.start,
+        test.stop,
+        n_days=len(days),
+        purge_days=purge,
+        embargo_days=settings.embargo_days,
+        validation_days=settings.validation_days,
+        train_days=settings.train_days,
+        lookback_days=settings.lookback_days,
+        first_usable=usable,
+    )
+    _refuse_short(name, parts, days, max(names), purge, settings)
+    return Fold(
+        name=name,
+        window_dates=tuple(days[parts.window.start : parts.window.stop]),
+        roles=tuple(_role(position, parts, purge) for position in parts.window),
+        purge_days=purge,
+        embargo_days=settings.embargo_days,
+    )
+
+
+def _refuse_short(
+    name: str, parts: Split, days: Sequence[date], most_names: int, purge: int, settings: FoldSettings
+) -> None:
+    if len(parts.train) >= settings.min_train_days:
+        return
+    if most_names < settings.min_names:
+        raise DataError(
+            f"Fold {name} cannot train: no day has folds.min_names = {settings.min_names} universe members (the "
+            f"fullest has {most_names}). Lower folds.min_names, or widen universe.size or the source."
+        )
+    gap = purge + settings.embargo_days
+    raise DataError(
+        f"Fold {name} has {len(parts.train)} train days and needs {settings.min_train_days}: its test starts on "
+        f"{days[parts.test.start]}, {parts.test.start} trading days after the data begin on {days[0]} (they end on "
+        f"{days[-1]}, {len(days)} days), and of those {settings.lookback_days} are lookback, 2 × {gap} are purge and "
+        f"embargo, and {settings.validation_days} are validation. Start folds.periods later, lower "
+        "folds.min_train_days, or extend the source's dates."
+    )
+
+
+def _role(position: int, parts: Split, purge: int) -> Role:
+    if position in parts.train:
+        return "train"
+    if position in parts.validation:
+        return "validation"
+    if position in parts.test:
+        return "test"
+    if position < parts.train.start:
+        return "lookback"
+    if position >= parts.test.stop:
+        return "resolution"
+    earlier = parts.train if position < parts.validation.start else parts.validation
+    return "purge" if position < earlier.stop + purge else "embargo"

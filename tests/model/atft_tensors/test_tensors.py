@@ -1,0 +1,184 @@
+"""From tables to the panel that the network reads."""
+
+import json
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from model.atft_tensors import checks
+from model.atft_tensors.build import graph_arrays
+from model.atft_tensors.panel import FoldPanel, load_panel
+from model.atft_tensors.settings import TensorSettings
+from model.atft_tensors.shards import MonthArrays, read_month, write_month
+from model.atft_tensors.stage import ASSET, materialise, shard_directory
+from model.errors import DataError, SettingsError
+from model.normalization_stats.apply import Normalizer
+
+
+def _panel(upstream: Any, fold: str = "wf_a") -> FoldPanel:
+    materialise(upstream.run(fold))
+    return load_panel(upstream.store.directory(ASSET, fold))
+
+
+def test_every_cell_of_the_panel_is_the_table_row_it_stands_for(upstream: Any) -> None:
+    panel = _panel(upstream)
+    normalizer = Normalizer.load(upstream.store, "wf_a").take(panel.features)
+    rows = {(row["Date"], row["Code"]): row for row in upstream.features.iter_rows(named=True)}
+    targets = {(row["Date"], row["Code"]): row for row in upstream.labels.iter_rows(named=True)}
+    for t, number in enumerate(panel.dates):
+        day = date(1970, 1, 1) + timedelta(days=int(number))
+        for n, code in enumerate(panel.codes):
+            row = rows.get((day, code))
+            assert panel.present[t, n] == (row is not None)
+            assert panel.member[t, n] == (row is not None and row["InUniverse"])
+            if row is None:
+                assert not panel.x[t, n].any()
+                assert np.isnan(panel.y[t, n]).all()
+                assert panel.own_return[t, n] == 0
+                continue
+            raw = np.array([[np.nan if row[f] is None else row[f] for f in panel.features]], np.float32)
+            assert np.array_equal(panel.x[t, n], normalizer.apply(raw, np.array([t]))[0])
+            expected = [np.float32(targets[day, code][f"target_{h}"]) for h in panel.horizons]
+            assert panel.y[t, n].tolist() == [float(value) for value in expected]
+            assert panel.own_return[t, n] == np.float32(row["ret_1d"])
+
+
+def test_codes_are_those_in_the_universe_on_some_day_of_the_window(upstream: Any) -> None:
+    panel = _panel(upstream)
+    assert "13250" not in panel.codes
+    assert panel.codes == tuple(sorted(panel.codes))
+    assert panel.member.any(axis=0).all()
+
+
+def test_roles_are_positions_of_the_folds_days(upstream: Any) -> None:
+    panel = _panel(upstream)
+    assert panel.train.tolist() == list(range(4, 24))
+    assert panel.validation.tolist() == list(range(26, 32))
+    assert panel.test.tolist() == list(range(34, 40))
+
+
+def test_folds_share_the_shards_of_months_inside_both_windows(
+    upstream: Any, make_fold: Callable[[str, int], None]
+) -> None:
+    _panel(upstream)
+    before = set(shard_directory(upstream.store).iterdir())
+    make_fold("wf_b", 5)
+    panel = _panel(upstream, "wf_b")
+    after = set(shard_directory(upstream.store).iterdir())
+    assert before < after
+    months = [
+        json.loads((upstream.store.directory(ASSET, f) / "index.json").read_text())["shards"] for f in ("wf_a", "wf_b")
+    ]
+    whole = [entry for entry in months[0] if entry["month"] == "2016-02"]
+    assert {**whole[0], "first_day": 0} in [{**entry, "first_day": 0} for entry in months[1]]
+    assert panel.x.shape[0] == 45
+
+
+def test_the_artefact_depends_only_on_the_folds_own_window(upstream: Any) -> None:
+    first = materialise(upstream.run("wf_a")).content_hash
+    late = upstream.days[45]
+    upstream.features = upstream.features.with_columns(
+        pl.when(pl.col("Date") >= late).then(9.0).otherwise(pl.col("gap")).cast(pl.Float32).alias("gap"),
+        pl.when(pl.col("Date") >= late).then(9.0).otherwise(pl.col("ret_1d")).cast(pl.Float32).alias("ret_1d"),
+    )
+    upstream.write_features()
+    assert materialise(upstream.run("wf_a")).content_hash == first
+
+
+def test_all_checks_pass_on_sound_tensors(upstream: Any) -> None:
+    _panel(upstream)
+    for check in checks.CHECKS:
+        outcome = check.run(upstream.store, upstream.settings, "wf_a")
+        assert outcome.passed, (check.name, outcome)
+
+
+def test_the_check_finds_statistics_of_another_fold(upstream: Any, make_fold: Callable[[str, int], None]) -> None:
+    _panel(upstream)
+    upstream.features = upstream.features.with_columns(pl.col("ret_1d") * 2)
+    upstream.write_fold("wf_a", 0, [("lookback", 4), ("train", 20), ("validation", 10), ("test", 11)], (0,))
+    assert not checks.check_statistics_of_same_fold(upstream.store, upstream.settings, "wf_a").passed
+
+
+def test_an_altered_or_missing_shard_is_found(upstream: Any) -> None:
+    materialise(upstream.run("wf_a"))
+    directory = upstream.store.directory(ASSET, "wf_a")
+    path = next(p for p in sorted(shard_directory(upstream.store).iterdir()) if p.stat().st_size > 1000)
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(DataError, match="was altered"):
+        load_panel(directory)
+    path.unlink()
+    with pytest.raises(DataError, match="is missing"):
+        load_panel(directory)
+
+
+def test_unknown_features_are_refused(upstream: Any) -> None:
+    upstream.settings.tensors.features = ("ret_1d", "magic")
+    with pytest.raises(SettingsError, match="asks for magic"):
+        materialise(upstream.run("wf_a"))
+
+
+def test_all_means_every_normalised_feature(upstream: Any) -> None:
+    upstream.settings.tensors.features = "all"
+    assert _panel(upstream).features == ("ret_1d", "rsi_14", "gap")
+
+
+def test_a_lookback_longer_than_the_folds_history_is_refused(upstream: Any) -> None:
+    upstream.settings.tensors.lookback = 50
+    with pytest.raises(DataError, match="None of the 20 train days"):
+        materialise(upstream.run("wf_a"))
+
+
+def test_a_month_survives_the_disk_and_equal_content_has_one_name(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    arrays = MonthArrays(
+        features=np.where(rng.random((3, 4, 2)) < 0.3, np.nan, rng.standard_normal((3, 4, 2))).astype(np.float32),
+        labels=np.full((3, 4, 1), np.nan, np.float32),
+        own_return=np.zeros((3, 4), np.float32),
+        present=np.ones((3, 4), np.bool_),
+        member=rng.random((3, 4)) < 0.5,
+        codes=np.array(["130A0", "13010", "13020", "99990"]),
+    )
+    shards = write_month(tmp_path, "2016-01", 0, arrays)
+    assert write_month(tmp_path, "2016-01", 0, arrays) == shards
+    assert len(list(tmp_path.iterdir())) == 6
+    back = read_month(tmp_path, shards)
+    for name, value in vars(arrays).items():
+        assert np.array_equal(getattr(back, name), value, equal_nan=value.dtype.kind == "f")
+    assert isinstance(back.features, np.memmap)
+
+
+def test_graphs_hold_from_their_date_and_only_the_last_before_the_window_counts() -> None:
+    days = tuple(date(2016, 3, 7) + timedelta(days=n) for n in range(5))
+    dates = [date(2016, 1, 4), date(2016, 3, 1), date(2016, 3, 9), date(2016, 4, 1)]
+    edges = pl.DataFrame(
+        {
+            "rebalance": [dates[0], dates[1], dates[2], dates[2], dates[3]],
+            "source": ["A", "B", "A", "C", "A"],
+            "target": ["B", "A", "B", "Z", "B"],
+            "correlation": [0.1, -0.2, 0.3, 0.4, 0.5],
+            "same_sector": [True, False, True, True, True],
+        }
+    )
+    nodes = pl.DataFrame({"rebalance": dates, "Code": ["A"] * 4})
+    graphs = graph_arrays(edges, nodes, days, ("A", "B", "C"))
+    assert graphs.start.tolist() == [0, 2]
+    assert graphs.ptr.tolist() == [0, 1, 2]
+    assert graphs.edge_index.tolist() == [[1, 0], [0, 1]]
+    assert np.allclose(graphs.edge_attr, [[-0.2, 0.2, 0.0], [0.3, 0.3, 1.0]])
+    none = graph_arrays(edges.clear(), nodes.clear(), days, ("A", "B"))
+    assert none.start.shape == (0,)
+    assert none.ptr.tolist() == [0]
+    assert none.edge_index.shape == (2, 0)
+    assert none.edge_attr.shape == (0, 3)
+
+
+def test_a_list_of_features_may_not_repeat() -> None:
+    with pytest.raises(ValueError, match="each once"):
+        TensorSettings(features=("a", "a"))

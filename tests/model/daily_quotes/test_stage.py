@@ -1,0 +1,116 @@
+"""Days in the store: one artefact each, readable, and judged by their checks."""
+
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import polars as pl
+import pytest
+
+from model.daily_quotes.checks import CHECKS
+from model.daily_quotes.schema import ASSET, KEY, QUOTES, RECEIVED
+from model.daily_quotes.settings import CalendarSettings, FilesSource, SimulatedSource
+from model.daily_quotes.sources.source import open_source
+from model.daily_quotes.stage import ingest, materialise
+from model.errors import DataError, SourceError
+from model.raw_dataset.settings import QualitySettings
+from model.store.manifest import Identity
+from model.store.stage import StageRun
+from model.store.store import Store
+
+TODAY = date(2020, 12, 31)
+
+
+def sections(source: SimulatedSource | FilesSource) -> Any:
+    """The sections that this room reads."""
+    return SimpleNamespace(source=source, calendar=CalendarSettings(), quality=QualitySettings())
+
+
+@pytest.fixture(scope="module")
+def simulated() -> Any:
+    return sections(SimulatedSource(stocks=30, start=date(2020, 1, 6), end=date(2020, 1, 31)))
+
+
+def identities(settings: Any) -> dict[date, Identity]:
+    days = open_source(settings, today=TODAY).index().days
+    return {day: Identity({"source": content}, "code", "settings") for day, content in days.items()}
+
+
+def failed(store: Store, settings: Any, day: str) -> set[str]:
+    return {check.name for check in CHECKS if not check.run(store, settings, day).passed}
+
+
+def test_each_day_becomes_an_artefact_of_its_own_that_passes_its_checks(tmp_path: Path, simulated: Any) -> None:
+    store, seen = Store(tmp_path), []
+    wanted = identities(simulated)
+    done = dict(ingest(store, simulated, wanted, lambda done, total, note="": seen.append((done, total))))
+    assert list(done) == list(wanted) and store.partitions(ASSET) == [day.isoformat() for day in wanted]
+    assert seen == [(place, len(wanted)) for place in range(1, len(wanted) + 1)]
+    for day, manifest in done.items():
+        table = store.read_table(ASSET, QUOTES, day.isoformat())
+        assert table["Date"].unique().to_list() == [day]
+        assert manifest.first_date == manifest.last_date == day and set(manifest.files) == {QUOTES}
+        assert not failed(store, simulated, day.isoformat())
+
+
+def test_one_day_alone_is_the_same_as_that_day_among_many(tmp_path: Path, simulated: Any) -> None:
+    wanted = identities(simulated)
+    day = list(wanted)[3]
+    many = dict(ingest(Store(tmp_path / "many"), simulated, wanted))
+    alone = materialise(StageRun(Store(tmp_path / "one"), simulated, wanted[day], day.isoformat()))
+    assert alone.content_hash == many[day].content_hash
+
+
+def test_files_are_kept_as_received_beside_the_canonical_form(tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    lines = [f"2020-01-0{day},{code},1,2,1,2,300,x" for code in range(1000, 1025) for day in (6, 7)]
+    path.write_text("day,Code,Open,High,Low,Close,Volume,note\n" + "\n".join(lines) + "\n")
+    settings = sections(FilesSource(path=str(path), columns={"Date": "day"}))
+    store = Store(tmp_path / "home")
+    for day, _ in ingest(store, settings, identities(settings)):
+        received = store.read_table(ASSET, RECEIVED, day.isoformat())
+        assert received.columns == ["day", "Code", "Open", "High", "Low", "Close", "Volume", "note"]
+        assert received.height == 25 and set(received.dtypes) == {pl.String}
+        assert not failed(store, settings, day.isoformat())
+
+
+def test_too_few_names_and_unknown_days_are_refused_before_anything_is_written(tmp_path: Path, simulated: Any) -> None:
+    store = Store(tmp_path)
+    lonely = sections(SimulatedSource(stocks=2, start=date(2020, 1, 6), end=date(2020, 1, 31), late_listing_share=0.0))
+    with pytest.raises(DataError, match=r"at least 20.*quality\.min_names"):
+        list(ingest(store, lonely, identities(lonely)))
+    with pytest.raises(SourceError, match="no rows on 1 of the 1 days"):
+        list(ingest(store, simulated, {date(2019, 1, 7): Identity({}, "", "")}))
+    with pytest.raises(SourceError, match="name the day"):
+        materialise(StageRun(store, simulated, Identity({}, "", "")))
+    assert store.partitions(ASSET) == []
+
+
+def test_a_day_on_which_the_whole_exchange_stood_still_passes(tmp_path: Path, simulated: Any) -> None:
+    store = Store(tmp_path)
+    day, identity = next(iter(identities(simulated).items()))
+    rows = open_source(simulated).read([day]).quotes
+    nothing = [pl.lit(None, dtype=pl.Float64).alias(name) for name in ("Open", "High", "Low", "Close")]
+    with store.writer(ASSET, day.isoformat(), identity) as writer:
+        writer.table(QUOTES, rows.with_columns(nothing), key=KEY)
+    assert not failed(store, simulated, day.isoformat())
+
+
+@pytest.mark.parametrize(
+    ("damage", "name"),
+    [
+        (lambda rows: rows.with_columns(pl.col("Volume").cast(pl.Float64)), "schema"),
+        (lambda rows: rows.with_columns(KnownAt=pl.lit(None, dtype=rows.schema["KnownAt"])), "schema"),
+        (lambda rows: rows.with_columns(Low=-pl.col("Low")), "price_sanity"),
+        (lambda rows: rows.with_columns(Close=pl.lit(0.0)), "price_sanity"),
+        (lambda rows: rows.head(5), "number_of_names"),
+    ],
+)
+def test_damage_is_found_by_its_check(tmp_path: Path, simulated: Any, damage: Any, name: str) -> None:
+    store = Store(tmp_path)
+    day, identity = next(iter(identities(simulated).items()))
+    rows = open_source(simulated).read([day]).quotes
+    with store.writer(ASSET, day.isoformat(), identity) as writer:
+        writer.table(QUOTES, damage(rows), key=KEY)
+    assert name in failed(store, simulated, day.isoformat())

@@ -1,0 +1,168 @@
+"""A fold's normalisation from store to z-scores."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from model.daily_quotes.settings import FilesSource
+from model.errors import DataError
+from model.labels.settings import LabelSettings
+from model.normalization_stats import checks
+from model.normalization_stats.apply import Normalizer
+from model.normalization_stats.settings import NormalizationSettings
+from model.normalization_stats.stage import materialise
+from model.settings.root import Settings
+from model.store.manifest import Identity
+from model.store.stage import StageRun
+from model.store.store import Store
+
+IDENTITY = Identity(inputs={}, code_version="1", settings_hash="s")
+DAYS = [date(2020, 1, 1) + timedelta(days=offset) for offset in range(40)]
+ROLES = ["lookback"] * 5 + ["train"] * 20 + ["purge"] * 3 + ["validation"] * 6 + ["test"] * 6
+FEATURES = ("size", "market", "empty", "flag")
+NAMES = 60
+
+
+def chosen(method: str = "zscore") -> Settings:
+    return Settings(
+        source=FilesSource(),
+        labels=LabelSettings(horizons=(1, 5)),
+        normalization=NormalizationSettings(method=method),  # type: ignore[arg-type]
+    )
+
+
+def features() -> pl.DataFrame:
+    rng = np.random.Generator(np.random.PCG64(3))
+    size = rng.lognormal(0, 1, (len(DAYS), NAMES))
+    size[3, 4] = np.nan
+    size[0] = 1e5  # nobody differs on the first day
+    return pl.DataFrame(
+        {
+            "Date": pl.Series(DAYS).gather(np.repeat(np.arange(len(DAYS)), NAMES)),
+            "Code": [f"{number:05d}" for number in range(NAMES)] * len(DAYS),
+            "InUniverse": [number != 7 for number in range(NAMES)] * len(DAYS),
+            "size": pl.Series(size.ravel().astype(np.float32), nan_to_null=True),
+            "market": pl.Series(np.repeat(np.arange(len(DAYS)), NAMES).astype(np.float32)),
+            "empty": pl.Series([None] * size.size, dtype=pl.Float32),
+            "flag": pl.Series((size > 1.5).ravel().astype(np.float32)),
+            "valid_5d": True,
+        }
+    )
+
+
+def write_inputs(store: Store, frame: pl.DataFrame) -> None:
+    catalogue = [{"name": name, "scope": "market" if name == "market" else "stock"} for name in FEATURES]
+    labels = frame.select("Date", "Code", "InUniverse", target_1=pl.col("size") / 10, target_5=pl.col("flag"))
+    with store.writer("quality_features", None, IDENTITY) as w:
+        w.json("catalogue.json", catalogue)
+        for table, rows in (
+            ("features", frame),
+            ("labels", labels.cast({"target_1": pl.Float64, "target_5": pl.Float64})),
+        ):
+            for (month,), chunk in rows.group_by(pl.col("Date").dt.strftime("%Y-%m"), maintain_order=True):
+                w.chunk(table, str(month), chunk, key=("Date", "Code"), input_hash="-")
+    with store.writer("walk_forward_folds", "f", IDENTITY) as w:
+        w.json("fold.json", {"fold": "f", "purge_days": 3, "embargo_days": 0})
+        w.table("dates.parquet", pl.DataFrame({"Date": DAYS, "role": ROLES}), key=("Date",))
+
+
+def build(home: Path, frame: pl.DataFrame, settings: Settings) -> Store:
+    store = Store(home)
+    write_inputs(store, frame)
+    materialise(StageRun(store=store, settings=settings, identity=IDENTITY, partition="f"))
+    return store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    yield build(tmp_path_factory.mktemp("home"), features(), chosen())
+
+
+def test_z_scores_have_deviation_one_across_names_and_missing_is_zero(store: Store) -> None:
+    normalizer = Normalizer.load(store, "f")
+    assert normalizer.features == FEATURES and len(normalizer.dates) == len(DAYS)
+    grid = features().select(FEATURES).to_numpy().reshape(len(DAYS), NAMES, len(FEATURES))
+    z = normalizer.apply(grid)
+    assert z.dtype == np.float32 and np.isfinite(z).all()
+    members = np.arange(NAMES) != 7
+    raw = grid[10, members, 0].astype(np.float64)
+    expected = np.clip((raw - raw.mean()) / raw.std(), normalizer.low[0], normalizer.high[0])
+    np.testing.assert_allclose(z[10, members, 0], expected, rtol=1e-6)
+    assert z[3, 4, 0] == 0.0 and (z[..., 2] == 0.0).all()
+    assert (z[0, :, 0] == 0.0).all()  # a day without spread says nothing
+    train = np.array([role == "train" for role in ROLES])
+    series = np.arange(len(DAYS))[train]
+    day = DAYS.index(DAYS[10])
+    assert z[day, 0, 1] == pytest.approx((10 - series.mean()) / series.std())
+    assert (z[-1, :, 1] == np.float32(normalizer.high[1])).all()
+
+
+def test_rows_and_grids_give_the_same_scores(store: Store) -> None:
+    normalizer = Normalizer.load(store, "f").take(("flag", "size"))
+    grid = features().select("flag", "size").to_numpy().reshape(len(DAYS), NAMES, 2)
+    day, name = np.array([4, 39, 11]), np.array([1, 2, 3])
+    np.testing.assert_array_equal(normalizer.apply(grid)[day, name], normalizer.apply(grid[day, name], day))
+
+
+def test_shapes_and_unknown_features_are_refused(store: Store) -> None:
+    normalizer = Normalizer.load(store, "f")
+    with pytest.raises(ValueError, match="features"):
+        normalizer.apply(np.zeros((len(DAYS), NAMES, 3)))
+    with pytest.raises(ValueError, match="must be"):
+        normalizer.apply(np.zeros((3, NAMES, 4)))
+    with pytest.raises(ValueError, match="one day each"):
+        normalizer.apply(np.zeros((3, 4)), np.zeros(2, dtype=np.int64))
+    with pytest.raises(DataError, match="nonsense"):
+        normalizer.take(("size", "nonsense"))
+
+
+def test_nothing_of_a_later_day_reaches_what_is_fitted(store: Store, tmp_path: Path) -> None:
+    after = pl.col("Date") > DAYS[24]
+    other = features().with_columns(
+        (pl.when(after).then(pl.col(name) * 50 + 3).otherwise(pl.col(name))).cast(pl.Float32).alias(name)
+        for name in ("size", "market", "flag")
+    )
+    changed = build(tmp_path, other, chosen())
+    for table in ("bounds.parquet", "targets.parquet"):
+        assert changed.read_table("normalization_stats", table, "f").equals(
+            store.read_table("normalization_stats", table, "f")
+        )
+    early = [
+        s.read_table("normalization_stats", "daily.parquet", "f").filter(pl.col("Date") <= DAYS[24])
+        for s in (store, changed)
+    ]
+    assert early[0].equals(early[1])
+
+
+def test_the_target_scale_is_the_deviation_on_train_dates(store: Store) -> None:
+    rows = features().filter(pl.col("Date").is_between(DAYS[5], DAYS[24]) & pl.col("InUniverse"))
+    targets = store.read_table("normalization_stats", "targets.parquet", "f")
+    expected = (rows["size"].cast(pl.Float64) / 10).std(ddof=0)
+    assert targets["scale"][0] == pytest.approx(expected, rel=1e-6)
+    assert Normalizer.load(store, "f").target_scale.keys() == {1, 5}
+
+
+def test_checks_pass_and_say_what_has_no_spread(store: Store) -> None:
+    outcomes = {check.name: check.run(store, chosen(), "f") for check in checks.CHECKS}
+    assert [name for name, outcome in outcomes.items() if not outcome.passed] == []
+    strict = Settings(source=FilesSource(), normalization=NormalizationSettings(minimum_names=NAMES))
+    assert not checks.check_enough_names(store, strict, "f").passed
+
+
+def test_the_robust_method_uses_median_and_mad(tmp_path: Path) -> None:
+    robust = Normalizer.load(build(tmp_path, features(), chosen("robust")), "f")
+    members = features().filter((pl.col("Date") == DAYS[10]) & pl.col("InUniverse"))["size"].to_numpy().astype(float)
+    median = np.median(members)
+    assert robust.mean[10, 0] == pytest.approx(median)
+    assert robust.std[10, 0] == pytest.approx(1.4826 * np.median(np.abs(members - median)))
+
+
+def test_a_fold_without_members_or_labels_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no universe member"):
+        build(tmp_path / "a", features().with_columns(InUniverse=pl.lit(False)), chosen())
+    with pytest.raises(DataError, match="target_5"):
+        build(tmp_path / "b", features().with_columns(flag=pl.lit(0.0, pl.Float32)), chosen())

@@ -1,0 +1,161 @@
+"""The report as a document."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from model.errors import DataError, SettingsError
+from model.portfolio_report.compare import Evaluation, evaluate
+from model.portfolio_report.figures import NAMES
+from model.portfolio_report.headline import headline, headline_text, number, standing, verdict_sentence
+from model.portfolio_report.inputs import NETWORK, ORACLE, RANDOM, Inputs
+from model.portfolio_report.settings import PortfolioSettings
+from tests.model.portfolio_report.synthetic import make_inputs
+
+SETTINGS = PortfolioSettings(bootstrap_draws=200, random_draws=20)
+
+
+def run(inputs: Inputs, settings: PortfolioSettings = SETTINGS, seed: int = 7) -> Evaluation:
+    return evaluate(inputs, settings, entry="close_to_close", seed=seed, generated_from={"baseline/wf_1": "ab"})
+
+
+@pytest.fixture(scope="module")
+def inputs() -> Inputs:
+    return make_inputs(days=90, names=30, horizons=(1, 5))
+
+
+@pytest.fixture(scope="module")
+def report(inputs: Inputs) -> dict[str, Any]:
+    return run(inputs).report
+
+
+def test_it_is_plain_json_and_the_same_for_the_same_seed(inputs: Inputs, report: dict[str, Any]) -> None:
+    text = json.dumps(report, allow_nan=False, sort_keys=True)
+    assert text == json.dumps(run(inputs).report, allow_nan=False, sort_keys=True)
+    assert json.loads(text) == report
+
+
+def test_every_model_has_every_figure_with_value_n_and_interval(report: dict[str, Any]) -> None:
+    assert set(report["models"]) == {NETWORK, "lightgbm", "ridge", "reversal_1d", RANDOM, ORACLE}
+    for by_horizon in report["models"].values():
+        assert set(by_horizon) == {"1", "5"}
+        for figures in by_horizon.values():
+            for name in NAMES:
+                found = figures[name]
+                assert {"value", "n", "interval"} <= set(found)
+                if found["interval"] is not None:
+                    assert found["interval"][0] <= found["value"] <= found["interval"][1]
+
+
+def test_figures_are_those_of_the_daily_table(inputs: Inputs) -> None:
+    found = run(inputs)
+    rows = found.daily.table.filter((pl.col("model") == "ridge") & (pl.col("horizon") == 5))
+    stored = found.report["models"]["ridge"]["5"]
+    assert stored["rank_ic"]["value"] == pytest.approx(rows["rank_ic"].mean())
+    net = rows["net"].drop_nulls()
+    assert stored["sharpe"]["value"] == pytest.approx(net.mean() / net.std() * np.sqrt(252))
+    assert stored["ann_return_net"]["value"] == pytest.approx(net.mean() * 252)
+
+
+def test_models_are_compared_on_the_rows_that_all_have(inputs: Inputs) -> None:
+    first_code = inputs.predictions["Code"].min()
+    gap = (pl.col("Code") == first_code) & (pl.col("horizon") == 1)
+    holed = replace(inputs, predictions=inputs.predictions.with_columns(ridge=pl.when(~gap).then(pl.col("ridge"))))
+    found = run(holed)
+    rows = found.report["coverage"]["rows"]
+    assert rows["common"] == rows["ridge"] == rows[NETWORK] - 90
+    counts = found.daily.table.filter(pl.col("horizon") == 1)["n"].unique().to_list()
+    assert counts == [29]
+
+
+def test_the_self_tests_pass_and_say_why(report: dict[str, Any]) -> None:
+    tests = report["self_tests"]
+    assert tests["perfect"]["rank_ic"]["value"] == 1.0 and tests["perfect"]["sharpe_gross"]["value"] > 0
+    assert tests["inverted"]["rank_ic"]["value"] == -1.0 and tests["inverted"]["sharpe_gross"]["value"] < 0
+    assert all(tests[name]["passed"] for name in ("perfect", "inverted", "random"))
+
+
+def test_a_leak_in_the_random_scores_fails_the_random_self_test(inputs: Inputs) -> None:
+    leaking = replace(inputs, predictions=inputs.predictions.with_columns(stored_random=pl.col("label")))
+    assert not run(leaking).report["self_tests"]["random"]["passed"]
+
+
+def test_a_constant_model_has_no_figures_and_breaks_nothing(inputs: Inputs) -> None:
+    constant = replace(inputs, predictions=inputs.predictions.with_columns(ridge=pl.lit(0.1)))
+    found = run(constant).report
+    figures = found["models"]["ridge"]["5"]
+    assert figures["rank_ic"] == {"value": None, "n": 0, "interval": None}
+    assert figures["sharpe"]["value"] is None
+    assert "Ridge" in headline_text(found)
+
+
+def test_without_an_oracle_there_is_no_share_of_the_reachable() -> None:
+    found = run(make_inputs(days=60, names=25, horizons=(5,), oracle=False)).report
+    assert found["reachable"] is None
+    assert ORACLE not in found["models"]
+
+
+def test_folds_split_the_days_between_them(report: dict[str, Any]) -> None:
+    days = [fold["rank_ic"][NETWORK]["n"] for fold in report["folds"]]
+    assert sum(days) == report["models"][NETWORK]["5"]["rank_ic"]["n"]
+    assert len(days) == 3
+
+
+def test_an_unknown_headline_horizon_and_empty_comparisons_are_refused(inputs: Inputs) -> None:
+    with pytest.raises(SettingsError, match="headline_horizon is 3"):
+        run(inputs, SETTINGS.model_copy(update={"headline_horizon": 3}))
+    apart = inputs.predictions.with_columns(
+        ridge=pl.when(pl.col("horizon") == 1).then(pl.col("ridge")),
+        lightgbm=pl.when(pl.col("horizon") == 5).then(pl.col("lightgbm")),
+    )
+    with pytest.raises(DataError, match="predicted by every model"):
+        run(replace(inputs, predictions=apart))
+
+
+def test_the_headline_shows_each_model_once_in_a_fixed_order(report: dict[str, Any]) -> None:
+    rows = headline(report)
+    assert rows == report["headline"]
+    assert [row["model"] for row in rows] == [NETWORK, "lightgbm", "ridge", "reversal_1d", RANDOM, ORACLE]
+    assert {row["horizon"] for row in rows} == {5}
+
+
+def test_the_text_table_is_aligned_and_names_the_verdict(report: dict[str, Any]) -> None:
+    lines = headline_text(report).splitlines()
+    ends = {line.index("horizon") + len("horizon") for line in lines[:1]} | {
+        line.index(" d ") + 2 for line in lines[1:7]
+    }
+    assert len(ends) == 1
+    assert any(line.startswith("The network ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"), [([0.1, 0.2], "better"), ([-0.2, -0.1], "worse"), ([-0.1, 0.1], "open"), (None, "open")]
+)
+def test_a_verdict_needs_an_interval_that_excludes_zero(interval: list[float] | None, said: str) -> None:
+    assert standing({"value": 0.1, "n": 5, "interval": interval}) == said
+
+
+def test_the_sentence_names_who_is_beaten_and_who_is_not(report: dict[str, Any]) -> None:
+    def sentence(lightgbm: list[float], ridge: list[float]) -> str:
+        gaps = {
+            name: {"5": {"rank_ic": {"value": 0.0, "n": 9, "interval": interval}}}
+            for name, interval in (("lightgbm", lightgbm), ("ridge", ridge))
+        }
+        return verdict_sentence({**report, "differences": gaps})
+
+    assert sentence([1, 2], [1, 2]) == "The network beats LightGBM and Ridge."
+    assert sentence([-1, 2], [1, 2]) == "The network beats Ridge and cannot be told apart from LightGBM."
+    assert sentence([-2, -1], [-1, 1]) == "The network falls behind LightGBM and cannot be told apart from Ridge."
+
+
+def test_numbers_carry_a_real_minus_and_absent_ones_a_dash() -> None:
+    assert [number(-0.5, 2), number(0.5, 2), number(0.5, 2, signed=False), number(None, 2)] == [
+        "−0.50",
+        "+0.50",
+        "0.50",
+        "–",
+    ]

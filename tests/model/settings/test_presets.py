@@ -1,0 +1,89 @@
+"""Configuration is closed: what is misspelt is refused, with the nearest valid name."""
+
+from pathlib import Path
+
+import pytest
+
+from model.errors import SettingsError
+from model.settings import presets
+
+PRESETS = sorted(path.stem for path in presets.FOLDER.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_that_comes_with_the_package_is_valid(name: str) -> None:
+    assert presets.load(name).seed >= 0
+
+
+def test_the_promised_presets_are_there() -> None:
+    assert {"demo", "us_equities", "production", "safe"} <= set(PRESETS)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("baselin.ridge_alpha=1", "unknown key 'baselin' (did you mean 'baseline'?)"),
+        ("folds.embargo_dayz=3", "unknown key 'folds.embargo_dayz' (did you mean 'folds.embargo_days'?)"),
+        ("source.stockz=50", "unknown key 'source.stockz' (did you mean 'source.stocks'?)"),
+        ("network.hiden=8", "unknown key 'network.hiden' (did you mean 'network.hidden'?)"),
+        ("training.weight_decai=8", "unknown key 'training.weight_decai' (did you mean 'training.weight_decay'?)"),
+        ("graph.window_days=many", "graph.window_days"),
+        ("seed=-1", "seed"),
+        ("seed", "key=value"),
+        ("seed.x=1", "seed is a single value"),
+        ("tensors.lookback=500", "a fold must reach back at least as far as the network looks"),
+    ],
+)
+def test_a_bad_override_is_refused_in_one_readable_paragraph(override: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        presets.load("demo", [override])
+    text = str(caught.value)
+    assert message in text
+    assert "\n" not in text
+
+
+def test_an_unknown_preset_names_the_nearest_one() -> None:
+    with pytest.raises(SettingsError, match="Did you mean 'demo'"):
+        presets.load("dmeo")
+
+
+def test_overrides_take_effect_and_change_only_their_sections_hash() -> None:
+    plain, changed = presets.load("demo"), presets.load("demo", ["graph.max_neighbours=7"])
+    assert changed.graph.max_neighbours == 7
+    assert changed.hash_of("graph") != plain.hash_of("graph")
+    assert changed.hash_of("baseline", "folds", "network") == plain.hash_of("baseline", "folds", "network")
+
+
+def test_where_a_file_lies_and_how_many_threads_run_do_not_enter_a_hash() -> None:
+    one = presets.load("us_equities", ["source.path=a.parquet", "runtime.threads=1"])
+    other = presets.load("us_equities", ["source.path=b.parquet", "runtime.threads=2"])
+    assert one.hash_of("source", "runtime") == other.hash_of("source", "runtime")
+
+
+def test_a_preset_extends_another_key_by_key(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("extends: demo\ngraph: {threshold: 0.4}\n")
+    mine, demo = presets.load(tmp_path / "mine.yaml"), presets.load("demo")
+    assert mine.graph.threshold == 0.4
+    assert mine.graph.max_neighbours == demo.graph.max_neighbours
+    assert mine.folds == demo.folds
+
+
+def test_another_kind_of_source_is_another_mapping(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("extends: demo\nsource: {kind: files, path: bars.parquet}\n")
+    assert presets.load(tmp_path / "mine.yaml").source.kind == "files"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("extends: loop\n", "extends itself"), ("- 1\n", "mapping of sections"), ("a: [\n", "not readable YAML")],
+)
+def test_an_unusable_preset_file_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "loop.yaml").write_text(text)
+    with pytest.raises(SettingsError, match=message):
+        presets.load(tmp_path / "loop.yaml")
+
+
+def test_settings_never_change_after_loading() -> None:
+    settings = presets.load("demo")
+    with pytest.raises(ValueError, match="frozen"):
+        settings.seed = 1

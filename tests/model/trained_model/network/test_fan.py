@@ -1,0 +1,106 @@
+"""FAN against an independent reference written from the definitions with explicit sums of cosines."""
+
+import cmath
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from model.trained_model.network.fan import (
+    FrequencyAdaptiveNormalization,
+    drop_frequencies,
+    fan_targets,
+    frequency_split,
+)
+
+
+def _main_by_definition(series: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+    """Sum of the k strongest frequencies of one series, from the definition of the discrete transform."""
+    length = len(series)
+    bins = length // 2 + 1
+    z = [sum(series[t] * cmath.exp(-2j * math.pi * f * t / length) for t in range(length)) for f in range(bins)]
+    chosen = sorted(range(bins), key=lambda f: -abs(z[f]))[:k]
+    main = np.zeros(length)
+    for f in chosen:
+        twice = 1.0 if f == 0 or 2 * f == length else 2.0
+        for t in range(length):
+            main[t] += twice * (z[f] * cmath.exp(2j * math.pi * f * t / length)).real / length
+    return main
+
+
+@settings(max_examples=25, deadline=None)
+@given(length=st.integers(2, 21), k=st.integers(1, 12), seed=st.integers(0, 2**32 - 1))
+def test_the_split_equals_the_definition_for_odd_and_even_lengths(length: int, k: int, seed: int) -> None:
+    series = np.random.default_rng(seed).normal(size=(2, length))
+    residual, main = frequency_split(torch.from_numpy(series), k)
+    expected = np.stack([_main_by_definition(row, k) for row in series])
+    np.testing.assert_allclose(main.numpy(), expected, atol=1e-9)
+    np.testing.assert_allclose((residual + main).numpy(), series, atol=1e-12)
+
+
+@pytest.mark.parametrize(("length", "horizons"), [(61, (1,)), (60, (5,)), (7, (1, 5, 10, 20))])
+def test_the_whole_module_equals_normalise_and_denormalise_written_out(length: int, horizons: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    fan = FrequencyAdaptiveNormalization(length, horizons, 4).double()
+    history = torch.randn(3, length, dtype=torch.float64)
+    main = torch.from_numpy(np.stack([_main_by_definition(row, 4) for row in history.numpy()]))
+    inner = torch.relu(main @ fan.w1.weight.T + fan.w1.bias)
+    joined = torch.cat([inner, history], dim=1) @ fan.w2.weight.T + fan.w2.bias
+    shift = torch.relu(joined) @ fan.w3.weight.T + fan.w3.bias
+    result = fan(history)
+    backbone = torch.randn(3, len(horizons), dtype=torch.float64)
+    torch.testing.assert_close(result.residual, history - main)
+    torch.testing.assert_close(result.denormalise(backbone), backbone + shift)
+    torch.testing.assert_close(result.denormalise(backbone[..., None]), (backbone + shift)[..., None])
+
+
+def test_feature_windows_are_split_series_by_series() -> None:
+    torch.manual_seed(1)
+    fan = FrequencyAdaptiveNormalization(11, (1,), 2)
+    x = torch.randn(4, 11, 3)
+    residual, main = fan.split_features(x)
+    for j in range(3):
+        alone = frequency_split(x[:, :, j], 2)
+        torch.testing.assert_close(residual[:, :, j], alone[0])
+        torch.testing.assert_close(main[:, :, j], alone[1])
+
+
+def test_top_k_is_clamped_to_the_frequencies_there_are() -> None:
+    assert FrequencyAdaptiveNormalization(5, (1,), 99).top_k == 3
+    residual, _ = frequency_split(torch.randn(2, 5), 99)
+    assert residual.abs().max() < 1e-6
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), k=st.integers(1, 11))
+def test_the_split_of_a_cumulative_label_is_all_or_nothing(seed: int, k: int) -> None:
+    path = torch.from_numpy(np.random.default_rng(seed).normal(size=(6, 20)))
+    horizons = (1, 5, 10, 20)
+    main, residual = fan_targets(path, horizons, k)
+    for i, h in enumerate(horizons):
+        total = path[:, :h].sum(1)
+        torch.testing.assert_close(main[:, i] + residual[:, i], total)
+        nothing, everything = main[:, i].abs() < 1e-9, residual[:, i].abs() < 1e-9
+        assert (nothing | everything).all()
+        if h == 1:
+            assert everything.all()
+
+
+def test_a_path_shorter_than_the_horizon_is_refused() -> None:
+    with pytest.raises(ValueError, match="4 days"):
+        fan_targets(torch.zeros(1, 4), (1, 5), 2)
+
+
+def test_dropped_frequencies_leave_the_mean_and_follow_the_generator() -> None:
+    x = torch.randn(50, 21, 2)
+    torch.manual_seed(3)
+    out = drop_frequencies(x, 0.4)
+    torch.testing.assert_close(out.mean(1), x.mean(1), atol=1e-6, rtol=1e-4)
+    lost = (torch.fft.rfft(out, dim=1).abs() < 1e-4).float().mean()
+    assert 0.3 < lost < 0.45
+    torch.manual_seed(3)
+    assert torch.equal(out, drop_frequencies(x, 0.4))

@@ -1,0 +1,331 @@
+"""The training as a whole, on a panel of a dozen names."""
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+from model.atft_tensors.panel import FoldPanel
+from model.errors import TrainingError
+from model.trained_model import checkpoint, guards
+from model.trained_model.config import GuardConfig, LossConfig, PhaseConfig, TrainingConfig, default_phases
+from model.trained_model.inference import predict
+from model.trained_model.network.atft_gat_fan import PhaseSwitches
+from model.trained_model.network.config import NetworkConfig
+from model.trained_model.results import Callbacks, Record, TrainingStoppedError, TrainResult
+from model.trained_model.schedule import rate
+from model.trained_model.step import Stepper, Tally
+from model.trained_model.trainer import train
+
+LOOKBACK = 6
+NETWORK = NetworkConfig(hidden=8, gat_hidden=8, vsn_width=4, attention_heads=2, gat_heads=2, fan_top_k=2)
+PHASES = (
+    PhaseConfig(name="baseline", epochs=2, lr=4e-3, adaptive_norm=False, graph=False),
+    PhaseConfig(name="adaptive_norm", epochs=2, lr=3e-3, graph=False),
+    PhaseConfig(name="gat", epochs=2, lr=2e-3),
+    PhaseConfig(name="fine_tuning", epochs=1, lr=1e-3, clip=0.5),
+)
+TRAINING = TrainingConfig(
+    phases=PHASES, days_per_batch=4, accelerator="cpu", validation_min_names=5, loss=LossConfig(min_names=3)
+)
+SHORT = replace(TRAINING, phases=(PhaseConfig(name="all", epochs=2, lr=2e-3),))
+
+
+def _train(panel: FoldPanel, training: TrainingConfig = TRAINING, callbacks: Callbacks | None = None) -> TrainResult:
+    return train(panel, NETWORK, training, lookback=LOOKBACK, seed=5, callbacks=callbacks)
+
+
+def _hash(state: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(name.encode() + state[name].numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _figures(history: list[Record]) -> list[Record]:
+    return [{name: value for name, value in record.items() if name != "seconds"} for record in history]
+
+
+@pytest.fixture
+def panel(make_panel: Callable[..., FoldPanel]) -> FoldPanel:
+    return make_panel()
+
+
+def test_four_phases_learn_the_planted_signal_with_their_own_parts_and_rates(
+    make_panel: Callable[..., FoldPanel],
+) -> None:
+    panel = make_panel(days=120, names=20)
+    seen: list[Record] = []
+    result = _train(panel, callbacks=Callbacks(on_epoch=seen.append))
+    assert [record["phase"] for record in result.history] == ["baseline"] * 2 + ["adaptive_norm"] * 2 + ["gat"] * 2 + [
+        "fine_tuning"
+    ]
+    assert _figures(seen) == _figures(result.history)
+    by_phase = {str(record["phase"]): record for record in result.history}
+    assert by_phase["baseline"]["gradient_fan"] == by_phase["baseline"]["gradient_gat"] == 0.0
+    assert float(by_phase["adaptive_norm"]["gradient_fan"]) > 0
+    assert by_phase["adaptive_norm"]["edges_per_step"] == 0.0
+    assert float(by_phase["gat"]["gradient_attention"]) > 1e-6
+    assert float(by_phase["gat"]["edges_per_step"]) > 0
+    assert "loss_fan" in by_phase["gat"]
+    assert "loss_fan" not in by_phase["baseline"]
+    assert result.switches == PhaseSwitches(adaptive_norm=True, graph=True)
+    assert result.best_rank_ic > 0.1
+    assert result.best_epoch == 7
+    steps = -(-len(panel.train) // TRAINING.days_per_batch)
+    expected = [
+        rate(step, phase.epochs * steps, round(0.5 * steps), phase.lr)
+        for phase in PHASES
+        for step in range(phase.epochs * steps)
+    ]
+    assert result.rates == tuple(expected)
+
+
+def test_a_training_stopped_and_continued_ends_with_the_same_bits(panel: FoldPanel, tmp_path: Path) -> None:
+    training = replace(TRAINING, ema_decay=0.8, layerwise_decay=0.9, days_per_epoch=10)
+    whole = _train(panel, training)
+    polls = {"left": 3 * 3 + 1}  # three epochs of three steps, then in the middle of the fourth
+
+    def stop() -> bool:
+        polls["left"] -= 1
+        return polls["left"] < 0
+
+    with pytest.raises(TrainingStoppedError, match="after 3 whole epochs"):
+        _train(panel, training, Callbacks(should_stop=stop, checkpoint_dir=tmp_path))
+    again: list[Record] = []
+    continued = _train(panel, training, Callbacks(on_epoch=again.append, checkpoint_dir=tmp_path))
+    assert len(again) == 4
+    assert _hash(continued.state) == _hash(whole.state)
+    assert _figures(continued.history) == _figures(whole.history)
+    assert continued.rates == whole.rates
+    assert continued.best_epoch == whole.best_epoch
+
+
+def test_a_checkpoint_of_another_training_is_refused(panel: FoldPanel, tmp_path: Path) -> None:
+    _train(panel, SHORT, Callbacks(checkpoint_dir=tmp_path))
+    with pytest.raises(TrainingError, match="another training"):
+        _train(panel, replace(SHORT, weight_decay=0.5), Callbacks(checkpoint_dir=tmp_path))
+    changed = panel.x.copy()
+    changed[0, 0, 0] += 1
+    with pytest.raises(TrainingError, match="another training"):
+        _train(replace(panel, x=changed), SHORT, Callbacks(checkpoint_dir=tmp_path))
+    checkpoint.remove(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_process_trains_the_same_bits_and_loads_no_data_frame_or_orchestration_library(
+    panel: FoldPanel,
+) -> None:
+    code = (
+        "import importlib.util as u, sys\n"
+        "import model.trained_model.trainer, model.trained_model.inference, model.atft_tensors.panel\n"
+        "heavy = ('polars', 'dagster', 'pydantic', 'mlflow', 'model.store.store', 'model.settings.base')\n"
+        "print([name for name in heavy if name in sys.modules])\n"
+        "def load(name, path):\n"
+        "    spec = u.spec_from_file_location(name, path); module = u.module_from_spec(spec)\n"
+        "    spec.loader.exec_module(module); return module\n"
+        f"panels, here = load('panels', {str(Path(__file__).with_name('conftest.py'))!r}), load('here', {__file__!r})\n"
+        "print(here._hash(here._train(panels._make(), here.SHORT).state))\n"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["[]", _hash(_train(panel, SHORT).state)]
+
+
+def test_nothing_global_is_left_behind(panel: FoldPanel) -> None:
+    torch.manual_seed(123)
+    before = torch.get_rng_state(), torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    numpy_before = np.random.get_state()[1].tolist()  # noqa: NPY002
+    one = (PhaseConfig(name="all", epochs=1, lr=2e-3),)
+    _train(panel, replace(SHORT, phases=one, days_per_epoch=4, threads=2))
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before[1:]
+    assert np.random.get_state()[1].tolist() == numpy_before  # noqa: NPY002
+
+
+def test_test_days_have_no_influence_on_the_weights(panel: FoldPanel) -> None:
+    x, y = panel.x.copy(), panel.y.copy()
+    x[panel.test[0] :] = 7.0
+    y[panel.test[0] :] = 99.0
+    assert _hash(_train(replace(panel, x=x, y=y), SHORT).state) == _hash(_train(panel, SHORT).state)
+
+
+def test_early_stopping_ends_a_phase_and_restores_its_best_weights(panel: FoldPanel) -> None:
+    long = PhaseConfig(name="all", epochs=12, lr=0.3, patience=2)
+    result = _train(panel, replace(TRAINING, phases=(long,), guards=GuardConfig(degenerate="flag")))
+    scores = [float(record.get("val_rank_ic", -1.0)) for record in result.history]
+    assert len(scores) < 12
+    assert result.best_epoch == int(np.argmax(scores)) + 1 == len(scores) - 2
+    assert result.best_rank_ic == max(scores)
+
+
+def test_best_epoch_keeps_the_switches_it_was_trained_with(panel: FoldPanel) -> None:
+    phases = (PHASES[0], PhaseConfig(name="wreck", epochs=1, lr=5.0))
+    training = replace(TRAINING, phases=phases, keep="best_epoch", guards=GuardConfig(degenerate="flag"))
+    result = _train(panel, training)
+    assert result.switches == PhaseSwitches(adaptive_norm=False, graph=False)
+    assert result.best_epoch <= 2
+
+
+def test_accumulation_equals_a_larger_batch_for_losses_that_are_means_over_days(
+    make_panel: Callable[..., FoldPanel],
+) -> None:
+    full = make_panel()
+    panel = replace(full, member=np.ones_like(full.member), y=np.nan_to_num(full.y))
+    loss = LossConfig(sharpe=0.0, min_names=3)
+    still = replace(NETWORK, dropout=0.0, edge_dropout=0.0)
+    states = []
+    for days, accumulate in ((4, 1), (2, 2)):
+        config = replace(SHORT, days_per_batch=days, accumulate=accumulate, loss=loss)
+        states.append(train(panel, still, config, lookback=LOOKBACK, seed=5).state)
+    for name in states[0]:
+        assert torch.allclose(states[0][name], states[1][name], atol=2e-4), name
+
+
+def test_out_of_memory_halves_the_pass_and_keeps_the_step(panel: FoldPanel, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Stepper._gradients
+    limit = 2
+
+    def scarce(
+        self: Stepper, optimizer: object, days: np.ndarray, switches: PhaseSwitches, tally: Tally
+    ) -> torch.Tensor:
+        if self.days_per_pass > limit:
+            raise torch.OutOfMemoryError("pretended")
+        return whole(self, optimizer, days, switches, tally)
+
+    monkeypatch.setattr(Stepper, "_gradients", scarce)
+    result = _train(panel, SHORT)
+    assert [record["days_per_pass"] for record in result.history] == [2, 2]
+    assert result.history[0]["steps"] == -(-len(panel.train) // 4)
+    limit = 0
+    with pytest.raises(TrainingError, match="after 2 halvings"):
+        _train(panel, SHORT)
+    limit = 2
+    with pytest.raises(TrainingError, match="after 0 halvings"):
+        _train(panel, replace(SHORT, auto_recover_oom=False))
+
+
+def test_a_horizon_without_labels_raises(panel: FoldPanel) -> None:
+    y = panel.y.copy()
+    y[panel.train, :, 1] = np.nan
+    with pytest.raises(TrainingError, match="no label at all for horizon 5"):
+        _train(replace(panel, y=y), SHORT)
+
+
+def test_the_graph_phase_refuses_to_run_without_edges(panel: FoldPanel) -> None:
+    bare = replace(
+        panel,
+        graph_ptr=np.zeros(3, np.int64),
+        edge_index=np.zeros((2, 0), np.int64),
+        edge_attr=np.zeros((0, 3), np.float32),
+    )
+    with pytest.raises(TrainingError, match="no batch of the epoch had an edge"):
+        _train(bare, SHORT)
+
+
+def test_constant_predictions_stop_the_training(panel: FoldPanel) -> None:
+    flat = replace(panel, x=np.zeros_like(panel.x), own_return=np.zeros_like(panel.own_return))
+    training = replace(TRAINING, phases=(replace(PHASES[0], epochs=1),))
+    with pytest.raises(TrainingError, match="hardly differ between stocks"):
+        _train(flat, training)
+
+
+def test_a_loss_that_is_not_finite_stops_the_training() -> None:
+    with pytest.raises(TrainingError, match="gradient norm became inf in phase gat, epoch 3, step 9"):
+        guards.stop_if_not_finite(1.0, float("inf"), phase="gat", epoch=3, step=9)
+
+
+def test_a_dead_graph_attention_stops_the_training() -> None:
+    with pytest.raises(TrainingError, match="almost no gradient"):
+        guards.stop_if_graph_is_dead(10, 1e-9, "gat", GuardConfig())
+    guards.stop_if_graph_is_dead(10, 1e-3, "gat", GuardConfig())
+
+
+def test_predictions_are_the_same_bits_alone_and_together_and_nan_outside_the_universe(panel: FoldPanel) -> None:
+    result = _train(panel, SHORT)
+    days = np.concatenate([panel.validation, panel.test])
+    both = predict(panel, NETWORK, result.state, days, lookback=LOOKBACK, switches=result.switches)
+    alone = predict(panel, NETWORK, result.state, days[2:3], lookback=LOOKBACK, switches=result.switches)
+    assert np.array_equal(both.point[2], alone.point[0], equal_nan=True)
+    assert np.array_equal(np.isfinite(both.point[:, :, 0]), panel.member[days])
+    assert np.array_equal(np.isfinite(both.quantiles[:, :, 0, 0]), panel.member[days])
+    assert (np.diff(both.quantiles[panel.member[days]], axis=-1) >= 0).all()
+
+
+def test_later_days_never_change_an_earlier_prediction(panel: FoldPanel) -> None:
+    state = _train(panel, SHORT).state
+    day = panel.test[:1]
+    x, own = panel.x.copy(), panel.own_return.copy()
+    x[day[0] + 1 :] = -3.0
+    own[day[0] + 1 :] = 0.5
+    before = predict(panel, NETWORK, state, day, lookback=LOOKBACK)
+    after = predict(replace(panel, x=x, own_return=own), NETWORK, state, day, lookback=LOOKBACK)
+    assert np.array_equal(before.point, after.point, equal_nan=True)
+
+
+def test_weights_of_another_feature_list_are_refused(panel: FoldPanel) -> None:
+    state = _train(panel, SHORT).state
+    fewer = replace(panel, x=np.ascontiguousarray(panel.x[:, :, :4]), features=panel.features[:4])
+    with pytest.raises(TrainingError, match="4 features here"):
+        predict(fewer, NETWORK, state, panel.test, lookback=LOOKBACK)
+
+
+def test_settings_are_validated_and_unknown_keys_refused() -> None:
+    adapter = TypeAdapter(TrainingConfig)
+    parsed = adapter.validate_python({"phases": [{"name": "one", "epochs": 1, "lr": 0.1}], "loss": {"pinball": 0}})
+    assert parsed.phases == (PhaseConfig(name="one", epochs=1, lr=0.1),)
+    assert adapter.validate_python(adapter.dump_python(parsed, mode="json")) == parsed
+    for wrong in ({"epochs": 3}, {"loss": {"rankic": 1}}, {"phases": [{"name": "x", "epochs": -1, "lr": 1}]}):
+        with pytest.raises(ValidationError):
+            adapter.validate_python(wrong)
+
+
+def test_default_phases_follow_the_original_recipe() -> None:
+    phases = default_phases()
+    assert [(p.lr, p.adaptive_norm, p.graph) for p in phases] == [
+        (5e-4, False, False),
+        (5e-4, True, False),
+        (1e-4, True, True),
+        (5e-5, True, True),
+    ]
+    assert phases[3].clip == 0.5
+    assert all(phase.patience == 5 for phase in phases)
+    loss = TrainingConfig().loss
+    assert (loss.rank_ic, loss.cs_ic, loss.sharpe) == (0.5, 0.3, 0.1)
+
+
+def test_mixed_precision_trains_and_stays_finite(panel: FoldPanel) -> None:
+    result = _train(panel, replace(SHORT, precision="bf16-mixed"))
+    assert all(torch.isfinite(value).all() for value in result.state.values())
+    assert all(value.dtype == torch.float32 for value in result.state.values())
+
+
+def test_validation_days_with_too_few_names_are_refused(panel: FoldPanel) -> None:
+    with pytest.raises(TrainingError, match="fewer than 20 labelled stocks"):
+        _train(panel, replace(SHORT, validation_min_names=20))
+
+
+def test_two_devices_share_the_days_and_reach_what_one_reaches(
+    make_panel: Callable[..., FoldPanel], tmp_path: Path
+) -> None:
+    full = make_panel()
+    panel = replace(full, member=np.ones_like(full.member), y=np.nan_to_num(full.y))
+    still = replace(NETWORK, dropout=0.0, edge_dropout=0.0)
+    config = replace(SHORT, loss=LossConfig(sharpe=0.0, min_names=3))
+    one = train(panel, still, config, lookback=LOOKBACK, seed=5)
+    seen: list[Record] = []
+    callbacks = Callbacks(on_epoch=seen.append, checkpoint_dir=tmp_path)
+    two = train(panel, still, replace(config, devices=2), lookback=LOOKBACK, seed=5, callbacks=callbacks)
+    for name in one.state:
+        assert torch.allclose(one.state[name], two.state[name], atol=2e-4), name
+    assert [record["epoch"] for record in seen] == [1, 2]
+    assert seen[0]["edges_per_step"] == one.history[0]["edges_per_step"]
+    assert float(seen[0]["loss_rank_ic"]) == pytest.approx(float(one.history[0]["loss_rank_ic"]), abs=1e-3)
+    assert (tmp_path / checkpoint.FILE).is_file()

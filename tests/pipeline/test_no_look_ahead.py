@@ -1,0 +1,132 @@
+"""Promise 1: change anything dated after t, and nothing dated t or earlier changes, through the whole graph."""
+
+from datetime import date
+
+import numpy as np
+import polars as pl
+import pytest
+
+from model.lineage.graph import FOLD_STAGES
+from model.settings.root import Settings
+from model.store.hashing import table_hash
+from model.store.store import Store
+from model.walk_forward_folds.fold import Fold
+from tests.pipeline.support import Build, files_settings
+
+CUT = date(2019, 1, 31)
+PAST_FOLD = "wf_2018q4"
+PRICES = ("Open", "High", "Low", "Close")
+
+
+@pytest.fixture(scope="module")
+def homes(tmp_path_factory: pytest.TempPathFactory, bars: pl.DataFrame, build: Build) -> tuple[Store, Store, Settings]:
+    """The same market twice: as it was, and with everything after the cut changed."""
+    stores = []
+    settings = None
+    for name, table in (("as_it_was", bars), ("other_future", other_future(bars))):
+        folder = tmp_path_factory.mktemp(name)
+        table.write_parquet(folder / "bars.parquet")
+        settings = files_settings(folder / "bars.parquet")
+        build(folder / "home", settings)
+        stores.append(Store(folder / "home"))
+    assert settings is not None
+    return stores[0], stores[1], settings
+
+
+def other_future(bars: pl.DataFrame) -> pl.DataFrame:
+    """Every price, volume and split after the cut drawn anew, names gone, names new, days gone."""
+    rng = np.random.default_rng(5)
+    past, future = bars.filter(pl.col("Date") <= CUT), bars.filter(pl.col("Date") > CUT)
+    days = future["Date"].unique().sort()
+    future = future.filter(~pl.col("Date").is_in(days.gather_every(17).to_list()))
+    codes = future["Code"].unique().sort()
+    future = future.filter(~pl.col("Code").is_in(codes.gather_every(6).to_list()))
+    factor = pl.Series(rng.lognormal(0.0, 0.2, future.height))
+    future = future.with_columns(
+        *((pl.col(name) * factor) for name in PRICES),
+        Volume=(pl.col("Volume") * pl.Series(rng.uniform(0.1, 9.0, future.height))).cast(pl.Int64),
+        TurnoverValue=pl.col("TurnoverValue") * pl.Series(rng.uniform(0.1, 9.0, future.height)),
+        AdjustmentFactor=pl.Series(np.where(rng.random(future.height) < 0.01, 0.5, 1.0)),
+        UpperLimit=pl.Series(rng.random(future.height) < 0.05),
+    )
+    newcomers = future.filter(pl.col("Code").is_in(codes.gather_every(9).to_list())).with_columns(
+        Code=pl.lit("0") + pl.col("Code").str.slice(1), Volume=pl.col("Volume") * 1000
+    )
+    return pl.concat([past, future, newcomers]).unique(["Date", "Code"], keep="first").sort("Date", "Code")
+
+
+def same(one: pl.DataFrame, other: pl.DataFrame) -> bool:
+    return one.height > 0 and one.columns == other.columns and table_hash(one) == table_hash(other)
+
+
+def test_the_future_was_really_changed(homes: tuple[Store, Store, Settings]) -> None:
+    one, other, _ = homes
+    assert one.require("raw_dataset").content_hash != other.require("raw_dataset").content_hash
+    late = [store.read_chunks("quality_features", "features", start=date(2019, 3, 1)) for store in (one, other)]
+    assert not same(*late)
+
+
+@pytest.mark.parametrize(("asset", "table"), [("raw_dataset", "panel"), ("quality_features", "features")])
+def test_every_row_dated_up_to_the_cut_is_bit_identical(
+    homes: tuple[Store, Store, Settings], asset: str, table: str
+) -> None:
+    one, other, _ = homes
+    assert same(one.read_chunks(asset, table, end=CUT), other.read_chunks(asset, table, end=CUT))
+
+
+def test_every_label_resolved_up_to_the_cut_is_bit_identical(homes: tuple[Store, Store, Settings]) -> None:
+    one, other, settings = homes
+    for horizon in settings.labels.horizons:
+        keep = ["Date", "Code", f"target_{horizon}", f"resolved_{horizon}"]
+        resolved = [
+            store.read_chunks("quality_features", "labels", end=CUT)
+            .filter(pl.col(f"resolved_{horizon}") <= CUT)
+            .select(keep)
+            for store in (one, other)
+        ]
+        assert same(*resolved)
+
+
+def test_universe_choices_and_quarantined_rows_up_to_the_cut_are_identical(
+    homes: tuple[Store, Store, Settings],
+) -> None:
+    one, other, _ = homes
+    chosen = [
+        store.read_table("raw_dataset", "universe.parquet").filter(pl.col("EffectiveDate") <= CUT)
+        for store in (one, other)
+    ]
+    assert same(*chosen)
+
+
+def test_the_past_fold_ends_before_the_cut(homes: tuple[Store, Store, Settings]) -> None:
+    one, _, _ = homes
+    assert Fold.load(one, PAST_FOLD).window_end < CUT
+
+
+@pytest.mark.parametrize("asset", FOLD_STAGES)
+def test_every_artefact_of_a_fold_that_ends_before_the_cut_is_bit_identical(
+    homes: tuple[Store, Store, Settings], asset: str
+) -> None:
+    one, other, _ = homes
+    ours, theirs = one.require(asset, PAST_FOLD), other.require(asset, PAST_FOLD)
+    differing = [name for name in ours.files if ours.files[name].content_hash != theirs.files[name].content_hash]
+    assert ours.content_hash == theirs.content_hash, f"these files differ: {differing}"
+
+
+def test_statistics_and_graphs_dated_up_to_the_cut_are_identical_in_the_fold_that_spans_it(
+    homes: tuple[Store, Store, Settings],
+) -> None:
+    one, other, _ = homes
+    fold = "wf_2019q2"
+    daily = [
+        store.read_table("normalization_stats", "daily.parquet", fold).filter(pl.col("Date") <= CUT)
+        for store in (one, other)
+    ]
+    assert same(*(table.select("Date", "feature", "n", "mean", "std", "median", "mad") for table in daily))
+    first = [Fold.load(store, fold).window_start for store in (one, other)]
+    if first[0] == first[1]:
+        edges = [
+            store.read_table("correlation_graph", "edges.parquet", fold).filter(pl.col("rebalance") <= CUT)
+            for store in (one, other)
+        ]
+        assert same(*edges)
