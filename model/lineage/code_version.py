@@ -1,7 +1,7 @@
 """Code versions: a hash of the code that can change a stage's result.
 
 The version of a stage covers its ``stage`` module and everything in ``model`` that this module imports, directly
-or not. Comments, docstrings and layout do not count, nor do modules that cannot change a result (the store, the
+or not, and the page templates beside it. Comments, docstrings and layout do not count, nor do modules that cannot change a result (the store, the
 settings, the checks).
 """
 
@@ -21,7 +21,15 @@ def code_version(module: str) -> str:
     digest = hashlib.sha256()
     for name in sorted(_closure(module)):
         digest.update(f"{name}\n{_normal_form(name)}\n".encode())
+    for template in _templates(module):
+        digest.update(template.read_bytes())
     return digest.hexdigest()
+
+
+def _templates(module: str) -> list[Path]:
+    """Page templates that lie beside a module."""
+    path = _file(module)
+    return sorted(path.parent.glob("*.html")) if path else []
 
 
 def _closure(module: str) -> set[str]:

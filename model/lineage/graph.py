@@ -5,6 +5,8 @@ import importlib.util
 from dataclasses import dataclass
 from typing import Literal
 
+from threadpoolctl import threadpool_limits
+
 from model.lineage.code_version import code_version
 from model.settings.root import Settings
 from model.store.checks import Check
@@ -42,8 +44,14 @@ class Stage:
         return settings.hash_of(*self.sections)
 
     def materialise(self, run: StageRun) -> Manifest:
-        """Compute and publish the artefact (imports the room's libraries only now)."""
-        manifest: Manifest = importlib.import_module(self.module).materialise(run)
+        """Compute and publish the artefact (imports the room's libraries only now).
+
+        Matrix products of NumPy run on one thread: how a sum is shared among threads changes its last bits, and a
+        result must not depend on the machine. What needs more threads (features, trees, the network) has its own.
+        """
+        room = importlib.import_module(self.module)
+        with threadpool_limits(limits=1, user_api="blas"):
+            manifest: Manifest = room.materialise(run)
         return manifest
 
     def pictures(self) -> tuple[Picture, ...]:

@@ -66,8 +66,8 @@ def read_inputs(store: Store, folds: Sequence[str]) -> Inputs:
     names = [name for name in folds if name != LIVE]
     if not names:
         raise DataError(
-            "The portfolio report needs at least one walk-forward fold besides `live`, and there is none. Give the "
-            "data a longer history or shorten folds.train_days, then run `gogooku run` again."
+            "The portfolio report needs at least one walk-forward fold besides `live`, and there is none. Name at "
+            "least one test period in folds.periods, then run `gogooku run` again."
         )
     documents = [store.read_json("walk_forward_folds", "fold.json", name) for name in names]
     documents.sort(key=lambda fold: str(fold["test_start"]))

@@ -17,7 +17,7 @@ from model.portfolio_report.headline import ORDER, counted, number, standing, ve
 from model.portfolio_report.inputs import MODEL_LABELS, NETWORK, ORACLE, RANDOM
 
 TEMPLATE = "report_template.html"
-CHIPS = {"better": "network ahead", "worse": "network behind", "open": "no clear difference"}
+CHIPS = {"better": "network ahead", "worse": "network behind", "open": "undecided"}
 Curves = Mapping[str, Sequence[Mapping[str, Any]]]
 
 

@@ -60,11 +60,16 @@ class Settings(Section):
     """Where experiments are recorded."""
 
     @model_validator(mode="after")
-    def _windows_fit(self) -> "Settings":
+    def _sections_agree(self) -> "Settings":
         if self.folds.lookback_days < self.tensors.lookback:
             raise ValueError(
                 f"tensors.lookback is {self.tensors.lookback} days and folds.lookback_days only "
                 f"{self.folds.lookback_days}: a fold must reach back at least as far as the network looks"
+            )
+        if self.portfolio.headline_horizon not in self.labels.horizons:
+            raise ValueError(
+                f"portfolio.headline_horizon is {self.portfolio.headline_horizon}, which is none of labels.horizons "
+                f"({', '.join(map(str, self.labels.horizons))})"
             )
         return self
 

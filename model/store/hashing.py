@@ -95,7 +95,7 @@ def _unique_stream(column: pl.Series) -> Iterable[str]:
 
 
 def _plain_bytes(array: NDArray[Any]) -> bytes:
-    array = np.ascontiguousarray(array)
+    array = np.asarray(array, order="C")
     if array.dtype.kind == "f":
         array = np.where(np.isnan(array), np.array(np.nan, array.dtype), array + np.array(0.0, array.dtype))
     return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()

@@ -151,7 +151,7 @@ class ArtifactWriter:
         """Write named arrays as a safetensors file."""
         from safetensors.numpy import save_file
 
-        plain = {key: np.ascontiguousarray(arrays[key]) for key in sorted(arrays)}
+        plain = {key: np.asarray(arrays[key], order="C") for key in sorted(arrays)}  # 0-d stays 0-d
         save_file(plain, self._new(name), metadata=dict(metadata) if metadata else None)
         return self._record(name, hashing.arrays_hash(plain))
 
