@@ -1,6 +1,10 @@
 """Entry point: one command a module; errors that people can mend become one paragraph on stderr."""
 
+import logging
+import os
 import sys
+import textwrap
+import warnings
 from collections.abc import Sequence
 
 import click
@@ -13,7 +17,8 @@ from model.errors import GogookuError
 def gogooku() -> None:
     """Cross-sectional equity return prediction, as a Dagster asset graph.
 
-    The storage root is $GOGOOKU_HOME (default .gogooku), the configuration $GOGOOKU_CONFIG (default demo).
+    Everything is kept under $GOGOOKU_HOME (default: .gogooku in the working directory). The configuration is that
+    of --config, else of $GOGOOKU_CONFIG; else `run` takes the demo preset, and the other commands what ran last.
     """
 
 
@@ -22,9 +27,24 @@ def _done(status: int | None) -> int:
     return status or 0
 
 
+def paragraph(text: str) -> str:
+    """Lines of readable width; paths and commands stay whole, so that they can be copied."""
+    return textwrap.fill(" ".join(text.split()), width=110, break_long_words=False, break_on_hyphens=False)
+
+
+def _quieten_libraries() -> None:
+    """No notices of libraries between the lines for people; their errors and warnings of what is wrong stay."""
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # read when mlflow is first imported
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module=r"dagster(\.|$)")
+    warnings.filterwarnings("ignore", message=r".*is currently in (beta|preview)")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with 0 only on success."""
     from gogooku_dagster.cli import refresh, report, run, status, ui
+
+    _quieten_libraries()
 
     for module in (run, status, refresh, report, ui):
         gogooku.add_command(module.command)
@@ -39,5 +59,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except GogookuError as error:
-        click.echo(click.wrap_text(f"Error: {error}", width=110), err=True)
+        click.echo(paragraph(f"Error: {error}"), err=True)
         sys.exit(1)

@@ -15,12 +15,12 @@ def configuration(function: F) -> F:
         "overrides",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Override one setting, for example source.path=bars.parquet. May be repeated.",
+        help="Override one setting, such as training.days_per_batch=8. May be repeated.",
     )(function)
     return click.option(
         "--config",
         metavar="PRESET",
-        help="Preset: a name in assets_config or a YAML file. Default: $GOGOOKU_CONFIG.",
+        help="A preset: its name (demo, us_equities, ...) or a YAML file.",
     )(function)
 
 

@@ -3,32 +3,36 @@
 import json
 from collections.abc import Sequence
 from datetime import date
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gogooku_dagster.cli import options
-from gogooku_dagster.cli.run import load_definitions, summary
+from gogooku_dagster.cli.run import artefacts, load_definitions, summary
 
 if TYPE_CHECKING:
     from model.lineage.staleness import Verdict
     from model.store.store import Store
 
+_SHOWN = 8
+"""Artefacts of one asset that are listed one by one."""
+
 
 @click.command("refresh")
 @options.configuration
-@click.option("--dry-run", is_flag=True, help="Say what would be recomputed and what it would cost; compute nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what can be recomputed and what it can cost; compute nothing.")
 @options.as_json
 def command(config: str | None, overrides: tuple[str, ...], dry_run: bool, as_json_: bool) -> int:
-    """Recompute exactly what is stale."""
+    """Compute exactly what is stale; say the cost first."""
     from gogooku_dagster.cli.terminal import Terminal
     from gogooku_dagster.lib.home import last_installation
     from gogooku_dagster.lib.progress import listening
     from gogooku_dagster.lib.reconcile import Reconciler
 
     place = last_installation(config, overrides)
-    place.prepare()
     reconciler = Reconciler(place, load_definitions, date.today())
+    reconciler.require_enough_days()
     forecast = reconciler.forecast()
     plan = _plan(place.store, forecast)
     if not as_json_:
@@ -37,6 +41,7 @@ def command(config: str | None, overrides: tuple[str, ...], dry_run: bool, as_js
         if as_json_:
             click.echo(json.dumps(plan, indent=1))
         return 0
+    place.prepare()
     with Terminal(quiet=as_json_) as terminal, listening(terminal):
         outcome = reconciler.bring_up_to_date(on_step=terminal.step)
     done = [{"asset": m.asset, "partition": m.partition, "seconds": m.seconds} for m in outcome.computed]
@@ -86,15 +91,22 @@ def _print_plan(plan: dict[str, Any]) -> None:
     if not items:
         click.echo("Everything is fresh: there is nothing to recompute.")
         return
-    for item in items[:40]:
-        where = f" [{item['partition']}]" if item["partition"] else ""
-        seconds = "" if item["estimated_seconds"] is None else f"  about {item['estimated_seconds']:.1f} s"
-        reason = "; ".join(item["reasons"][:2]) or "not there yet"
-        click.echo(f"{item['asset']}{where}: {item['state']}, {reason}{seconds}")
-    if len(items) > 40:
-        click.echo(f"… and {len(items) - 40} more")
-    unknown = f" and {plan['without_estimate']} artefacts never computed before" if plan["without_estimate"] else ""
+    for asset, group in groupby(items, key=lambda item: str(item["asset"])):
+        _print_asset(asset, list(group))
+    new = plan["without_estimate"]
+    unknown = f", and {artefacts(new)} never computed before" if new else ""
     click.echo(
-        f"At most {len(items)} artefacts, about {plan['estimated_seconds']:.1f} s{unknown}; a full rebuild took "
-        f"{plan['full_rebuild_seconds']:.1f} s. Equal content on the way stops the rest."
+        f"Upper bound: {artefacts(len(items))}, about {plan['estimated_seconds']:.1f} s{unknown}. Where a rebuild "
+        f"gives equal content, what follows stays fresh. A full rebuild took {plan['full_rebuild_seconds']:.1f} s."
     )
+
+
+def _print_asset(asset: str, items: list[dict[str, Any]]) -> None:
+    for item in items[:_SHOWN]:
+        name = asset + (f" [{item['partition']}]" if item["partition"] else "")
+        seconds = "" if item["estimated_seconds"] is None else f"{item['estimated_seconds']:.1f} s"
+        reasons = item["reasons"]
+        more = f" (and {len(reasons) - 2} more)" if len(reasons) > 2 else ""
+        click.echo(f"{name:<38}{item['state']:<9}{seconds:>8}  {'; '.join(reasons[:2])}{more}".rstrip())
+    if len(items) > _SHOWN:
+        click.echo(f"{asset}: {len(items) - _SHOWN} more")

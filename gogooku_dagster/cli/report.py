@@ -21,6 +21,7 @@ def command(config: str | None, overrides: tuple[str, ...], as_json_: bool) -> i
     from gogooku_dagster.lib.home import last_installation
 
     place = last_installation(config, overrides)
+    place.settings  # noqa: B018 - refuse a bad configuration here as everywhere
     if as_json_:
         document = place.store.read_json(ASSET, "report.json")
         path = place.store.path(ASSET, "report.html")

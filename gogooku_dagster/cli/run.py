@@ -8,23 +8,26 @@ from gogooku_dagster.cli import options
 from model.lineage.graph import ASSET_NAMES
 
 
-@click.command("run")
+@click.command("run", epilog=f"The assets, in order: {', '.join(ASSET_NAMES)}.")
 @options.configuration
-@click.option("--until", metavar="ASSET", help=f"Stop after this asset: one of {', '.join(ASSET_NAMES)}.")
+@click.option("--until", metavar="ASSET", help="Stop after this asset; those that it does not need are left out.")
 @click.option("--select", multiple=True, metavar="ASSET", help="Only these assets (comma-separated or repeated).")
 def command(config: str | None, overrides: tuple[str, ...], until: str | None, select: tuple[str, ...]) -> int:
-    """Materialise what is missing or stale, and print where the report is."""
+    """Compute what is missing or stale; print the headline."""
     from gogooku_dagster.cli.terminal import Terminal
     from gogooku_dagster.lib.home import installation
     from gogooku_dagster.lib.progress import listening
-    from gogooku_dagster.lib.reconcile import Reconciler
+    from gogooku_dagster.lib.reconcile import Reconciler, chosen
 
-    place = installation(config, overrides)
-    place.settings  # noqa: B018 - refuse a bad configuration before anything is touched
-    place.prepare()
+    # A bad name, configuration or source is refused before anything is touched.
     names = [name.strip() for item in select for name in item.split(",") if name.strip()]
+    stages = chosen(until, names)
+    place = installation(config, overrides)
+    reconciler = Reconciler(place, load_definitions, date.today())
+    reconciler.require_enough_days(stages)
+    place.prepare()
     with Terminal() as terminal, listening(terminal):
-        outcome = Reconciler(place, load_definitions, date.today()).bring_up_to_date(until, names, terminal.step)
+        outcome = reconciler.bring_up_to_date(until, names, terminal.step)
     click.echo(summary(len(outcome.computed), outcome.seconds), err=True)
     if until in (None, ASSET_NAMES[-1]) and (not names or ASSET_NAMES[-1] in names):
         from gogooku_dagster.cli.report import print_headline
@@ -44,4 +47,9 @@ def summary(computed: int, seconds: float) -> str:
     """One line on what a run did."""
     if not computed:
         return f"Everything is fresh: nothing was recomputed ({seconds:.1f} s)."
-    return f"{computed} artefacts computed in {seconds:.1f} s."
+    return f"{artefacts(computed)} computed in {seconds:.1f} s."
+
+
+def artefacts(count: int) -> str:
+    """A count with its noun."""
+    return f"{count:,} artefact" if count == 1 else f"{count:,} artefacts"

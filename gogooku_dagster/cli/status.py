@@ -13,7 +13,7 @@ from gogooku_dagster.cli import options
 @options.configuration
 @options.as_json
 def command(config: str | None, overrides: tuple[str, ...], as_json_: bool) -> int:
-    """Show what is fresh, stale (which input, which content) or missing."""
+    """Show what is fresh, stale (and why) or missing."""
     from gogooku_dagster.lib.home import last_installation
     from model.lineage.graph import STAGES
     from model.lineage.source_days import look_up

@@ -48,6 +48,7 @@ class Terminal:
         self._title = ""
         self._started = 0.0
         self._last_line = 0.0
+        self._first: tuple[float, int] | None = None
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -56,43 +57,59 @@ class Terminal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._finish()
+        self._finish("" if error is None else "not finished")
         self._bars.stop()
 
     def step(self, step: Step, done: int, total: int) -> None:
         """A stage begins; ``done`` of ``total`` stages came before it."""
         self._finish()
         self._title = step.asset + _label(step.partitions)
+        self._first = None
         self._started = self._last_line = time.monotonic()
         self._task = self._bars.add_task("", total=None, stage=f"{done + 1}/{total} {self._title}", rate="")
 
     def progress(self, asset: str, partition: str | None, done: int, total: int, note: str) -> None:
         """A stage has done ``done`` of ``total`` units."""
         now = time.monotonic()
-        rate = done / max(now - self._started, 1e-9)
+        if self._first is None:  # what comes before (reading the source, loading libraries) says nothing of the rate
+            self._first = (now, done)
+        began, before = self._first
+        rate = (done - before) / (now - began) if done > before and now > began else 0.0
         if self._task is not None:
-            self._bars.update(self._task, completed=done, total=total, description=note, rate=f"{rate:,.1f}/s")
+            shown = f"{rate:,.1f}/s" if rate else ""
+            self._bars.update(self._task, completed=done, total=total, description=note, rate=shown)
         if not self._live and now - self._last_line > _PLAIN_EVERY_SECONDS:
             self._last_line = now
-            left = (total - done) / rate if rate else 0.0
-            self._console.print(f"  {self._title}: {done:,} of {total:,} {note} ({rate:,.1f}/s, {left:.0f} s left)")
+            left = f" ({rate:,.1f}/s, {(total - done) / rate:.0f} s left)" if rate else ""
+            self._console.print(f"  {self._title}: {done:,} of {total:,} {note}{left}")
 
     def epoch(self, asset: str, partition: str | None, record: dict[str, float | int | str]) -> None:
         """A training epoch has ended."""
-        parts = [f"{name} {_figure(record[name])}" for name in _EPOCH_FIGURES if name in record]
+        parts = [f"{name} {_figure(record[key])}" for key, name in _EPOCH_FIGURES.items() if key in record]
+        self._last_line = time.monotonic()
         self._console.print(f"  {partition}  " + "  ".join(parts), style="dim")
 
-    def _finish(self) -> None:
+    def _finish(self, note: str = "") -> None:
         if self._task is None:
             return
         seconds = time.monotonic() - self._started
         self._bars.remove_task(self._task)
         self._task = None
         if not sys.is_finalizing():
-            self._console.print(f"{self._title:<58}{seconds:>8.1f} s")
+            self._console.print(f"{self._title:<58}{seconds:>8.1f} s  {note}".rstrip())
 
 
-_EPOCH_FIGURES = ("phase", "epoch", "loss", "validation_rank_ic", "lr", "seconds")
+_EPOCH_FIGURES = {
+    "phase": "phase",
+    "epoch": "epoch",
+    "loss": "loss",
+    "loss_rank_ic": "rank IC loss",
+    "loss_pinball": "quantile loss",
+    "val_rank_ic": "validation rank IC",
+    "lr_last": "lr",
+    "seconds": "s",
+}
+"""The keys of the trainer's epoch record that are shown, and how they are called here."""
 
 
 def _figure(value: float | int | str) -> str:

@@ -5,16 +5,23 @@ import sys
 from pathlib import Path
 
 import click
+import yaml
 
 from gogooku_dagster.cli import options
+from model.store import atomic
+
+WHOLE_GRAPH = "/assets/portfolio_report?view=lineage&lineageScope=upstream&lineageDepth=10"
+WORKSPACE = {
+    "load_from": [{"python_module": {"module_name": "gogooku_dagster.definitions", "location_name": "gogooku"}}]
+}
 
 
 @click.command("ui")
 @options.configuration
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=3000, show_default=True, help="Port to listen on.")
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address to listen on.")
+@click.option("--port", default=3000, show_default=True, metavar="NUMBER", help="Port to listen on.")
 def command(config: str | None, overrides: tuple[str, ...], host: str, port: int) -> int:
-    """Open the Dagster UI with schedules and sensors, until it is stopped."""
+    """Serve the Dagster UI, schedules and sensors until Ctrl-C."""
     from gogooku_dagster.lib.home import last_installation
 
     place = last_installation(config, overrides)
@@ -22,6 +29,10 @@ def command(config: str | None, overrides: tuple[str, ...], host: str, port: int
     place.prepare()
     environment = {**os.environ, "DAGSTER_HOME": str(place.dagster_home), "DAGSTER_DISABLE_TELEMETRY": "1"}
     dagster = Path(sys.executable).with_name("dagster")
-    arguments = [str(dagster), "dev", "-m", "gogooku_dagster.definitions", "-h", host, "-p", str(port)]
+    # The location's name must be the project's, or Dagster looks state up under another one (and warns at each load).
+    workspace = place.dagster_home / "workspace.yaml"
+    atomic.write_bytes(workspace, yaml.safe_dump(WORKSPACE).encode())
+    arguments = [str(dagster), "dev", "-w", str(workspace), "-h", host, "-p", str(port)]
     click.echo(f"Dagster UI: http://{host}:{port} (Ctrl-C stops it)", err=True)
+    click.echo(f"Whole graph: http://{host}:{port}{WHOLE_GRAPH}", err=True)
     os.execve(dagster, arguments, environment)

@@ -16,21 +16,24 @@ def stage_asset(asset: str, **policy: Any) -> Callable[[Callable[..., Any]], dg.
     """``@dg.asset`` with all that follows from the stage's place in the graph; ``policy`` is what does not."""
     if BY_NAME[asset].partitions == "fold":
         policy["backfill_policy"] = dg.BackfillPolicy.multi_run(1)
-    return dg.asset(**_declaration(asset), **policy)
+    decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(**_declaration(asset), **policy)
+    return decorator
 
 
 def _declaration(asset: str) -> dict[str, Any]:
     stage = BY_NAME[asset]
+    partitions = _partitions(stage)
     return {
         "name": stage.name,
         "description": stage.description,
         "group_name": stage.group,
         "kinds": set(stage.kinds),
         "owners": OWNERS,
-        "partitions_def": _partitions(stage),
+        "partitions_def": partitions,
         "deps": [_dependency(upstream, stage) for upstream in stage.upstream],
         "code_version": f"{stage.code_version()[:16]}-{stage.settings_hash(configuration.current().settings)[:16]}",
-        "check_specs": check_specs(asset),
+        # The days of a run are checked together, so a verdict of theirs belongs to no single day.
+        "check_specs": check_specs(asset, partitions if stage.partitions == "fold" else None),
         "tags": {"gogooku/stage": stage.name},
     }
 

@@ -73,8 +73,11 @@ class Installation:
             for parent in parents:
                 place = place.setdefault(parent, {})
             place[last] = yaml.safe_load(text) if text else ""
-        if "kind" not in document.get("source", {"kind": ""}):
-            document["source"]["kind"] = self.settings.source.kind
+        source = document.get("source")
+        if isinstance(source, dict):
+            source.setdefault("kind", self.settings.source.kind)
+            if source.get("path"):  # meant from where the command was typed, also for later commands
+                source["path"] = str(Path(source["path"]).expanduser().absolute())
         return "# Written by `gogooku run`: the configuration of the last run.\n" + yaml.safe_dump(
             document, sort_keys=False, allow_unicode=True
         )
@@ -86,7 +89,7 @@ def home() -> Path:
 
 
 def installation(config: str | None = None, overrides: Sequence[str] = ()) -> Installation:
-    """The configuration that was asked for: by flag, by ``GOGOOKU_CONFIG``, or the default preset.
+    """The configuration that was asked for: by flag, by ``GOGOOKU_CONFIG``, or by default the demo preset.
 
     Raises:
         SettingsError: there is no such preset.
@@ -103,8 +106,7 @@ def last_installation(config: str | None = None, overrides: Sequence[str] = ()) 
     if not record.is_file():
         return asked
     named = config or os.environ.get(CONFIG)
-    recorded = yaml.safe_load(record.read_text(encoding="utf-8")).get("extends")
-    if named and str(asked.preset) != recorded:
+    if named and str(asked.preset) != presets.parent(record):
         return asked
     return Installation(asked.home, record, asked.overrides)
 

@@ -5,9 +5,11 @@ once, and their outcome is kept beside the artefact, so that a later run refuses
 (Dagster by itself only stops the run in which the check failed).
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
@@ -15,7 +17,9 @@ from gogooku_dagster.lib import metadata
 from gogooku_dagster.lib.home import Installation
 from gogooku_dagster.lib.progress import progress_of
 from gogooku_dagster.lib.workspace import Workspace, lineage
+from model.errors import GogookuError, SourceError
 from model.lineage.graph import BY_NAME
+from model.lineage.source_days import look_up
 from model.lineage.staleness import UnreadyInputs
 from model.store import verdicts
 from model.store.checks import CheckOutcome
@@ -23,13 +27,25 @@ from model.store.manifest import Identity, Manifest
 from model.store.stage import StageEvents, StageRun
 from model.store.writer import reset_peak_memory
 
+DATA_VERSION_TAG = "dagster/data_version"
+CODE_VERSION_TAG = "dagster/code_version"
 
-def check_specs(asset: str) -> list[dg.AssetCheckSpec]:
-    """The checks of an asset, as declared in its room."""
-    return [
-        dg.AssetCheckSpec(check.name, asset=asset, blocking=check.blocking, description=check.description)
-        for check in BY_NAME[asset].checks()
-    ]
+
+def check_specs(asset: str, partitions: dg.PartitionsDefinition[str] | None) -> list[dg.AssetCheckSpec]:
+    """The checks of an asset, as declared in its room; one verdict a partition where ``partitions`` are given."""
+    with warnings.catch_warnings():
+        # Partitioned checks are in preview. Without them one fold's failed check would hold up every other fold.
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return [
+            dg.AssetCheckSpec(
+                check.name,
+                asset=asset,
+                blocking=check.blocking,
+                description=check.description,
+                partitions_def=partitions,
+            )
+            for check in BY_NAME[asset].checks()
+        ]
 
 
 def materialise(
@@ -49,26 +65,24 @@ def materialise(
 
 
 def ingest_days(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator[Any]:
-    """Fetch the run's trading days, each an artefact of its own, reported under its own data version."""
+    """Fetch the run's trading days, each an artefact of its own, reported under its own data version.
+
+    Raises:
+        dagster.Failure: the source cannot be used, or has no rows on one of the days; a retry cannot help.
+    """
     from model.daily_quotes.stage import ingest
 
     asset = context.asset_key.to_user_string()
     installation = workspace.installation()
-    graph = lineage(installation)
-    identities = {day: graph.identity(asset, day) for day in context.partition_keys}
-    by_date = {date.fromisoformat(day): identity for day, identity in identities.items()}
     progress = progress_of(context, asset, None)
     manifests: list[Manifest] = []
-    for day, manifest in ingest(installation.store, installation.settings, by_date, progress):
-        manifests.append(manifest)
-        context.log_event(
-            dg.AssetMaterialization(
-                context.asset_key,
-                partition=day.isoformat(),
-                metadata=metadata.of_manifest(installation.store, installation.settings, manifest, pictures=False),
-                tags={"dagster/data_version": manifest.content_hash},
-            )
-        )
+    try:
+        identities = _days_as_they_are_now(installation, asset, context.partition_keys)
+        for _, manifest in ingest(installation.store, installation.settings, identities, progress):
+            manifests.append(manifest)
+            context.log_event(_day_event(context, installation, manifest))
+    except GogookuError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
     for name, outcome in _check_days(installation, asset, manifests).items():
         yield metadata.check_result(name, outcome, asset)
 
@@ -112,6 +126,33 @@ def identity_of(installation: Installation, asset: str, partition: str | None) -
             "(`gogooku status` shows the whole graph).",
             allow_retries=False,
         ) from unready
+
+
+def _days_as_they_are_now(installation: Installation, asset: str, days: Sequence[str]) -> dict[date, Identity]:
+    """What each day will be made from. The source is asked: a schedule wants days that nobody has looked up yet."""
+    today = datetime.now(ZoneInfo(installation.settings.calendar.timezone)).date()
+    known = look_up(installation.store, installation.settings, today)
+    absent = [day for day in days if date.fromisoformat(day) not in known]
+    if absent:
+        raise SourceError(
+            f"The source has no rows on {len(absent)} of the {len(days)} days asked for, the first being {absent[0]}. "
+            "Materialise these days once the source has them."
+        )
+    graph = lineage(installation)
+    return {date.fromisoformat(day): graph.identity(asset, day) for day in days}
+
+
+def _day_event(
+    context: dg.AssetExecutionContext, installation: Installation, manifest: Manifest
+) -> dg.AssetMaterialization:
+    """A day's materialisation. Dagster adds the code version only to outputs, and days are reported as events."""
+    code_version = context.assets_def.specs_by_key[context.asset_key].code_version
+    return dg.AssetMaterialization(
+        context.asset_key,
+        partition=manifest.partition,
+        metadata=metadata.of_manifest(installation.store, installation.settings, manifest, pictures=False),
+        tags={DATA_VERSION_TAG: manifest.content_hash, CODE_VERSION_TAG: str(code_version)},
+    )
 
 
 def _check_days(installation: Installation, asset: str, manifests: Sequence[Manifest]) -> dict[str, CheckOutcome]:

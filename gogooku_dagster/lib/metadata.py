@@ -1,6 +1,7 @@
 """Manifests as Dagster sees them: row counts, column schema, hashes, seconds, memory, plots."""
 
 import base64
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -12,14 +13,13 @@ from model.store.manifest import Manifest
 from model.store.store import Store
 
 MAX_IMAGE_BYTES = 400_000
+CATALOGUE = "catalogue.json"
 
 
 def of_manifest(store: Store, settings: Settings, manifest: Manifest, *, pictures: bool = True) -> dict[str, Any]:
     """Flat figures (Dagster plots them over time), the column schema, and the artefact's pictures."""
     folder = store.directory(manifest.asset, manifest.partition)
-    count = "dagster/partition_row_count" if manifest.partition else "dagster/row_count"
     metadata: dict[str, Any] = {
-        count: manifest.rows,
         "content_hash": manifest.content_hash,
         "seconds": manifest.seconds,
         "peak_memory_mb": round(manifest.peak_memory_bytes / 2**20, 1),
@@ -30,12 +30,17 @@ def of_manifest(store: Store, settings: Settings, manifest: Manifest, *, picture
         "code_version_hash": manifest.code_version[:12],
         "settings_hash": manifest.settings_hash[:12],
     }
+    if manifest.rows:
+        metadata["dagster/partition_row_count" if manifest.partition else "dagster/row_count"] = manifest.rows
     if manifest.first_date and manifest.last_date:
         metadata["first_date"] = manifest.first_date.isoformat()
         metadata["last_date"] = manifest.last_date.isoformat()
     schema = _column_schema(manifest)
     if schema is not None:
         metadata["dagster/column_schema"] = schema
+    if CATALOGUE in manifest.files:
+        catalogue = store.read_json(manifest.asset, CATALOGUE, manifest.partition)
+        metadata["dagster/column_lineage"] = _column_lineage(manifest.asset, catalogue)
     metadata |= {f"extra/{key}": value for key, value in manifest.extra.items() if _plain(value)}
     return metadata | (_pictures(store, settings, manifest) if pictures else {})
 
@@ -60,6 +65,22 @@ def _column_schema(manifest: Manifest) -> dg.TableSchema | None:
                 columns=[dg.TableColumn(name=name, type=dtype) for name, dtype in entry.columns.items()]
             )
     return None
+
+
+def _column_lineage(asset: str, catalogue: Sequence[Mapping[str, Any]]) -> dg.TableColumnLineage:
+    """The columns of the upstream table that each feature is computed from, directly or through other features."""
+    [upstream] = BY_NAME[asset].upstream
+    inputs: dict[str, tuple[str, ...]] = {entry["name"]: tuple(entry["inputs"]) for entry in catalogue}
+
+    def sources(name: str) -> set[str]:
+        return set().union(*(sources(each) for each in inputs[name])) if name in inputs else {name}
+
+    return dg.TableColumnLineage(
+        {
+            name: [dg.TableColumnDep(dg.AssetKey(upstream), column) for column in sorted(sources(name))]
+            for name in inputs
+        }
+    )
 
 
 def _pictures(store: Store, settings: Settings, manifest: Manifest) -> dict[str, dg.MetadataValue[Any]]:

@@ -4,6 +4,7 @@ Stages are taken in graph order and judged one after the other, so that a rebuil
 the ripple. Each run is an ordinary Dagster run on the installation's instance: the UI shows it like any other.
 """
 
+import difflib
 import gc
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -14,15 +15,17 @@ from typing import Any
 import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from gogooku_dagster.lib import partitions
+from gogooku_dagster.lib import exclusive, partitions
 from gogooku_dagster.lib.home import Installation
 from model.errors import GogookuError
 from model.lineage.graph import ASSET_NAMES, BY_NAME, STAGES, Stage, descendants
 from model.lineage.source_days import look_up
-from model.lineage.staleness import Lineage, Verdict
+from model.lineage.staleness import Lineage, UnreadyInputs, Verdict
+from model.raw_dataset.stage import require_days
 from model.store import verdicts
 from model.store.catalogue import write_catalogue
 from model.store.manifest import Manifest
+from model.walk_forward_folds.splitter import make_fold
 
 JOB_OF = {"day": "ingest", "fold": "folds"}
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -30,6 +33,10 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 class RunFailedError(GogookuError):
     """A Dagster run did not succeed; the message is the paragraph for the person."""
+
+
+class UnknownAssetError(GogookuError):
+    """An asset that there is none of by this name."""
 
 
 @dataclass(frozen=True)
@@ -96,34 +103,61 @@ class Reconciler:
         """Compute what is stale or missing, up to and including ``until``, among ``select`` where given.
 
         Raises:
-            RunFailedError: a run failed or a blocking check refused an artefact.
+            DataError: the source's days cannot fill what the settings ask for (known before anything is computed).
+            RunFailedError: an input is missing, a run failed or a blocking check refused an artefact.
+            BusyError: another command is computing in the same storage root.
         """
         started = time.perf_counter()
         outcome = Outcome()
-        stages = self._stages(until, select)
-        for position, stage in enumerate(stages):
-            due = self.due(stage)
-            if due:
-                self._dagster()
-            groups = self._groups(stage, [verdict.partition for verdict in due])
-            for partitions_of_run in groups:
-                on_step(Step(stage.name, partitions_of_run), position, len(stages))
-                self._launch(stage, partitions_of_run)
-                self.lineage.forget(stage.name)
-                outcome.computed += self._manifests(stage, partitions_of_run)
-            gc.collect()
-        if outcome.computed:
-            write_catalogue(self.installation.store)
+        with exclusive.exclusive(self.installation):
+            self._compute(chosen(until, select), outcome, on_step)
+            if outcome.computed:
+                write_catalogue(self.installation.store)
         outcome.seconds = time.perf_counter() - started
         return outcome
 
-    def _stages(self, until: str | None, select: Sequence[str]) -> list[Stage]:
-        for name in [*select, *([until] if until else [])]:
-            if name not in BY_NAME:
-                raise RunFailedError(f"There is no asset {name!r}. The assets are {', '.join(ASSET_NAMES)}.")
-        last = until or ASSET_NAMES[-1]
-        wanted = [stage for stage in STAGES if last == stage.name or last in descendants(stage.name)]
-        return [stage for stage in wanted if not select or stage.name in select]
+    def _compute(self, stages: Sequence[Stage], outcome: Outcome, on_step: Callable[[Step, int, int], None]) -> None:
+        self.require_enough_days(stages)
+        for position, stage in enumerate(stages):
+            due = self.due(stage)
+            self._require_inputs(stage, due)
+            if due:
+                self._dagster()
+            for run_partitions in self._groups(stage, [verdict.partition for verdict in due]):
+                on_step(Step(stage.name, run_partitions), position, len(stages))
+                self._launch(stage, run_partitions)
+                self.lineage.forget(stage.name)
+                outcome.computed += self._manifests(stage, run_partitions)
+            gc.collect()
+
+    def require_enough_days(self, stages: Sequence[Stage] = STAGES) -> None:
+        """Refuse at once, in the words of the stage itself, a source whose days a later stage would refuse.
+
+        Raises:
+            DataError: fewer days than the universe looks back at, or than a fold needs.
+        """
+        settings, names = self.installation.settings, {stage.name for stage in stages}
+        days = sorted(self.lineage.days)
+        path = getattr(settings.source, "path", "")
+        where = f"The source {path}" if path else "The source"
+        if "raw_dataset" in names:
+            require_days(days, settings.quality.min_days, settings.universe, where)
+        if "walk_forward_folds" in names:
+            enough = [settings.folds.min_names] * len(days)
+            for fold in self.lineage.partitions("walk_forward_folds"):
+                make_fold(str(fold), days, enough, settings.labels.horizons, settings.folds)
+
+    def _require_inputs(self, stage: Stage, due: Sequence[Verdict]) -> None:
+        for verdict in due:
+            try:
+                self.lineage.identity(stage.name, verdict.partition)
+            except UnreadyInputs as unready:
+                more = len(unready.reasons) - 3
+                raise RunFailedError(
+                    f"{stage.name}{_bracketed(verdict.partition)} cannot be computed: "
+                    f"{'; '.join(unready.reasons[:3])}{f' (and {more} more)' if more > 0 else ''}. Compute or mend "
+                    f"what it reads first: `gogooku run --until {stage.name}` computes all of it."
+                ) from unready
 
     def _groups(self, stage: Stage, due: Sequence[str | None]) -> list[tuple[str | None, ...]]:
         """Days next to one another go into one run; everything else is a run of its own."""
@@ -148,10 +182,10 @@ class Reconciler:
 
     def _launch(self, stage: Stage, run_partitions: tuple[str | None, ...]) -> None:
         definitions, instance = self._dagster()
-        tags: dict[str, Any] = {}
+        tags: dict[str, Any] = {exclusive.TAG: exclusive.COMMAND_LINE}
         key = run_partitions[0]
         if len(run_partitions) > 1:
-            tags = {
+            tags |= {
                 ASSET_PARTITION_RANGE_START_TAG: run_partitions[0],
                 ASSET_PARTITION_RANGE_END_TAG: run_partitions[-1],
             }
@@ -177,6 +211,7 @@ class Reconciler:
             self.installation.prepare()
             self._loaded = self._definitions()
             self._instance = dg.DagsterInstance.from_config(str(self.installation.dagster_home))
+            exclusive.clean_up_after_the_killed(self.installation, self._instance)
             if self.installation.settings.calendar.exchange == "from_data":
                 days = [str(day) for day in self.lineage.partitions("daily_quotes")]
                 self._instance.add_dynamic_partitions(partitions.DYNAMIC_DAYS, days)
@@ -194,28 +229,60 @@ class Reconciler:
         return () if manifest is None else verdicts.refusals(self.installation.store, manifest)
 
     def _explain(self, stage: Stage, run_partitions: tuple[str | None, ...], result: dg.ExecuteInProcessResult) -> str:
-        where = stage.name if run_partitions[0] is None else f"{stage.name} [{run_partitions[0]}]"
-        refused = [reason for partition in run_partitions for reason in self._refusals(stage.name, partition)]
+        refused = {each: found for each in run_partitions if (found := self._refusals(stage.name, each))}
         if refused:
+            first, reasons = next(iter(refused.items()))
+            days = f" on {len(refused)} of {len(run_partitions)} days, first" if len(run_partitions) > 1 else ""
             return (
-                f"{where} was computed and refused: {'; '.join(refused[:5])} What depends on it was not computed. "
-                "Mend the data or the setting that the check names, and run the command again."
+                f"{stage.name} was computed and refused{days}{_bracketed(first)}: {' '.join(reasons[:3])} What depends "
+                "on it was not computed. Mend the data or the setting that the check names, and run the command again."
             )
+        where = stage.name + _bracketed(*dict.fromkeys((run_partitions[0], run_partitions[-1])))
         for event in result.all_events:
-            if event.is_step_failure:
-                error = event.step_failure_data.error
-                root = error
-                while root is not None and root.cause is not None:
-                    root = root.cause
-                if root is not None:
-                    return f"{where} failed. {_message(root.cls_name, root.message)}"
-        return f"{where} failed; see the run {result.run_id} in the Dagster UI."
+            if event.is_step_failure and event.step_failure_data.error is not None:
+                return f"{where} failed. {_root(event.step_failure_data.error, result.run_id)}"
+        return f"{where} failed; `gogooku ui` shows the run {result.run_id}."
 
 
-def _message(kind: str | None, message: str) -> str:
-    text = message.strip()
-    prefix = f"{kind}: " if kind else ""
-    for name in (prefix, f"model.errors.{prefix}"):
-        text = text.removeprefix(name)
-    known = kind in ("SourceError", "DataError", "StoreError", "TrainingError", "SettingsError", "Failure")
-    return text if known or kind is None else f"{kind}: {text}"
+def chosen(until: str | None, select: Sequence[str]) -> list[Stage]:
+    """The stages up to and including ``until``, among ``select`` where given, in graph order.
+
+    Raises:
+        UnknownAssetError: there is no asset of that name; the message names the nearest one.
+    """
+    for name in [*select, *([until] if until else [])]:
+        if name not in BY_NAME:
+            near = difflib.get_close_matches(name, ASSET_NAMES, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise UnknownAssetError(f"There is no asset {name!r}.{hint} The assets are {', '.join(ASSET_NAMES)}.")
+    last = until or ASSET_NAMES[-1]
+    wanted = [stage for stage in STAGES if last == stage.name or last in descendants(stage.name)]
+    return [stage for stage in wanted if not select or stage.name in select]
+
+
+def _bracketed(*partitions_named: str | None) -> str:
+    """`` [first … last]``, or nothing where an asset has no partitions."""
+    named = [partition for partition in partitions_named if partition is not None]
+    return f" [{' … '.join(named)}]" if named else ""
+
+
+_FOR_PEOPLE = ("SourceError", "DataError", "StoreError", "TrainingError", "SettingsError", "Failure")
+
+
+def _root(error: Any, run_id: str) -> str:
+    """The message that was written for a person, else the deepest cause and where its trace is."""
+    chain = [error]
+    while chain[-1].cause is not None:
+        chain.append(chain[-1].cause)
+    for each in reversed(chain):
+        if each.cls_name in _FOR_PEOPLE:
+            return _without_name(each.cls_name, each.message)
+    last = chain[-1]
+    text = _without_name(last.cls_name, last.message).rstrip(".")
+    return f"{last.cls_name}: {text}. `gogooku ui` shows the whole trace, under the run {run_id}."
+
+
+def _without_name(kind: str | None, message: str) -> str:
+    """A serialised message without the name of its class in front."""
+    head, sign, rest = message.strip().partition(": ")
+    return rest if sign and head.rsplit(".", 1)[-1] == kind else message.strip()

@@ -5,6 +5,7 @@ training of hours: the error is counted and shown with the materialisation.
 """
 
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,15 @@ class TrainingTracker:
         except (MlflowException, OSError) as error:
             self._count(error)
 
+    def close(self, status: str) -> None:
+        """Say how the training ended: FINISHED, FAILED or KILLED."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.set_terminated(self.run_id, status)
+        except (MlflowException, OSError) as error:
+            self._count(error)
+
     def _attempt(self, **batch: Any) -> None:
         from mlflow.exceptions import MlflowException
 
@@ -72,6 +82,7 @@ class TrainingTracker:
 @contextmanager
 def training_run(context: dg.AssetExecutionContext, installation: Installation) -> Iterator[TrainingTracker]:
     """An MLflow run around a training: FINISHED, FAILED or KILLED as the training ends."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is first imported
     from mlflow.tracking import MlflowClient
 
     settings = installation.settings.tracking
@@ -87,33 +98,34 @@ def training_run(context: dg.AssetExecutionContext, installation: Installation) 
         )
     )
     run_id = _open(client, experiment_id, context, settings.dagster_url)
+    tracker = TrainingTracker(client, run_id, experiment_id, settings.mlflow_url)
     status = "FAILED"
     try:
-        yield TrainingTracker(client, run_id, experiment_id, settings.mlflow_url)
+        yield tracker
         status = "FINISHED"
     except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt):
         status = "KILLED"
         raise
     finally:
-        client.set_terminated(run_id, status)
+        tracker.close(status)
 
 
 def _open(client: Any, experiment_id: str, context: dg.AssetExecutionContext, dagster_url: str) -> str:
     """The run of this training: a new one, or the one that an earlier attempt of the same Dagster run began."""
     asset, partition = context.asset_key.to_user_string(), context.partition_key
-    key = f"{context.run.root_run_id or context.run_id}:{asset}:{partition}"
+    key = f"{context.run.root_run_id or context.run.run_id}:{asset}:{partition}"
     found = client.search_runs([experiment_id], f"tags.`dagster.idempotency_key` = '{key}'", max_results=1)
     if found:
         client.update_run(found[0].info.run_id, status="RUNNING")
         return str(found[0].info.run_id)
-    url = f"{dagster_url}/runs/{context.run_id}"
+    url = f"{dagster_url}/runs/{context.run.run_id}"
     run = client.create_run(
         experiment_id,
         run_name=f"{asset} {partition}",
         tags={
             "dagster.idempotency_key": key,
-            "dagster.run_id": context.run_id,
-            "dagster.root_run_id": context.run.root_run_id or context.run_id,
+            "dagster.run_id": context.run.run_id,
+            "dagster.root_run_id": context.run.root_run_id or context.run.run_id,
             "dagster.asset_key": asset,
             "dagster.partition": partition,
             "dagster.url": url,

@@ -6,7 +6,7 @@ from gogooku_dagster.lib.materialise import materialise
 from gogooku_dagster.lib.progress import listener
 from gogooku_dagster.lib.tracking import TrainingTracker, training_run
 from gogooku_dagster.lib.workspace import Workspace
-from model.errors import TrainingError
+from model.errors import GogookuError
 from model.store.stage import StageEvents
 
 
@@ -14,7 +14,8 @@ def materialise_tracked(context: dg.AssetExecutionContext, workspace: Workspace)
     """Train one fold inside an MLflow run and report it with links both ways.
 
     Raises:
-        dagster.Failure: training refused to go on (non-finite loss, degenerate predictions); a retry cannot help.
+        dagster.Failure: training refused to go on (non-finite loss, degenerate predictions), or what it reads is not
+            as it must be; a retry cannot help.
     """
     installation = workspace.installation()
     settings = installation.settings
@@ -29,7 +30,7 @@ def materialise_tracked(context: dg.AssetExecutionContext, workspace: Workspace)
         )
         try:
             result = materialise(context, workspace, events)
-        except TrainingError as error:
+        except GogookuError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         folder = installation.store.directory("trained_model", fold)
         for name in ("config.json", "metrics.json", "model.safetensors"):

@@ -9,7 +9,7 @@ from gogooku_dagster.lib.home import Installation
 from model.lineage.staleness import Lineage
 
 
-class Workspace(dg.ConfigurableResource):  # type: ignore[type-arg]
+class Workspace(dg.ConfigurableResource):
     """Where artefacts lie and which configuration computes them."""
 
     home: str = Field(description="Storage root (GOGOOKU_HOME).")

@@ -5,12 +5,13 @@ import polars as pl
 from model.errors import DataError
 
 
-def require_names(names_by_day: pl.Series, codes: int, needed: int) -> None:
+def require_names(names_by_day: pl.Series, codes: int, needed: int, where: str = "The source") -> None:
     """Refuse bars of too few names.
 
     Args:
         names_by_day: names with a close, one value a day.
         codes: distinct codes over all days.
+        where: what holds the bars, such as the file's path.
 
     Raises:
         DataError: the median day has fewer than ``needed`` names.
@@ -19,6 +20,11 @@ def require_names(names_by_day: pl.Series, codes: int, needed: int) -> None:
     names = float(median) if isinstance(median, (int, float)) else 0.0
     if names < needed:
         raise DataError(
-            f"The {len(names_by_day)} days hold {codes} codes, and the median day has {names:.0f} names with a close; "
-            f"a cross-section needs at least {needed}. Give the source more names, or lower quality.min_names."
+            f"{where} holds {_counted(codes, 'code')} on {_counted(len(names_by_day), 'day')}, and the median day has "
+            f"{_counted(round(names), 'name')} with a close; a cross-section needs at least {needed}. Give the source "
+            "more names, or lower quality.min_names."
         )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

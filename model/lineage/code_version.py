@@ -1,8 +1,8 @@
 """Code versions: a hash of the code that can change a stage's result.
 
 The version of a stage covers its ``stage`` module and everything in ``model`` that this module imports, directly
-or not, and the page templates beside it. Comments, docstrings and layout do not count, nor do modules that cannot change a result (the store, the
-settings, the checks).
+or not, and the page templates beside it. Comments, docstrings and layout do not count, nor do modules that cannot
+change a result (the store, the settings, the checks, the pictures).
 """
 
 import ast

@@ -100,7 +100,7 @@ def refuse_bad_data(rows: int, quarantine: pl.DataFrame, settings: QualitySettin
     bad_close = NOT_POSITIVE["Close"]
     closes = quarantine.filter(pl.col("reason").str.contains(bad_close, literal=True))
     _refuse_share(
-        "a close that is zero or negative", closes.height, rows, settings.max_bad_close_share, closes, "close"
+        "a Close that is zero or negative", closes.height, rows, settings.max_bad_close_share, closes, "close"
     )
     wrong = quarantine.filter(_defective())
     _refuse_share("a defect", wrong.height, rows, settings.max_quarantined_share, wrong, "quarantined")

@@ -86,8 +86,8 @@ def day_contents(inputs: dict[str, str]) -> dict[date, str]:
     return dict(sorted(days.items()))
 
 
-def require_days(days: Sequence[date], needed: int, settings: UniverseSettings) -> None:
-    """Refuse data that are shorter than what is looked back at.
+def require_days(days: Sequence[date], needed: int, settings: UniverseSettings, where: str = "The source") -> None:
+    """Refuse data that are shorter than what is looked back at; ``where`` says what holds them.
 
     Raises:
         DataError: fewer trading days than ``needed``, or than the universe looks back at.
@@ -98,8 +98,8 @@ def require_days(days: Sequence[date], needed: int, settings: UniverseSettings) 
     span = f" ({days[0]} to {days[-1]})" if days else ""
     key = "quality.min_days" if needed >= lookback else "universe.lookback_days"
     raise DataError(
-        f"The source has {len(days)} trading days{span}, and at least {max(needed, lookback, 1)} are needed ({key}). "
-        f"Give it a longer history, or lower {key}."
+        f"{where} has {len(days)} trading {'day' if len(days) == 1 else 'days'}{span}, and at least "
+        f"{max(needed, lookback, 1)} are needed ({key}). Give it a longer history, or lower {key}."
     )
 
 

@@ -17,6 +17,7 @@ from model.settings.root import Settings
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets_config"
 """The presets that come with the package."""
+_KINDS = ("simulated", "files", "jquants")
 
 
 def load(preset: str | Path, overrides: Sequence[str] = ()) -> Settings:
@@ -27,7 +28,8 @@ def load(preset: str | Path, overrides: Sequence[str] = ()) -> Settings:
     """
     path = locate(preset)
     document = _read(path, ())
-    for override in overrides:
+    # A kind first: it decides which keys its section may have.
+    for override in sorted(overrides, key=lambda text: not _key(text).endswith(".kind")):
         _apply(document, override)
     try:
         return Settings.model_validate(document)
@@ -52,23 +54,38 @@ def locate(preset: str | Path) -> Path:
     raise SettingsError(f"There is no preset {str(preset)!r}: neither a file nor one of {', '.join(known)}.{hint}")
 
 
+def parent(path: Path) -> str | None:
+    """What a preset file names as the preset it extends.
+
+    Raises:
+        SettingsError: the file is not readable YAML, or holds no mapping.
+    """
+    extends = _mapping(path).get("extends")
+    return None if extends is None else str(extends)
+
+
 def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path in seen:
         raise SettingsError(f"{path} extends itself through {' -> '.join(map(str, seen))}. Break the circle.")
+    document = _mapping(path)
+    base_name = document.pop("extends", None)
+    if base_name is None:
+        return document
+    beside = path.parent / f"{base_name}.yaml"
+    base = _read(beside if beside.is_file() else locate(base_name), (*seen, path))
+    return _merge(base, document)
+
+
+def _mapping(path: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not readable YAML: {error}") from error
+        raise SettingsError(f"{path} is not readable YAML: {_yaml_problem(error)}. Correct the file.") from error
     if document is None:
-        document = {}
+        return {}
     if not isinstance(document, dict):
         raise SettingsError(f"{path} must hold a mapping of sections, and holds a {type(document).__name__}.")
-    parent = document.pop("extends", None)
-    if parent is None:
-        return document
-    beside = path.parent / f"{parent}.yaml"
-    base = _read(beside if beside.is_file() else locate(parent), (*seen, path))
-    return _merge(base, document)
+    return document
 
 
 def _merge(base: dict[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,12 +101,14 @@ def _merge(base: dict[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
 
 def _apply(document: dict[str, Any], override: str) -> None:
     key, sign, text = override.partition("=")
-    if not sign or not key.strip():
+    if not sign or not _key(override):
         raise SettingsError(f"--set {override!r} is not of the form key=value, such as source.path=bars.parquet.")
     try:
         value = yaml.safe_load(text) if text else ""
     except yaml.YAMLError as error:
-        raise SettingsError(f"--set {override!r}: the value is not readable YAML ({error}).") from error
+        raise SettingsError(
+            f"--set {override!r}: the value is not readable YAML ({_yaml_problem(error)}). Lists are written [1, 5]."
+        ) from error
     *parents, last = key.strip().split(".")
     place = document
     for parent in parents:
@@ -97,7 +116,21 @@ def _apply(document: dict[str, Any], override: str) -> None:
         if not isinstance(below, dict):
             raise SettingsError(f"--set {override!r}: {parent} is a single value and has no keys below it.")
         place[parent] = place = dict(below)
+    if last == "kind" and place.get("kind", value) != value:
+        place.clear()  # the keys of another kind do not carry over
     place[last] = value
+
+
+def _yaml_problem(error: Exception) -> str:
+    """What and where, without the picture that the parser draws of it."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{error.problem} in line {mark.line + 1}, column {mark.column + 1}"
+    return str(error)
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].strip()
 
 
 def _explain(error: ValidationError, origin: str, overrides: Sequence[str]) -> str:
@@ -107,20 +140,31 @@ def _explain(error: ValidationError, origin: str, overrides: Sequence[str]) -> s
 
 
 def _one(problem: Any) -> str:
-    location = [str(part) for part in problem["loc"] if part not in ("simulated", "files", "jquants")]
+    location = [str(part) for part in problem["loc"] if part not in _KINDS]
     name = ".".join(location)
     if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        known = _keys_at(location[:-1])
-        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
-        valid = f"did you mean {'.'.join([*location[:-1], near[0]])!r}?" if near else f"valid here: {', '.join(known)}"
-        return f"unknown key {name!r} ({valid})"
-    message = problem["msg"].removeprefix("Value error, ")
+        kind = next((str(part) for part in problem["loc"] if part in _KINDS), None)
+        return _unknown(location, kind)
+    message = problem["msg"].removeprefix("Value error, ").replace("valid tuple", "list, such as [1, 5]")
     value = "" if problem["type"] == "missing" or not name else f" (given: {problem['input']!r})"
     return f"{name}: {message}{value}" if name else message
 
 
-def _keys_at(location: Sequence[str]) -> list[str]:
-    """The valid keys at a place of the settings tree, for the hint."""
+def _unknown(location: Sequence[str], kind: str | None) -> str:
+    """What to say of a key that is not there (under a section of this kind)."""
+    *parents, key = location
+    name, section = ".".join(location), ".".join(parents)
+    owners = [other for other in _KINDS if kind and key in _keys_at(parents, other)]
+    if owners:
+        return f"{name!r} is no key of {section}.kind={kind}; set {section}.kind={owners[0]} as well, which has it"
+    known = _keys_at(parents, kind)
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    valid = f"did you mean {'.'.join([*parents, near[0]])!r}?" if near else f"valid here: {', '.join(known)}"
+    return f"unknown key {name!r} ({valid})"
+
+
+def _keys_at(location: Sequence[str], kind: str | None = None) -> list[str]:
+    """The valid keys at a place of the settings tree, for the hint; of one kind only where kinds differ."""
     schema: Any = Settings.model_json_schema()
     definitions = schema.get("$defs", {})
     options = [schema]
@@ -128,7 +172,9 @@ def _keys_at(location: Sequence[str]) -> list[str]:
         step = [option.get("properties", {}).get(part) for option in _resolved(options, definitions)]
         items = [option.get("items") for option in _resolved(options, definitions)]
         options = [found for found in (step if not part.isdigit() else items) if found is not None]
-    return sorted({key for option in _resolved(options, definitions) for key in option.get("properties", {})})
+    found = [option.get("properties", {}) for option in _resolved(options, definitions)]
+    fitting = [keys for keys in found if kind is None or keys.get("kind", {}).get("const", kind) == kind]
+    return sorted({key for keys in fitting for key in keys})
 
 
 def _resolved(options: Sequence[Any], definitions: Mapping[str, Any]) -> list[Any]:

@@ -6,6 +6,7 @@ reader verifies each file against the manifest before it is used.
 """
 
 import json
+import os
 import shutil
 from datetime import date
 from pathlib import Path
@@ -134,8 +135,8 @@ class Store:
         return ArtifactWriter(self.directory(asset, partition), asset, partition, identity, started)
 
     def remove_staging(self) -> int:
-        """Remove what killed writers left behind; call it only while nothing is being written. Returns the count."""
-        left = list(self.root.glob(f"*/{STAGING_PREFIX}*"))
+        """Remove what writers left behind whose process is gone. Returns how many folders that were."""
+        left = [folder for folder in self.root.glob(f"*/{STAGING_PREFIX}*") if not _is_running(folder.name)]
         for folder in left:
             shutil.rmtree(folder)
         return len(left)
@@ -175,3 +176,17 @@ class Store:
                 f"{path} is not the file that was written (its bytes differ from the manifest). Remove the folder "
                 f"{path.parent} and run `gogooku run` to compute it again."
             )
+
+
+def _is_running(staging: str) -> bool:
+    """Whether the process that made a staging folder (its number follows the prefix) is there."""
+    process = staging.removeprefix(STAGING_PREFIX).split("-")[0]
+    if not process.isdigit():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -42,7 +42,7 @@ class ArtifactWriter:
         self._asset = asset
         self._partition = partition
         self._identity = identity
-        self._staging = target.parent / f".staging-{uuid.uuid4().hex}"
+        self._staging = target.parent / f".staging-{os.getpid()}-{uuid.uuid4().hex}"
         self._files: dict[str, FileEntry] = {}
         self._dates: list[date] = []
         self._previous: Manifest | None = None

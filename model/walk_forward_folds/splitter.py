@@ -144,7 +144,8 @@ def make_fold(
     if not test:
         raise DataError(
             f"Fold {name} has no test days: the data have {len(days)} trading days from {days[0]} to {days[-1]}, "
-            "none of them in the period. Change folds.periods, or extend the source's dates."
+            "none of them in the period. Name periods within the data, such as "
+            f"`--set folds.periods=[{days[-1].year}h{1 if days[-1].month < 7 else 2}]`, or extend the source's dates."
         )
     usable = next((position for position, count in enumerate(names) if count >= settings.min_names), len(days))
     parts = split(

@@ -14,9 +14,14 @@ Condition = dg.AutomationCondition[Any]
 
 
 def follow_days() -> Condition:
-    """When any day was ingested again: the one edge whose staleness Dagster does not evaluate."""
+    """When any day was ingested again (the one edge whose staleness Dagster does not evaluate), or the code changed.
+
+    A day that is missing does not keep the run from being requested: the run then says which one is not there.
+    """
     updated: Condition = dg.AutomationCondition.any_deps_updated()
-    return (updated.since_last_handled() & _idle()).with_label("follow_days")
+    code: Condition = dg.AutomationCondition.code_version_changed()
+    needed: Condition = updated | code
+    return (needed.since_last_handled() & _idle() & _passed()).with_label("follow_days")
 
 
 def follow() -> Condition:
@@ -24,8 +29,17 @@ def follow() -> Condition:
     return (_needed() & _ready()).with_label("follow")
 
 
+def follow_settled() -> Condition:
+    """As ``follow``, but not while an input is itself still to be computed anew.
+
+    For what reads the same change on a short and on a long way: the report reads a fold's dates at once, and its
+    predictions only after a night.
+    """
+    return (_needed() & _ready() & _settled()).with_label("follow_settled")
+
+
 def follow_at_night() -> Condition:
-    """As ``follow``, between the two cron ticks of ``runtime.night_window`` only.
+    """As ``follow_settled``, between the two cron ticks of ``runtime.night_window`` only.
 
     A window and not a tick: a chain of stages then finishes in one night instead of one layer a night.
     """
@@ -35,20 +49,32 @@ def follow_at_night() -> Condition:
     night = dg.AutomationCondition.cron_tick_passed(opens, zone).since(
         dg.AutomationCondition.cron_tick_passed(shuts, zone)
     )
-    return (_needed() & _ready() & night).with_label("follow_at_night")
+    return (_needed() & _ready() & _settled() & night).with_label("follow_at_night")
 
 
 def _needed() -> Condition:
-    changed: Condition = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed())
+    changed: Condition = dg.AutomationCondition.data_version_changed()
     code: Condition = dg.AutomationCondition.code_version_changed()
     missing: Condition = dg.AutomationCondition.newly_missing()
-    return (changed | code | missing).since_last_handled()
+    needed: Condition = dg.AutomationCondition.any_deps_match(changed) | code | missing
+    return needed.since_last_handled()
 
 
 def _ready() -> Condition:
-    return (
-        _idle() & ~dg.AutomationCondition.any_deps_missing() & dg.AutomationCondition.all_deps_blocking_checks_passed()
-    )
+    return _idle() & ~dg.AutomationCondition.any_deps_missing() & _passed()
+
+
+def _passed() -> Condition:
+    # Not ``all_deps_blocking_checks_passed``: one good partition is enough there for an unpartitioned asset.
+    not_passed = ~dg.AutomationCondition.check_passed()
+    refused = dg.AutomationCondition.any_checks_match(not_passed, blocking_only=True).with_label("refused_by_a_check")
+    none_refused: Condition = ~dg.AutomationCondition.any_deps_match(refused)
+    return none_refused
+
+
+def _settled() -> Condition:
+    pending: Condition = dg.AutomationCondition.any_deps_match(_needed())
+    return ~pending
 
 
 def _idle() -> Condition:

@@ -8,6 +8,7 @@ import dagster as dg
 from gogooku_dagster.defs.automation.jobs import folds_job, ingest_job
 from gogooku_dagster.lib.configuration import current, day_partitions, fold_partitions
 from gogooku_dagster.lib.partitions import DYNAMIC_DAYS
+from model.lineage.source_days import look_up
 
 ZONE = current().settings.calendar.timezone
 
@@ -23,7 +24,11 @@ def nightly_ingest(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.
     day = f"{context.scheduled_execution_time:%Y-%m-%d}"
     partitions = day_partitions()
     if isinstance(partitions, dg.DynamicPartitionsDefinition):
-        context.instance.add_dynamic_partitions(DYNAMIC_DAYS, [day])
+        place, today = current(), context.scheduled_execution_time.date()
+        days = [f"{found}" for found in look_up(place.store, place.settings, today)]
+        context.instance.add_dynamic_partitions(DYNAMIC_DAYS, days)
+        if day not in days:
+            return dg.SkipReason(f"the source has no rows on {day}")
     else:
         with dg.partition_loading_context(effective_dt=context.scheduled_execution_time):
             if not partitions.has_partition_key(day):

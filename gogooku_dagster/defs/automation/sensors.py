@@ -39,7 +39,8 @@ def failure_log(context: dg.RunFailureSensorContext) -> None:
     run = context.dagster_run
     path = current().home / "alerts.jsonl"
     root = run.root_run_id or run.run_id
-    if path.is_file() and any(json.loads(line)["root_run_id"] == root for line in path.open(encoding="utf-8")):
+    known = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    if any(json.loads(line)["root_run_id"] == root for line in known):
         return
     entry = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),

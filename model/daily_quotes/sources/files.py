@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from model.daily_quotes import calendar
+from model.daily_quotes.cross_section import require_names
 from model.daily_quotes.schema import CANONICAL, rising, validate_canonical
 from model.daily_quotes.settings import CalendarSettings, FilesSource
 from model.daily_quotes.sources.base import DayBatch, IndexedSource, fingerprint_of
@@ -23,13 +24,16 @@ _ROW = "__row_in_file"
 class FilesOfBars(IndexedSource):
     """The bars in these files.
 
-    ``today`` is the date that no row may lie after.
+    ``today`` is the date that no row may lie after. ``min_names`` and ``max_bad_close_share`` are limits of the
+    quality gate that the whole source is held to as soon as it is read, before anything is computed from it.
     """
 
     settings: FilesSource = field(default_factory=FilesSource)
     calendar: CalendarSettings = field(default_factory=CalendarSettings)
     today: date = date.max
     config_dir: Path | None = None
+    min_names: int = 0
+    max_bad_close_share: float = 1.0
 
     def fingerprint(self) -> str:
         """The files' bytes, how they are read, and the code that reads them."""
@@ -69,9 +73,12 @@ class FilesOfBars(IndexedSource):
                 f"source.end={self.settings.end}. Widen them."
             )
         refuse_duplicates(order, where)
+        refuse_bad_closes(order, where, file_column(self.settings, "Close"), self.max_bad_close_share)
         quotes = order.with_columns(KnownAt=calendar.known_at(self.calendar, pl.col("Date"))).select(list(CANONICAL))
         self._refuse_closed_days(quotes, where)
-        days = tuple(quotes["Date"].unique(maintain_order=True).to_list())
+        names = quotes.group_by("Date", maintain_order=True).agg(names=pl.col("Close").count())
+        require_names(names["names"], quotes["Code"].n_unique(), self.min_names, where)
+        days = tuple(names["Date"].to_list())
         code = file_column(self.settings, "Code")
         return DayBatch(
             days, validate_canonical(quotes), _received_in_order(received, order, code), received_key=(code,)
@@ -116,6 +123,19 @@ def refuse_unsorted(frame: pl.DataFrame, where: str) -> None:
             f"The dates of {where} go backwards within a code in {back.height} of {frame.height} rows, the first being "
             f"code {first['Code']} with {first['Date']} after {first['before']}. Sort the file by Code and Date, or "
             "set source.sort=true to have it sorted."
+        )
+
+
+def refuse_bad_closes(ordered: pl.DataFrame, where: str, column: str, limit: float) -> None:
+    """No larger share of the rows than ``limit`` may have a close of zero (the frame is sorted by Date and Code)."""
+    bad = ordered.filter(pl.col("Close") <= 0)
+    if bad.height > limit * ordered.height:
+        first = bad.row(0, named=True)
+        raise SourceError(
+            f"The column {column!r} of {where} is zero or negative in {bad.height} of {ordered.height} rows "
+            f"({bad.height / ordered.height:.2%}, the limit is {limit:.2%}), the first being code {first['Code']} on "
+            f"{first['Date']}. Leave those cells empty if nothing traded, map the right column with "
+            "source.columns.Close, or raise quality.max_bad_close_share."
         )
 
 

@@ -34,5 +34,13 @@ def open_source(
     source, calendar = settings.source, settings.calendar
     if isinstance(source, FilesSource):
         now = today or datetime.now(ZoneInfo(calendar.timezone)).date()
-        return FilesOfBars(cached, settings=source, calendar=calendar, today=now, config_dir=config_dir)
+        return FilesOfBars(
+            cached,
+            settings=source,
+            calendar=calendar,
+            today=now,
+            config_dir=config_dir,
+            min_names=settings.quality.min_names,
+            max_bad_close_share=settings.quality.max_bad_close_share,
+        )
     return SimulatedMarket(cached, settings=source, calendar=calendar, config_dir=config_dir)

@@ -1,0 +1,133 @@
+"""The training step: epochs where people look for them, links both ways, and a clean end whatever happens."""
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+import pytest
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from model.errors import TrainingError
+from model.lineage.graph import Stage
+from model.store.manifest import Manifest
+from model.store.stage import StageRun
+from tests.gogooku_dagster.support import FOLDS, Place, refusal, values
+
+FOLD = FOLDS[0]
+
+
+def tracking_of(place: Place) -> MlflowClient:
+    """The tracking store of a home."""
+    return MlflowClient(f"sqlite:///{place.home / 'mlflow' / 'mlflow.db'}")
+
+
+def tracked_runs(place: Place) -> list[Run]:
+    """All MLflow runs, the newest first."""
+    client = tracking_of(place)
+    return list(client.search_runs([each.experiment_id for each in client.search_experiments()]))
+
+
+def instead_of_training(monkeypatch: pytest.MonkeyPatch, body: Callable[[StageRun], Manifest]) -> None:
+    """Let ``trained_model`` do something else; the other stages stay as they are."""
+    original = Stage.materialise
+
+    def materialise(stage: Stage, run: StageRun) -> Manifest:
+        return body(run) if stage.name == "trained_model" else original(stage, run)
+
+    monkeypatch.setattr(Stage, "materialise", materialise)
+
+
+def fail_with(error: BaseException) -> Callable[[StageRun], Manifest]:
+    """A training that ends after its first epoch."""
+
+    def body(run: StageRun) -> Manifest:
+        assert run.events is not None
+        run.events.on_epoch({"phase": "baseline", "epoch": 1, "loss": 0.5})
+        raise error
+
+    return body
+
+
+def test_the_materialisation_and_its_mlflow_run_point_at_each_other(unchanged: Place) -> None:
+    for fold in FOLDS:
+        where = dg.AssetRecordsFilter(asset_key=dg.AssetKey("trained_model"), asset_partitions=[fold])
+        [record] = unchanged.instance.fetch_materializations(where, limit=1).records
+        materialisation = record.asset_materialization
+        assert materialisation is not None
+        metadata = values(materialisation)
+        run_id = metadata["mlflow/run_id"]
+        run = tracking_of(unchanged).get_run(run_id)
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["dagster.run_id"] == record.run_id
+        assert run.data.tags["dagster.asset_key"] == "trained_model"
+        assert run.data.tags["dagster.partition"] == fold
+        assert run.data.tags["dagster.url"].endswith(f"/runs/{record.run_id}")
+        assert metadata["mlflow_run"].endswith(f"/runs/{run_id}")
+        assert metadata["mlflow_errors"] == 0
+        assert run.data.params["network.hidden"] == "8"
+        assert {"epoch", "val_rank_ic"} <= set(run.data.metrics)
+
+
+def test_every_epoch_is_an_observation_of_the_folds_model(unchanged: Place) -> None:
+    for fold in FOLDS:
+        where = dg.AssetRecordsFilter(asset_key=dg.AssetKey("trained_model"), asset_partitions=[fold])
+        records = unchanged.instance.fetch_observations(where, limit=50).records
+        seen = [values(each) for each in (record.asset_observation for record in reversed(records)) if each]
+        assert [each["epoch"] for each in seen] == [1, 2, 3, 4]
+        assert [each["phase"] for each in seen] == ["baseline", "adaptive_norm", "gat", "fine_tuning"]
+        assert all(isinstance(each["val_rank_ic"], float) for each in seen)
+
+
+def test_the_op_waits_for_the_pool_of_the_gpu(unchanged: Place) -> None:
+    [assets] = {
+        each
+        for each in unchanged.definitions.get_repository_def().assets_defs_by_key.values()
+        if each.op.name == "trained_model"
+    }
+    assert assets.op.pool == "gpu"
+    assert assets.op.retry_policy is not None
+    assert assets.op.retry_policy.max_retries == 1
+
+
+def test_a_training_that_is_broken_fails_without_a_retry(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    instead_of_training(monkeypatch, fail_with(TrainingError("the loss is not finite in epoch 1")))
+    result = place.materialise("trained_model", FOLD, raise_on_error=False)
+    said = refusal(result)
+    assert said == "the loss is not finite in epoch 1"
+    assert not [event for event in result.all_events if event.is_step_up_for_retry]
+    newest = tracked_runs(place)[0]
+    assert newest.data.tags["dagster.run_id"] == result.run_id
+    assert newest.info.status == "FAILED"
+
+
+def test_a_retry_continues_the_same_mlflow_run(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = len(tracked_runs(place))
+    instead_of_training(monkeypatch, fail_with(RuntimeError("the device went away")))
+    result = place.materialise("trained_model", FOLD, raise_on_error=False)
+    assert len([event for event in result.all_events if event.is_step_up_for_retry]) == 1
+    assert len(tracked_runs(place)) == before + 1
+
+
+@pytest.mark.parametrize("interrupt", [dg.DagsterExecutionInterruptedError, KeyboardInterrupt])
+def test_an_interrupted_training_leaves_a_killed_mlflow_run(
+    place: Place, monkeypatch: pytest.MonkeyPatch, interrupt: type[BaseException]
+) -> None:
+    instead_of_training(monkeypatch, fail_with(interrupt()))
+    with pytest.raises(BaseException):  # noqa: B017 - Dagster and Python each have an interrupt of their own
+        place.materialise("trained_model", FOLD)
+    assert tracked_runs(place)[0].info.status == "KILLED"
+
+
+def test_a_tracking_store_that_cannot_be_written_does_not_end_a_training(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: Any, **named: Any) -> None:
+        raise OSError("no space left")
+
+    for method in ("log_batch", "log_artifact", "set_terminated"):
+        monkeypatch.setattr(MlflowClient, method, refuse)
+    instead_of_training(monkeypatch, lambda run: run.store.require("trained_model", run.partition))
+    assert place.materialise("trained_model", FOLD).success
+    errors = values(place.materialisation("trained_model", FOLD))["mlflow_errors"]
+    assert errors >= 4, "parameters and three files"
