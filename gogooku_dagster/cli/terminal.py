@@ -34,8 +34,8 @@ class Terminal:
         self._live = self._console.is_terminal and not quiet
         self._bars = Progress(
             SpinnerColumn(),
-            TextColumn("[bold]{task.fields[stage]}"),
-            TextColumn("{task.description}"),
+            TextColumn("{task.fields[stage]}", style="bold", markup=False),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),

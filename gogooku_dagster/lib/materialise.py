@@ -109,7 +109,8 @@ def _run(
     reset_peak_memory()
     progress = progress_of(context, asset, partition)
     run = StageRun(installation.store, installation.settings, identity, partition, progress, events)
-    return BY_NAME[asset].materialise(run)
+    with verdicts.expecting(installation.store, asset, partition):
+        return BY_NAME[asset].materialise(run)
 
 
 def identity_of(installation: Installation, asset: str, partition: str | None) -> Identity:

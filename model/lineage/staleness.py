@@ -101,6 +101,8 @@ class Lineage:
         except UnreadyInputs as unready:
             return Verdict(asset, partition, "stale", unready.reasons)
         reasons = tuple(differences(manifest, expected))
+        if verdicts.UNCHECKED in verdicts.refusals(self.store, manifest):
+            reasons = (*reasons, verdicts.UNCHECKED)
         return Verdict(asset, partition, "stale" if reasons else "fresh", reasons)
 
     def verdicts(self) -> Iterator[Verdict]:
@@ -119,15 +121,22 @@ class Lineage:
             elif kind == stage.partitions:
                 yield f"{upstream}/{partition}", self._content(upstream, partition)
             else:
-                for each in self.partitions(upstream):
-                    yield f"{upstream}/{each}", self._content(upstream, each)
+                yield from self._inputs_of_all(upstream, kind)
+
+    def _inputs_of_all(self, upstream: str, kind: str) -> Iterator[tuple[str, str | None]]:
+        """Every partition of an input. A day that was never ingested is left out and noted by a check: one missed
+        night must not hold up all others; no day at all is an input that is not there."""
+        found = [(f"{upstream}/{each}", self._content(upstream, each)) for each in self.partitions(upstream)]
+        if kind == "day":
+            found = [(label, content) for label, content in found if content is not None] or [(upstream, None)]
+        yield from found
 
     def _refusals(self, label: str) -> tuple[str, ...]:
         asset, _, partition = label.partition("/")
         manifest = self.manifest(asset, partition or None) if asset in BY_NAME else None
         if manifest is None:
             return ()
-        return tuple(f"{label} was refused by its {text}" for text in verdicts.refusals(self.store, manifest))
+        return tuple(f"{label} was refused: {text}" for text in verdicts.refusals(self.store, manifest))
 
     def _content(self, asset: str, partition: str | None) -> str | None:
         manifest = self.manifest(asset, partition)

@@ -49,16 +49,18 @@ def check_enough_names(store: Store, settings: "Settings", partition: str | None
         .with_columns(enough=pl.col("n") >= minimum)
         .with_columns(filled=pl.col("enough").cum_max().over("feature", order_by="Date"))
         .group_by("feature")
-        .agg(thin_days=(pl.col("filled") & ~pl.col("enough")).sum(), ever=pl.col("filled").any())
+        .agg(
+            thin_days=(pl.col("filled") & ~pl.col("enough")).sum(), ever=pl.col("filled").any(), most=pl.col("n").max()
+        )
         .sort("thin_days", "feature", descending=[True, False])
     )
     thin = by_feature.filter(pl.col("thin_days") > 0)
-    never = by_feature.filter(~pl.col("ever"))["feature"].to_list()
+    never = by_feature.filter(~pl.col("ever"), pl.col("most") > 0)["feature"].to_list()
     worst = dict(zip(thin["feature"].to_list(), thin["thin_days"].to_list(), strict=True))
     return CheckOutcome(
-        thin.is_empty(),
+        thin.is_empty() and not never,
         f"{thin.height} features fall below {minimum} names on some train date after their window has filled; "
-        f"{len(never)} never have as many and are normalised to 0.",
+        f"{len(never)} have values and never for as many names.",
         metadata={"minimum": minimum, "never": never, **{f"thin_days_{k}": v for k, v in list(worst.items())[:20]}},
     )
 

@@ -9,9 +9,8 @@ from model.metrics.summary import summarise
 from model.portfolio_report.compare import rows_of
 from model.portfolio_report.daily import DailyFigures, common_rows, daily_figures
 from model.portfolio_report.figures import series
-from model.portfolio_report.inputs import LIVE, RANDOM, read_inputs
+from model.portfolio_report.inputs import ASSET, LIVE, RANDOM, REPORT, folds_among, read_inputs
 from model.portfolio_report.portfolio import dense_market
-from model.portfolio_report.stage import ASSET, REPORT, folds_among
 from model.store.checks import Check, CheckOutcome
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 The fold ``live`` predicts days whose outcome nobody knows yet; it has no part in any figure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -13,6 +13,9 @@ import polars as pl
 from model.errors import DataError
 from model.store.store import Store
 
+ASSET = "portfolio_report"
+REPORT = "report.json"
+PREDICTIONS = "validation_predictions"
 LIVE = "live"
 NETWORK = "atft_gat_fan"
 BASELINES = ("lightgbm", "ridge", "reversal_1d")
@@ -31,6 +34,12 @@ MODEL_LABELS = {
     ORACLE: "Reachable oracle",
 }
 MARKET_COLUMNS = ["Date", "Code", "return_next", "entry_return_next", "can_buy_next", "can_sell_next"]
+
+
+def folds_among(inputs: Mapping[str, str]) -> tuple[str, ...]:
+    """The walk-forward folds among an artefact's inputs (``validation_predictions/wf_2016h1``), without ``live``."""
+    names = [label.removeprefix(f"{PREDICTIONS}/") for label in inputs if label.startswith(f"{PREDICTIONS}/")]
+    return tuple(sorted(name for name in names if name != LIVE))
 
 
 @dataclass(frozen=True)

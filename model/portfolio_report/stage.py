@@ -6,15 +6,12 @@ from typing import Any
 from model.portfolio_report.compare import Evaluation, evaluate
 from model.portfolio_report.daily import KEY
 from model.portfolio_report.headline import COLUMNS
-from model.portfolio_report.inputs import LIVE, NETWORK, read_inputs
+from model.portfolio_report.inputs import ASSET, NETWORK, REPORT, folds_among, read_inputs
 from model.portfolio_report.page import render
 from model.store.manifest import Manifest
 from model.store.stage import StageRun
 from model.store.store import Store
 
-ASSET = "portfolio_report"
-PREDICTIONS = "validation_predictions"
-REPORT = "report.json"
 PAGE = "report.html"
 DAILY = "daily.parquet"
 
@@ -47,12 +44,6 @@ def materialise(run: StageRun) -> Manifest:
             w.bytes(name, data, hashed=False)
         w.extra |= _extra(evaluation)
     return w.manifest
-
-
-def folds_among(inputs: Mapping[str, str]) -> tuple[str, ...]:
-    """The walk-forward folds among an artefact's inputs (``validation_predictions/wf_2016h1``), without ``live``."""
-    names = [label.removeprefix(f"{PREDICTIONS}/") for label in inputs if label.startswith(f"{PREDICTIONS}/")]
-    return tuple(sorted(name for name in names if name != LIVE))
 
 
 def _curves(store: Store, folds: Sequence[str]) -> dict[str, Sequence[Mapping[str, Any]]]:

@@ -73,7 +73,7 @@ class Manifest:
         document = {"schema_version": SCHEMA_VERSION, **asdict(self)}
         document["first_date"] = self.first_date.isoformat() if self.first_date else None
         document["last_date"] = self.last_date.isoformat() if self.last_date else None
-        return json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n"
+        return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
 def read(directory: Path) -> Manifest | None:

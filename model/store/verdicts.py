@@ -4,7 +4,8 @@ The record names the content hash it speaks of: once the artefact is computed an
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +13,27 @@ from model.store import atomic
 from model.store.checks import CheckOutcome
 from model.store.manifest import Manifest
 from model.store.store import WHOLE, Store
+
+UNCHECKED = "its checks have not been run"
+
+
+@contextmanager
+def expecting(store: Store, asset: str, partition: str | None) -> Iterator[None]:
+    """While an artefact is computed: its checks must follow, and until they have run nothing may read it.
+
+    A stage that fails leaves the earlier artefact and what was said of it; one that is killed leaves the expectation.
+    """
+    path = _path(store, asset, partition)
+    before = path.read_bytes() if path.is_file() else None
+    atomic.write_bytes(path, b'{"expected": true}\n')
+    try:
+        yield
+    except BaseException:
+        if before is None:
+            path.unlink()
+        else:
+            atomic.write_bytes(path, before)
+        raise
 
 
 def record(store: Store, manifest: Manifest, outcomes: Mapping[str, CheckOutcome], blocking: Collection[str]) -> None:
@@ -37,6 +59,8 @@ def refusals(store: Store, manifest: Manifest) -> tuple[str, ...]:
         document = json.loads(_path(store, manifest.asset, manifest.partition).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return ()
+    if "expected" in document:
+        return (UNCHECKED,)
     if document["content_hash"] != manifest.content_hash:
         return ()
     return tuple(

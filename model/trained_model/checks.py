@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 
 from model.store.checks import Check, CheckOutcome
 from model.store.store import Store
-from model.trained_model.stage import ASSET, CONFIG, METRICS, WEIGHTS
+from model.trained_model.artefact import ASSET, CONFIG, METRICS, WEIGHTS
 
 if TYPE_CHECKING:
     from model.settings.root import Settings

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from model.pictures import canvas
 from model.store.pictures import Picture
 from model.store.store import Store
-from model.trained_model.stage import ASSET, CONFIG, METRICS
+from model.trained_model.artefact import ASSET, CONFIG, METRICS
 
 if TYPE_CHECKING:
     from model.settings.root import Settings

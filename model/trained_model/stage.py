@@ -13,13 +13,9 @@ from model.store.hashing import json_hash
 from model.store.manifest import Manifest
 from model.store.stage import StageRun
 from model.trained_model import checkpoint
+from model.trained_model.artefact import ASSET, CONFIG, METRICS, WEIGHTS
 from model.trained_model.results import Callbacks, Record, TrainResult
 from model.trained_model.trainer import train
-
-ASSET = "trained_model"
-WEIGHTS = "model.safetensors"
-CONFIG = "config.json"
-METRICS = "metrics.json"
 
 
 def materialise(run: StageRun) -> Manifest:

@@ -6,7 +6,7 @@ import polars as pl
 
 from model.store.checks import Check, CheckOutcome
 from model.store.store import Store
-from model.validation_predictions.stage import ASSET, KEY, PREDICTIONS
+from model.validation_predictions.artefact import ASSET, KEY, PREDICTIONS
 from model.walk_forward_folds.fold import Fold
 
 if TYPE_CHECKING:

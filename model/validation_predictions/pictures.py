@@ -10,7 +10,7 @@ from model.metrics.ic import daily_ic
 from model.pictures import canvas, rank_ic
 from model.store.pictures import Picture
 from model.store.store import Store
-from model.validation_predictions.stage import ASSET, PREDICTIONS
+from model.validation_predictions.artefact import ASSET, PREDICTIONS
 
 if TYPE_CHECKING:
     from model.settings.root import Settings

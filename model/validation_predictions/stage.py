@@ -19,17 +19,14 @@ from model.store.hashing import json_hash
 from model.store.manifest import Manifest
 from model.store.stage import StageRun
 from model.store.store import Store
+from model.trained_model.artefact import ASSET as MODEL
+from model.trained_model.artefact import CONFIG, WEIGHTS
 from model.trained_model.inference import Predictions, predict
 from model.trained_model.network.atft_gat_fan import PhaseSwitches
 from model.trained_model.network.config import NetworkConfig
-from model.trained_model.stage import ASSET as MODEL
-from model.trained_model.stage import CONFIG, WEIGHTS
+from model.validation_predictions.artefact import ASSET, KEY, MARKET, PREDICTIONS
 from model.walk_forward_folds.fold import Fold
 
-ASSET = "validation_predictions"
-PREDICTIONS = "predictions.parquet"
-MARKET = "market.parquet"
-KEY = ("Date", "Code", "horizon")
 _LABELS = "quality_features"
 _MARKET_COLUMNS = [
     "Date",

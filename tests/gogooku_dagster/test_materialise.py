@@ -19,9 +19,9 @@ def test_a_failed_blocking_check_is_recorded_and_keeps_later_runs_from_reading_t
 
     refused = place.materialise("normalization_stats", FOLDS[0], raise_on_error=False)
     said = refusal(refused)
-    assert "walk_forward_folds/wf_2018q4 was refused by its check gap: refused for a test" in said
+    assert "walk_forward_folds/wf_2018q4 was refused: check gap: refused for a test" in said
     assert "failed" not in [verdict.state for verdict in place.lineage().verdicts()]
-    with pytest.raises(UnreadyInputs, match="refused by its check gap"):
+    with pytest.raises(UnreadyInputs, match="was refused: check gap"):
         place.lineage().identity("normalization_stats", FOLDS[0])
     assert place.lineage().judge("normalization_stats", FOLDS[1]).state == "fresh"
 

@@ -1,0 +1,6 @@
+"""Names of a fold's predictions, for whoever reads them without the network."""
+
+ASSET = "validation_predictions"
+PREDICTIONS = "predictions.parquet"
+MARKET = "market.parquet"
+KEY = ("Date", "Code", "horizon")
