@@ -1,5 +1,6 @@
 """The few figures that a reader needs first, as rows, as a sentence and as a plain-text table."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -86,7 +87,7 @@ def headline_text(report: dict[str, Any]) -> str:
         f"entry {config['entry']}; random: mean and band of {config['random_draws']} rankings."
     )
     if config["caveat"]:
-        lines.append(f"Note: {config['caveat']}")
+        lines += textwrap.wrap(f"Note: {config['caveat']}", width=110)
     return "\n".join(lines)
 
 

@@ -65,7 +65,9 @@ def write(path: Path, frame: pl.DataFrame) -> Path:
 
 def installed(home: Path, *arguments: str, folder: Path | None = None) -> Result:
     """Run the installed console script, from a folder that is not the checkout."""
-    kept = {key: value for key, value in os.environ.items() if key not in ("GOGOOKU_CONFIG", "DAGSTER_HOME")}
+    kept = {
+        key: value for key, value in os.environ.items() if key not in ("GOGOOKU_CONFIG", "DAGSTER_HOME", "FORCE_COLOR")
+    }
     script = Path(sys.executable).with_name("gogooku")
     done = subprocess.run(
         [str(script), *arguments],
