@@ -9,7 +9,7 @@ import dagster as dg
 from model.lineage.graph import BY_NAME
 from model.settings.root import Settings
 from model.store.checks import CheckOutcome
-from model.store.manifest import Manifest
+from model.store.manifest import MAIN_TABLE, Manifest
 from model.store.store import Store
 
 MAX_IMAGE_BYTES = 400_000
@@ -59,12 +59,13 @@ def check_result(name: str, outcome: CheckOutcome, asset: str) -> dg.AssetCheckR
 
 
 def _column_schema(manifest: Manifest) -> dg.TableSchema | None:
-    for entry in manifest.files.values():
-        if entry.columns:
-            return dg.TableSchema(
-                columns=[dg.TableColumn(name=name, type=dtype) for name, dtype in entry.columns.items()]
-            )
-    return None
+    """The columns of the asset's main table, or of its first one."""
+    main = MAIN_TABLE.get(manifest.asset, "")
+    tables = [(name, entry.columns) for name, entry in manifest.files.items() if entry.columns]
+    tables.sort(key=lambda table: not table[0].startswith((f"{main}/", f"{main}.")))
+    if not tables:
+        return None
+    return dg.TableSchema(columns=[dg.TableColumn(name=name, type=dtype) for name, dtype in tables[0][1].items()])
 
 
 def _column_lineage(asset: str, catalogue: Sequence[Mapping[str, Any]]) -> dg.TableColumnLineage:

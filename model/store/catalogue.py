@@ -10,20 +10,10 @@ import uuid
 from collections import defaultdict
 from pathlib import Path
 
+from model.store.manifest import MAIN_TABLE
 from model.store.store import Store
 
 NAME = "catalog.duckdb"
-_MAIN = {
-    "daily_quotes": "quotes",
-    "raw_dataset": "panel",
-    "quality_features": "features",
-    "walk_forward_folds": "dates",
-    "normalization_stats": "daily",
-    "baseline": "predictions",
-    "correlation_graph": "edges",
-    "validation_predictions": "predictions",
-}
-"""The table of an asset that carries the asset's own name; others are called ``<asset>_<table>``."""
 
 
 def write_catalogue(store: Store) -> Path:
@@ -56,7 +46,7 @@ def _views(store: Store) -> list[tuple[str, str, bool]]:
         for table, file in names.items():
             tables[folder.name, table] = (str(folder / "*" / file), partitions != ["all"])
     return [
-        (asset if _MAIN.get(asset) == table else f"{asset}_{table}", pattern, partitioned)
+        (asset if MAIN_TABLE.get(asset) == table else f"{asset}_{table}", pattern, partitioned)
         for (asset, table), (pattern, partitioned) in tables.items()
     ]
 

@@ -14,6 +14,17 @@ from model.errors import StoreError
 
 NAME = "manifest.json"
 SCHEMA_VERSION = 1
+MAIN_TABLE = {
+    "daily_quotes": "quotes",
+    "raw_dataset": "panel",
+    "quality_features": "features",
+    "walk_forward_folds": "dates",
+    "normalization_stats": "daily",
+    "baseline": "predictions",
+    "correlation_graph": "edges",
+    "validation_predictions": "predictions",
+}
+"""The table of an asset whose rows are the asset's rows, and which the catalogue calls by the asset's own name."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from model.errors import StoreError
 from model.store import atomic, hashing
 from model.store import manifest as manifests
-from model.store.manifest import FileEntry, Identity, Manifest
+from model.store.manifest import MAIN_TABLE, FileEntry, Identity, Manifest
 
 _LIBRARIES = ("polars", "numpy", "torch", "torch-geometric", "lightgbm", "pyarrow", "dagster", "mlflow")
 
@@ -204,8 +204,16 @@ class ArtifactWriter:
                 f"({repeated} repeat the key). Sort the table and remove the repeats before writing it."
             )
 
+    def _rows(self) -> int:
+        """Rows of the asset's main table, or of all tables where none of them carries the asset's name."""
+        tables: dict[str, int] = {}
+        for name, entry in self._files.items():
+            if entry.columns:
+                table = name.removesuffix(".parquet").split("/")[0]
+                tables[table] = tables.get(table, 0) + (entry.rows or 0)
+        return tables.get(MAIN_TABLE.get(self._asset, ""), sum(tables.values()))
+
     def _publish(self) -> None:
-        chunked_rows = sum(entry.rows or 0 for entry in self._files.values() if entry.columns)
         hashes = {name: entry.content_hash for name, entry in self._files.items() if entry.hashed}
         self._manifest = Manifest(
             asset=self._asset,
@@ -216,7 +224,7 @@ class ArtifactWriter:
             code_version=self._identity.code_version,
             settings_hash=self._identity.settings_hash,
             seed=self._identity.seed,
-            rows=chunked_rows,
+            rows=self._rows(),
             first_date=min(self._dates, default=None),
             last_date=max(self._dates, default=None),
             seconds=round(time.perf_counter() - (self._started or 0.0), 3),

@@ -126,9 +126,8 @@ def make_curves(inputs: Inputs) -> dict[str, list[dict[str, Any]]]:
 
 def main(folder: Path) -> None:
     """Write the report of a synthetic market for a person to look at."""
-    from model.portfolio_report.page import render
-
     from model.portfolio_report.compare import evaluate
+    from model.portfolio_report.page import render
 
     inputs = make_inputs(days=500, names=80, folds=4)
     settings = PortfolioSettings(
