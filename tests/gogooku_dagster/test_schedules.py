@@ -62,6 +62,17 @@ def test_the_nightly_ingestion_skips_days_after_the_end_of_the_source(empty: Pla
     assert not data.run_requests
 
 
+def test_the_morning_asks_again_for_the_newest_days_that_were_never_ingested(empty: Place) -> None:
+    on_files_that_go_on(empty)
+    for day in ("2026-11-12", "2026-11-13", "2026-11-16", "2026-11-17", "2026-11-19"):
+        empty.instance.report_runless_asset_event(dg.AssetMaterialization("daily_quotes", partition=day))
+    data = tick(empty, "morning_catch_up", datetime(2026, 11, 20, 6, 30, tzinfo=TOKYO))
+    asked = [request.partition_key for request in data.run_requests]
+    assert asked[-1] == "2026-11-18"
+    assert asked == ["2026-11-06", "2026-11-09", "2026-11-10", "2026-11-11", "2026-11-18"]
+    assert len({request.run_key for request in data.run_requests}) == len(asked)
+
+
 def test_without_a_calendar_the_days_of_the_source_are_registered_and_others_skipped(empty: Place) -> None:
     new_place(empty.home / "elsewhere").bars.rename(empty.bars)
     on_files_that_go_on(empty, calendar={"exchange": "from_data"})
@@ -72,7 +83,7 @@ def test_without_a_calendar_the_days_of_the_source_are_registered_and_others_ski
 
     data = tick(empty, "nightly_ingest", datetime(2019, 7, 1, 18, 30, tzinfo=TOKYO))
     assert not data.run_requests
-    assert "the source has no rows on 2019-07-01" in data.skip_message
+    assert "the source has no rows on it yet" in data.skip_message
     assert "2019-07-01" not in empty.instance.get_dynamic_partitions(DYNAMIC_DAYS)
 
 

@@ -1,4 +1,4 @@
-"""Schedules: the two things that must happen at a time of day. Everything else follows changed content."""
+"""Schedules: the things that must happen at a time of day. Everything else follows changed content."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -13,6 +13,9 @@ from model.lineage.source_days import look_up
 ZONE = current().settings.calendar.timezone
 
 
+CATCH_UP_DAYS = 10
+
+
 @dg.schedule(
     job=ingest_job,
     cron_schedule="30 18 * * 1-5",
@@ -22,18 +25,23 @@ ZONE = current().settings.calendar.timezone
 def nightly_ingest(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Fetch the day that has just been published; the graph follows by itself. Skips days without trading."""
     day = f"{context.scheduled_execution_time:%Y-%m-%d}"
-    partitions = day_partitions()
-    if isinstance(partitions, dg.DynamicPartitionsDefinition):
-        place, today = current(), context.scheduled_execution_time.date()
-        days = [f"{found}" for found in look_up(place.store, place.settings, today)]
-        context.instance.add_dynamic_partitions(DYNAMIC_DAYS, days)
-        if day not in days:
-            return dg.SkipReason(f"the source has no rows on {day}")
-    else:
-        with dg.partition_loading_context(effective_dt=context.scheduled_execution_time):
-            if not partitions.has_partition_key(day):
-                return dg.SkipReason(f"{day} is not a trading day of this source")
+    if day not in _published_days(context):
+        return dg.SkipReason(f"{day} is not a trading day of this source, or the source has no rows on it yet")
     return dg.RunRequest(run_key=day, partition_key=day, tags={"dagster/priority": "10"})
+
+
+@dg.schedule(
+    job=ingest_job,
+    cron_schedule="30 6 * * 1-6",
+    execution_timezone=ZONE,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def morning_catch_up(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+    """Ask again for the newest days that were never ingested: the source was late, or the machine was off."""
+    there = context.instance.get_materialized_partitions(dg.AssetKey("daily_quotes"))
+    for day in _published_days(context)[-CATCH_UP_DAYS:]:
+        if day not in there:
+            yield dg.RunRequest(run_key=f"{day}-again-{context.scheduled_execution_time:%Y-%m-%d}", partition_key=day)
 
 
 @dg.schedule(
@@ -45,6 +53,18 @@ def nightly_ingest(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.
 def weekly_training(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     """Every Sunday: compute the newest fold anew, whether or not automation found a reason in the week."""
     yield _newest_fold(context.scheduled_execution_time)
+
+
+def _published_days(context: dg.ScheduleEvaluationContext) -> list[str]:
+    """The trading days up to the moment of the schedule; those of the data are registered as partitions first."""
+    partitions, at = day_partitions(), context.scheduled_execution_time
+    if not isinstance(partitions, dg.DynamicPartitionsDefinition):
+        with dg.partition_loading_context(effective_dt=at):
+            return list(partitions.get_partition_keys())
+    place = current()
+    days = sorted(f"{found}" for found in look_up(place.store, place.settings, at.date()))
+    context.instance.add_dynamic_partitions(DYNAMIC_DAYS, days)
+    return days
 
 
 def _newest_fold(at: datetime) -> dg.RunRequest:

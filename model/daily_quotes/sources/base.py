@@ -5,6 +5,7 @@ Both speak of whole trading days, because a day is what an artefact of ``daily_q
 """
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -91,7 +92,7 @@ def batch_index(fingerprint: str, batch: DayBatch) -> SourceIndex:
 
 
 @dataclass
-class IndexedSource:
+class IndexedSource(ABC):
     """The part that sources share: load once, index once, and take a cached index over while it still holds.
 
     Subclasses give ``fingerprint`` and ``load``.
@@ -101,13 +102,13 @@ class IndexedSource:
     _batch: DayBatch | None = field(default=None, init=False)
     _index: SourceIndex | None = field(default=None, init=False)
 
+    @abstractmethod
     def fingerprint(self) -> str:
         """Hash of everything that the rows follow from."""
-        raise NotImplementedError
 
+    @abstractmethod
     def load(self) -> DayBatch:
         """Every day of the source."""
-        raise NotImplementedError
 
     def index(self) -> SourceIndex:
         """The content hash of every day; without loading anything where the cached index still holds."""
