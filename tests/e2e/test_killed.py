@@ -32,6 +32,7 @@ def kill_after_epoch(process: subprocess.Popen[str], epoch: int) -> None:
         if line.strip().startswith(FOLD) and f"epoch {epoch}" in line:
             process.send_signal(signal.SIGKILL)
             process.wait(timeout=60)
+            process.stderr.close()
             return
     pytest.fail(f"the training ended before epoch {epoch}")
 
