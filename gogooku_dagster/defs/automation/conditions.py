@@ -16,7 +16,7 @@ Condition = dg.AutomationCondition[Any]
 def follow_days() -> Condition:
     """When any day was ingested again (the one edge whose staleness Dagster does not evaluate), or the code changed.
 
-    A day that is missing does not keep the run from being requested: the run then says which one is not there.
+    A day that is missing holds nothing up: the dataset is made without it, and a check names it.
     """
     updated: Condition = dg.AutomationCondition.any_deps_updated()
     code: Condition = dg.AutomationCondition.code_version_changed()
