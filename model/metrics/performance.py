@@ -73,10 +73,30 @@ def probabilistic_sharpe(returns: ArrayLike, benchmark_per_day: float = 0.0) -> 
     ratio = sharpe_per_day(series)
     if ratio is None:
         return None
+    scale = np.sqrt(_sharpe_variance(series, ratio))
+    return float(norm.cdf((ratio - benchmark_per_day) * np.sqrt(len(series) - 1) / scale))
+
+
+def minimum_track_record(returns: ArrayLike, benchmark_per_day: float = 0.0, confidence: float = 0.95) -> float | None:
+    """Days after which a Sharpe ratio like this one would be told apart from a benchmark.
+
+    Bailey and Lopez de Prado (2012): ``1 + (1 - g3 SR + (g4 - 1) / 4 SR^2) (z / (SR - SR*))^2`` with the normal
+    quantile ``z`` of ``confidence``. None where there is no Sharpe ratio, or it does not exceed the benchmark: no
+    record is then long enough.
+    """
+    series = known(returns)
+    ratio = sharpe_per_day(series)
+    if ratio is None or ratio <= benchmark_per_day:
+        return None
+    z = float(norm.ppf(confidence))
+    return 1.0 + _sharpe_variance(series, ratio) * (z / (ratio - benchmark_per_day)) ** 2
+
+
+def _sharpe_variance(series: NDArray[np.float64], ratio: float) -> float:
+    """Variance of a daily Sharpe ratio's estimate times the days, with the returns' skewness and kurtosis."""
     z = (series - series.mean()) / series.std()
     skewness, kurtosis = float(np.mean(z**3)), float(np.mean(z**4))
-    scale = np.sqrt(1.0 - skewness * ratio + (kurtosis - 1.0) / 4.0 * ratio**2)
-    return float(norm.cdf((ratio - benchmark_per_day) * np.sqrt(len(series) - 1) / scale))
+    return 1.0 - skewness * ratio + (kurtosis - 1.0) / 4.0 * ratio**2
 
 
 def deflated_sharpe(returns: ArrayLike, trials: int, trial_variance: float | None = None) -> float | None:
@@ -161,3 +181,16 @@ def yearly_table(dates: Sequence[date], returns: ArrayLike, periods: int = TRADI
         )
     schema = {"year": pl.Int32, "n": pl.Int64, "total": pl.Float64, "sharpe": pl.Float64, "max_drawdown": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def monthly_table(dates: Sequence[date], returns: ArrayLike) -> pl.DataFrame:
+    """Calendar months: year, month, n (days), total (sum of returns); months without a day are absent."""
+    frame = pl.DataFrame(
+        {"Date": list(dates), "r": np.asarray(returns, np.float64)}, schema_overrides={"Date": pl.Date}
+    )
+    known_days = frame.filter(pl.col("r").is_not_nan())
+    return (
+        known_days.group_by(year=pl.col("Date").dt.year(), month=pl.col("Date").dt.month().cast(pl.Int32))
+        .agg(n=pl.len().cast(pl.Int64), total=pl.col("r").sum())
+        .sort("year", "month")
+    )

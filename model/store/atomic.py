@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 
 _AT_FDCWD = -100
@@ -25,10 +26,15 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def fsync_tree(directory: Path) -> None:
-    """Flush every file below a folder, then the folders, to the disk."""
+def fsync_tree(directory: Path, *, already: Collection[Path] = ()) -> None:
+    """Flush every file below a folder, then the folders, to the disk.
+
+    Args:
+        already: files that are on the disk (hard links to published ones), and need no flush.
+    """
     for path in sorted(directory.rglob("*"), reverse=True):
-        _fsync(path)
+        if path not in already:
+            _fsync(path)
     _fsync(directory)
 
 

@@ -43,6 +43,9 @@ class FileEntry:
     """What a chunk was computed from; equal means that it need not be computed again."""
     hashed: bool = True
     """False for what a person looks at (figures, pages): it does not enter the artefact's hash."""
+    first_date: str | None = None
+    """Earliest Date of a table, as ISO text."""
+    last_date: str | None = None
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class ArtifactWriter:
         self._identity = identity
         self._staging = target.parent / f".staging-{os.getpid()}-{uuid.uuid4().hex}"
         self._files: dict[str, FileEntry] = {}
-        self._dates: list[date] = []
+        self._linked: set[Path] = set()
         self._previous: Manifest | None = None
         self._started = started
         self._manifest: Manifest | None = None
@@ -89,9 +89,6 @@ class ArtifactWriter:
         self._check_key(name, frame, key)
         path = self._new(name)
         frame.write_parquet(path, compression="zstd", compression_level=1, statistics=True)
-        if "Date" in frame.columns and frame.height and frame.schema["Date"] == pl.Date:
-            low, high = frame.select(low=pl.col("Date").min(), high=pl.col("Date").max()).row(0)
-            self._dates += [low, high]
         columns = {column: str(dtype) for column, dtype in frame.schema.items()}
         return self._record(
             name,
@@ -100,6 +97,7 @@ class ArtifactWriter:
             columns=columns,
             input_hash=input_hash,
             hashed=hashed,
+            span=_span(frame),
         )
 
     def chunk(self, table: str, month: str, frame: pl.DataFrame, key: Sequence[str], *, input_hash: str) -> FileEntry:
@@ -121,12 +119,32 @@ class ArtifactWriter:
             raise StoreError(f"{self._target} has no file {name} to take over")
         path = self._new(name)
         os.link(self._target / name, path)
+        return self._keep(name, path, entry)
+
+    def staged(self, name: str) -> Path:
+        """Where a file lies that has been written or taken over, before it is published."""
+        return self._staging / name
+
+    def adopt(self, name: str, directory: Path, entry: FileEntry) -> FileEntry | None:
+        """Take an equal file of another artefact over (a hard link); None where it has changed meanwhile.
+
+        Args:
+            directory: the other artefact's folder, which holds a file of the same name.
+            entry: the other artefact's entry of the file.
+        """
+        path = self._new(name)
+        try:
+            os.link(directory / name, path)
+        except FileNotFoundError:  # its artefact has just been replaced
+            return None
+        if hashing.file_hash(path) != entry.sha256:
+            path.unlink()
+            return None
+        return self._keep(name, path, entry)
+
+    def _keep(self, name: str, path: Path, entry: FileEntry) -> FileEntry:
+        self._linked.add(path)
         self._files[name] = entry
-        if entry.columns and "Date" in entry.columns:
-            low, high = (
-                pl.scan_parquet(path).select(low=pl.col("Date").min(), high=pl.col("Date").max()).collect().row(0)
-            )
-            self._dates += [day for day in (low, high) if day is not None]
         return entry
 
     def json(self, name: str, value: Any, *, hashed: bool = True) -> FileEntry:
@@ -171,6 +189,7 @@ class ArtifactWriter:
         columns: dict[str, str] | None = None,
         input_hash: str | None = None,
         hashed: bool = True,
+        span: tuple[str | None, str | None] = (None, None),
     ) -> FileEntry:
         path = self._staging / name
         sha256 = hashing.file_hash(path)
@@ -182,6 +201,8 @@ class ArtifactWriter:
             columns=columns,
             input_hash=input_hash,
             hashed=hashed,
+            first_date=span[0],
+            last_date=span[1],
         )
         self._files[name] = entry
         return entry
@@ -225,8 +246,8 @@ class ArtifactWriter:
             settings_hash=self._identity.settings_hash,
             seed=self._identity.seed,
             rows=self._rows(),
-            first_date=min(self._dates, default=None),
-            last_date=max(self._dates, default=None),
+            first_date=_day(min((e.first_date for e in self._files.values() if e.first_date), default=None)),
+            last_date=_day(max((e.last_date for e in self._files.values() if e.last_date), default=None)),
             seconds=round(time.perf_counter() - (self._started or 0.0), 3),
             peak_memory_bytes=peak_memory_bytes(),
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -234,8 +255,20 @@ class ArtifactWriter:
             extra=self.extra,
         )
         (self._staging / manifests.NAME).write_text(self._manifest.to_json(), encoding="utf-8")
-        atomic.fsync_tree(self._staging)
+        atomic.fsync_tree(self._staging, already=self._linked)
         atomic.publish_directory(self._staging, self._target)
+
+
+def _span(frame: pl.DataFrame) -> tuple[str | None, str | None]:
+    """First and last Date of a table as ISO text, where it has that column and rows."""
+    if frame.schema.get("Date") != pl.Date or not frame["Date"].count():
+        return None, None
+    low, high = frame.select(low=pl.col("Date").min(), high=pl.col("Date").max()).row(0)
+    return low.isoformat(), high.isoformat()
+
+
+def _day(text: str | None) -> date | None:
+    return None if text is None else date.fromisoformat(text)
 
 
 def reset_peak_memory() -> None:

@@ -101,3 +101,22 @@ def test_years_are_separate() -> None:
     assert table["total"].to_list() == pytest.approx([-0.01, 0.04])
     assert table["max_drawdown"].to_list() == pytest.approx([-0.02, 0.0])
     assert table["n"].to_list() == [2, 2]
+
+
+def test_a_record_of_the_minimum_length_is_just_sure_enough() -> None:
+    x = np.random.default_rng(4).standard_t(5, 400) * 0.01 + 0.0008
+    days = p.minimum_track_record(x, confidence=0.95)
+    assert days is not None
+    ratio = p.sharpe_per_day(x)
+    assert ratio is not None
+    standard = (x - x.mean()) / x.std()
+    variance = 1 - (standard**3).mean() * ratio + ((standard**4).mean() - 1) / 4 * ratio**2
+    assert norm.cdf(ratio * np.sqrt(days - 1) / np.sqrt(variance)) == pytest.approx(0.95)
+    assert p.minimum_track_record(-x) is None
+    assert p.minimum_track_record(x, benchmark_per_day=ratio) is None
+
+
+def test_months_add_up_to_the_years() -> None:
+    days = [date(2019, 12, 30), date(2019, 12, 31), date(2020, 1, 2), date(2020, 3, 3)]
+    table = p.monthly_table(days, [0.01, -0.02, np.nan, 0.01])
+    assert table.rows() == [(2019, 12, 2, pytest.approx(-0.01)), (2020, 3, 1, pytest.approx(0.01))]

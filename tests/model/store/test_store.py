@@ -66,6 +66,22 @@ def test_equal_content_gives_an_equal_hash_and_pictures_do_not_count(tmp_path: P
     assert write(store, 2.0) != first
 
 
+def test_a_file_of_another_artefact_is_adopted_only_while_it_is_what_its_entry_says(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write(store)
+    other = store.require("quality_features")
+    entry = other.files["features/2020-01.parquet"]
+    folder = store.directory("quality_features")
+    with store.writer("normalization_stats", "wf_2020", IDENTITY) as w:
+        assert w.adopt("features/2020-01.parquet", folder, entry) == entry
+        assert w.adopt("features/2020-02.parquet", folder, entry) is None  # other bytes than the entry's
+        assert w.adopt("features/2031-01.parquet", folder, entry) is None
+    assert list(w.manifest.files) == ["features/2020-01.parquet"]
+    assert w.manifest.last_date == DAYS[1]
+    adopted = store.directory("normalization_stats", "wf_2020") / "features/2020-01.parquet"
+    assert adopted.samefile(folder / "features/2020-01.parquet")
+
+
 def test_an_error_in_the_middle_leaves_the_old_artefact_and_no_rest(tmp_path: Path) -> None:
     store = Store(tmp_path)
     before = write(store)
