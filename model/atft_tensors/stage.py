@@ -16,6 +16,7 @@ from model.atft_tensors.settings import TensorSettings
 from model.atft_tensors.shards import MonthShards, write_month
 from model.errors import DataError, SettingsError
 from model.normalization_stats.apply import Normalizer
+from model.quality_features.read import read_features
 from model.quality_features.selection import ATFT13
 from model.store.manifest import Manifest
 from model.store.stage import StageRun
@@ -117,7 +118,7 @@ def _write_months(run: StageRun, days: tuple[date, ...], names: tuple[str, ...],
     for done, month in enumerate(months):
         label = f"{month[0]:%Y-%m}"
         run.progress(done, len(months), label)
-        features = run.store.read_chunks(SOURCE, "features", start=month[0], end=month[-1], columns=columns)
+        features = read_features(run.store, start=month[0], end=month[-1], columns=columns)
         labels = run.store.read_chunks(SOURCE, "labels", start=month[0], end=month[-1], columns=targets)
         arrays = month_arrays(features, labels, month, names, horizons)
         shards.append(write_month(shard_directory(run.store), label, first, arrays))

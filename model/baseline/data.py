@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from model.errors import DataError
 from model.normalization_stats.apply import Normalizer
+from model.quality_features.read import read_features
 
 if TYPE_CHECKING:
     from model.store.store import Store
@@ -119,9 +120,11 @@ def _by_month(dates: Sequence[date]) -> Iterator[list[date]]:
 
 
 def _read(store: "Store", table: str, dates: list[date], columns: list[str]) -> pl.DataFrame:
-    rows = store.read_chunks(
-        FEATURES, table, start=dates[0], end=dates[-1], columns=["Date", "Code", "InUniverse", *columns]
-    )
+    wanted = ["Date", "Code", "InUniverse", *columns]
+    if table == "features":
+        rows = read_features(store, start=dates[0], end=dates[-1], columns=wanted)
+    else:
+        rows = store.read_chunks(FEATURES, table, start=dates[0], end=dates[-1], columns=wanted)
     return rows.filter(pl.col("InUniverse") & pl.col("Date").is_in(dates))
 
 

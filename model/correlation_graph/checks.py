@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from model.correlation_graph.stage import ASSET, FEATURES, RETURN, graph_of, rebalance_positions, sectors_on
+from model.quality_features.read import read_features
 from model.store.checks import Check, CheckOutcome
 from model.walk_forward_folds.fold import Fold
 
@@ -30,7 +31,7 @@ def check_only_past(store: "Store", settings: "Settings", partition: str | None)
     day = fold.window_dates[middle]
     days = fold.window_dates[middle - settings.graph.window_days + 1 : middle + 1]
     columns = ["Date", "Code", "InUniverse", RETURN]
-    window = store.read_chunks(FEATURES, "features", start=days[0], end=day, columns=columns)
+    window = read_features(store, start=days[0], end=day, columns=columns)
     labels = store.read_chunks(FEATURES, "labels", start=day, end=day, columns=["Date", "Code", "Sector"])
     again = graph_of(window, days, sectors_on(labels, day), settings.graph)
     same = again.edges.equals(edges.filter(pl.col("rebalance") == day)) and again.nodes.equals(

@@ -12,6 +12,7 @@ from model.correlation_graph.correlation import masked_correlation, residuals, w
 from model.correlation_graph.neighbours import select_edges
 from model.correlation_graph.settings import GraphSettings
 from model.errors import DataError
+from model.quality_features.read import read_features
 from model.store.manifest import Manifest
 from model.store.stage import StageRun
 from model.walk_forward_folds.fold import Fold
@@ -156,4 +157,6 @@ def sectors_on(sectors: pl.DataFrame, day: date) -> pl.DataFrame:
 
 
 def _read(run: StageRun, fold: Fold, table: str, columns: list[str]) -> pl.DataFrame:
+    if table == "features":
+        return read_features(run.store, start=fold.window_start, end=fold.test_end, columns=columns)
     return run.store.read_chunks(FEATURES, table, start=fold.window_start, end=fold.test_end, columns=columns)

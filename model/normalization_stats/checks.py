@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from model.normalization_stats.load import ASSET, load_normalizer
-from model.normalization_stats.stage import feature_kinds, read_members
+from model.normalization_stats.daily import read_members
+from model.normalization_stats.load import ASSET, load_normalizer, read_daily
+from model.normalization_stats.stage import feature_kinds
 from model.normalization_stats.statistics import z_scores
 from model.store.checks import Check, CheckOutcome
 from model.store.store import Store
@@ -17,27 +18,23 @@ if TYPE_CHECKING:
     from model.settings.root import Settings
 
 _TOLERANCE = 1e-6
+_SAMPLED_DAYS = 24
+"""Days spread over the fold's window on which the scale is recomputed."""
 
 
 def check_fitted_on_train(store: Store, settings: "Settings", partition: str | None) -> CheckOutcome:
-    """Everything fitted comes from dates within the train span, and market rows are the same on every date."""
+    """Everything fitted comes from dates within the train span, and exactly market features are scaled in time."""
     fold = Fold.load(store, partition or "")
     about = store.read_json(ASSET, "normalization.json", partition)
     first, last = date.fromisoformat(about["fitted_from"]), date.fromisoformat(about["fitted_to"])
     inside = fold.train_start <= first <= last <= fold.train_end
-    markets = [name for name, kind in about["kinds"].items() if kind == "market"]
-    varying = (
-        store.read_table(ASSET, "daily.parquet", partition)
-        .filter(pl.col("feature").is_in(markets))
-        .group_by("feature")
-        .agg(pl.col("mean", "std").n_unique().name.suffix("_count"))
-        .filter((pl.col("mean_count") > 1) | (pl.col("std_count") > 1))
-    )["feature"].to_list()
+    bounds = store.read_table(ASSET, "bounds.parquet", partition)
+    wrong = bounds.filter((pl.col("kind") != "market") & pl.col("scale").is_not_null())["feature"].to_list()
     return CheckOutcome(
-        inside and not varying,
+        inside and not wrong,
         f"Fitted on {first} to {last}, train dates are {fold.train_start} to {fold.train_end}; "
-        f"{len(varying)} of {len(markets)} market features change their scale within the fold.",
-        metadata={"fitted_from": str(first), "fitted_to": str(last), "varying": sorted(varying)},
+        f"{len(wrong)} features that are not the market's have a scale fitted in time.",
+        metadata={"fitted_from": str(first), "fitted_to": str(last), "fitted_in_time": wrong},
     )
 
 
@@ -68,15 +65,17 @@ def check_enough_names(store: Store, settings: "Settings", partition: str | None
 def check_spread(store: Store, settings: "Settings", partition: str | None) -> CheckOutcome:
     """Every feature with values has a spread on most train dates (a market feature: over them)."""
     column = "mad" if settings.normalization.method == "robust" else "std"
+    bounds = store.read_table(ASSET, "bounds.parquet", partition)
+    markets = bounds.filter(pl.col("kind") == "market")
     flat = (
         _on_train(store, partition)
-        .filter(pl.col("n") > 0)
+        .filter((pl.col("n") > 0) & ~pl.col("feature").is_in(markets["feature"].to_list()))
         .group_by("feature")
         .agg((~(pl.col(column) > 0.0).fill_null(False)).mean().alias("share"))
         .filter(pl.col("share") > 0.5)
-        .sort("feature")
     )
-    names = flat["feature"].to_list()
+    still = markets.filter(pl.col("center").is_not_null() & ~(pl.col("scale") > 0.0).fill_null(False))
+    names = sorted([*flat["feature"].to_list(), *still["feature"].to_list()])
     return CheckOutcome(
         not names,
         f"{len(names)} features do not differ between names on most train dates"
@@ -87,37 +86,41 @@ def check_spread(store: Store, settings: "Settings", partition: str | None) -> C
 
 
 def check_unit_scale(store: Store, settings: "Settings", partition: str | None) -> CheckOutcome:
-    """Before clipping, z-scores of each day have mean 0 and standard deviation 1 across its names."""
+    """Before clipping, z-scores of a day have mean 0 and standard deviation 1 across its names, on sampled days."""
     if settings.normalization.method != "zscore":
         return CheckOutcome(True, "The robust method does not make deviations of 1.", metadata={"checked": 0})
     kinds = feature_kinds(store)
     own = tuple(name for name, kind in kinds.items() if kind == "cross_section")
-    members = read_members(store, Fold.load(store, partition or ""), own)
     normalizer = load_normalizer(store, partition or "").take(own)
-    days = len(members.dates)
+    dates = Fold.load(store, partition or "").window_dates
+    sampled = sorted({round(place) for place in np.linspace(0, len(dates) - 1, _SAMPLED_DAYS)})
     wrong: dict[str, float] = {}
-    for index, name in enumerate(own):
-        center, scale = normalizer.mean[:, index], normalizer.std[:, index]
-        scores = z_scores(members.values[name], center[members.day], scale[members.day])
-        used = np.isfinite(scores)
-        n = np.maximum(np.bincount(members.day[used], minlength=days), 1)
-        mean = np.bincount(members.day[used], weights=scores[used], minlength=days) / n
-        square = np.bincount(members.day[used], weights=np.square(scores[used]), minlength=days) / n
-        varies = np.bincount(members.day[used], minlength=days) > 0
-        error = np.maximum(np.abs(mean), np.abs(np.sqrt(square) - 1.0))[varies].max(initial=0.0)
-        if error > _TOLERANCE:
-            wrong[name] = float(error)
+    for position in sampled:
+        members = read_members(store, (dates[position],), own)
+        for index, name in enumerate(own):
+            center, scale = normalizer.mean[position, index], normalizer.std[position, index]
+            scores = z_scores(members.values[name].astype(np.float64), center, scale)
+            scores = scores[np.isfinite(scores)]
+            if len(scores):
+                error = max(abs(float(scores.mean())), abs(float(scores.std()) - 1.0))
+                wrong[name] = max(wrong.get(name, 0.0), error)
+    wrong = {name: error for name, error in wrong.items() if error > _TOLERANCE}
     return CheckOutcome(
         not wrong,
         f"{len(wrong)} of {len(own)} features have z-scores whose mean is not 0 or whose deviation is not 1 "
-        "across the names of a day.",
-        metadata={"checked": len(own), **{f"error_{name}": error for name, error in list(wrong.items())[:20]}},
+        f"across the names of a day, on {len(sampled)} days sampled.",
+        metadata={
+            "checked": len(own),
+            "days": len(sampled),
+            **{f"error_{name}": error for name, error in list(wrong.items())[:20]},
+        },
     )
 
 
 def _on_train(store: Store, partition: str | None) -> pl.DataFrame:
     fold = Fold.load(store, partition or "")
-    return store.read_table(ASSET, "daily.parquet", partition).filter(pl.col("Date").is_in(list(fold.train_dates)))
+    daily = read_daily(store, fold.name, ["n", "std", "mad"])
+    return daily.filter(pl.col("Date").is_in(list(fold.train_dates)))
 
 
 CHECKS: tuple[Check, ...] = (

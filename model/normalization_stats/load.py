@@ -1,5 +1,7 @@
 """Read a fold's normaliser from the store."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -9,6 +11,10 @@ from model.normalization_stats.statistics import MAD_TO_STD
 from model.store.store import Store
 
 ASSET = "normalization_stats"
+DAILY = "daily"
+"""Chunks: Date, feature, n and the statistics of that day's universe members."""
+LABELS = "labels_daily"
+"""Chunks: Date, horizon and the moments of that day's labels."""
 
 
 def load_normalizer(store: Store, fold: str) -> Normalizer:
@@ -19,25 +25,35 @@ def load_normalizer(store: Store, fold: str) -> Normalizer:
     """
     about = store.read_json(ASSET, "normalization.json", fold)
     features: list[str] = about["features"]
-    daily = store.read_table(ASSET, "daily.parquet", fold)
-    bounds = store.read_table(ASSET, "bounds.parquet", fold)
-    targets = store.read_table(ASSET, "targets.parquet", fold)
     robust = about["method"] == "robust"
-    spread = _grid(daily, "mad" if robust else "std", features)
-    order = [bounds["feature"].to_list().index(name) for name in features]
+    daily = read_daily(store, fold, ["median", "mad"] if robust else ["mean", "std"])
+    targets = store.read_table(ASSET, "targets.parquet", fold)
+    bounds = pl.DataFrame({"feature": features}).join(
+        store.read_table(ASSET, "bounds.parquet", fold), on="feature", how="left", maintain_order="left"
+    )
+    center = daily_grid(daily, "median" if robust else "mean", features)
+    scale = MAD_TO_STD * daily_grid(daily, "mad", features) if robust else daily_grid(daily, "std", features)
+    market = (bounds["kind"] == "market").to_numpy()
+    center[:, market] = bounds["center"].to_numpy()[market]
+    scale[:, market] = bounds["scale"].to_numpy()[market]
     return Normalizer(
         dates=daily["Date"].unique().sort().to_physical().to_numpy().astype(np.int32),
         features=tuple(features),
-        mean=_grid(daily, "median" if robust else "mean", features),
-        std=MAD_TO_STD * spread if robust else spread,
-        low=bounds["low"].to_numpy()[order],
-        high=bounds["high"].to_numpy()[order],
+        mean=center,
+        std=scale,
+        low=bounds["low"].to_numpy(),
+        high=bounds["high"].to_numpy(),
         target_scale=dict(zip(targets["horizon"].to_list(), targets["scale"].to_list(), strict=True)),
     )
 
 
-def _grid(daily: pl.DataFrame, column: str, features: list[str]) -> NDArray[np.float64]:
+def read_daily(store: Store, fold: str, statistics: Sequence[str]) -> pl.DataFrame:
+    """Date, feature and some of the daily statistics over the fold's window, sorted."""
+    return store.read_chunks(ASSET, DAILY, partition=fold, columns=["Date", "feature", *statistics])
+
+
+def daily_grid(daily: pl.DataFrame, column: str, features: Sequence[str]) -> NDArray[np.float64]:
     """A statistic as ``[days, features]``; the table is sorted by date and feature, and has every pair."""
-    by_name = sorted(features)
+    by_name = {name: index for index, name in enumerate(sorted(features))}
     values = daily[column].to_numpy().reshape(-1, len(features))
-    return np.ascontiguousarray(values[:, [by_name.index(name) for name in features]])
+    return np.ascontiguousarray(values[:, [by_name[name] for name in features]])

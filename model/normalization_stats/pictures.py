@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
-from model.normalization_stats.load import ASSET
+from model.normalization_stats.load import ASSET, read_daily
 from model.pictures import canvas
 from model.store.pictures import Picture
 from model.store.store import Store
@@ -29,7 +29,7 @@ def draw_drift(store: Store, settings: "Settings", partition: str | None) -> byt
         raise ValueError(f"{ASSET} has a picture for each fold, and no fold was named")
     fold = Fold.load(store, partition)
     roles = pl.DataFrame({"Date": fold.window_dates, "role": fold.roles}, schema={"Date": pl.Date, "role": pl.String})
-    daily = store.read_table(ASSET, "daily.parquet", partition, ["Date", "feature", "std"])
+    daily = read_daily(store, partition, ["std"])
     kinds = store.read_table(ASSET, "bounds.parquet", partition, ["feature", "kind"])
     own = kinds.filter(pl.col("kind") == "cross_section")["feature"].to_list()
     return canvas.png(drift_figure(daily.filter(pl.col("feature").is_in(own)), roles))

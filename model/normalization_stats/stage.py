@@ -1,44 +1,24 @@
-"""Materialise a fold's normalisation: daily statistics, clip bounds, target scales."""
+"""Materialise a fold's normalisation: daily statistics, clip bounds, target scales.
+
+The daily statistics lie in month chunks, each a function of the month's features alone, so folds share them: a chunk
+that this fold or another one has already made from the same values is taken over by a hard link. What is fitted on
+train dates follows from the daily numbers. A fix of one day costs one month, in one fold.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from model.errors import DataError
-from model.normalization_stats.load import ASSET
+from model.normalization_stats.daily import SOURCE, MonthChunks
+from model.normalization_stats.load import ASSET, daily_grid
 from model.normalization_stats.settings import NormalizationSettings
-from model.normalization_stats.statistics import (
-    Array,
-    Daily,
-    Kind,
-    clip_bounds,
-    daily_statistics,
-    target_scale,
-)
+from model.normalization_stats.statistics import MAD_TO_STD, Kind, clip_bounds, fitted_in_time, pooled
 from model.store.manifest import Manifest
 from model.store.stage import StageRun
 from model.store.store import Store
 from model.walk_forward_folds.fold import Fold
-
-SOURCE = "quality_features"
-
-
-@dataclass(frozen=True)
-class Members:
-    """Feature rows of the universe members of a fold's window."""
-
-    dates: tuple[Any, ...]
-    """Every date of the window, in order."""
-    day: NDArray[np.int64]
-    """Position of each row's date."""
-    train: NDArray[np.bool_]
-    """Which of the dates are train dates."""
-    values: dict[str, Array]
-    """Feature name to values ``[rows]``, NaN for missing, in the order of the catalogue."""
 
 
 def materialise(run: StageRun) -> Manifest:
@@ -53,14 +33,12 @@ def materialise(run: StageRun) -> Manifest:
     settings = run.settings.normalization
     fold = Fold.load(run.store, run.partition)
     kinds = feature_kinds(run.store)
-    members = read_members(run.store, fold, tuple(kinds))
-    run.progress(1, 3, f"{len(members.day)} rows of {len(members.dates)} days")
-    daily = daily_statistics(members.values, kinds, members.day, members.train)
-    run.progress(2, 3, "clip bounds")
     with run.writer(ASSET) as w:
-        w.table("daily.parquet", daily_table(members, daily), key=("Date", "feature"))
-        w.table("bounds.parquet", _bounds(members, daily, kinds, settings), key=("feature",))
-        w.table("targets.parquet", _targets(run.store, fold, run.settings.labels.horizons), key=("horizon",))
+        chunks = MonthChunks(run, w, fold, tuple(kinds))
+        daily, labels = chunks.bring()
+        _require_members(daily, fold)
+        w.table("bounds.parquet", _bounds(daily, fold, kinds, settings), key=("feature",))
+        w.table("targets.parquet", _targets(labels, fold, run.settings.labels.horizons), key=("horizon",))
         w.json(
             "normalization.json",
             {
@@ -75,8 +53,7 @@ def materialise(run: StageRun) -> Manifest:
             },
         )
         w.extra["features"] = len(kinds)
-        w.extra["rows"] = len(members.day)
-    run.progress(3, 3, "done")
+        w.extra["chunks_taken_over"] = chunks.taken_over
     return w.manifest
 
 
@@ -86,104 +63,59 @@ def feature_kinds(store: Store) -> dict[str, Kind]:
     return {entry["name"]: "market" if entry["scope"] == "market" else "cross_section" for entry in catalogue}
 
 
-def read_members(store: Store, fold: Fold, features: tuple[str, ...]) -> Members:
-    """The fold's slice of the features, universe members only.
-
-    Raises:
-        DataError: a train date has no universe member.
-    """
-    rows = store.read_chunks(
-        SOURCE,
-        "features",
-        start=fold.window_start,
-        end=fold.window_end,
-        columns=["Date", "InUniverse", *features],
-    ).filter("InUniverse")
-    dates = tuple(fold.window_dates)
-    numbers = pl.Series(dates, dtype=pl.Date).to_physical().to_numpy()
-    own = rows["Date"].to_physical().to_numpy()
-    known = np.isin(own, numbers)
-    day = np.searchsorted(numbers, own[known]).astype(np.int64)
-    train = np.isin(numbers, pl.Series(tuple(fold.train_dates), dtype=pl.Date).to_physical().to_numpy())
-    empty = int((np.bincount(day, minlength=len(dates))[train] == 0).sum())
-    if empty or not train.any():
+def _require_members(daily: pl.DataFrame, fold: Fold) -> None:
+    most = daily.filter(pl.col("Date").is_in(list(fold.train_dates))).group_by("Date").agg(pl.col("n").max())
+    empty = len(fold.train_dates) - int((most["n"] > 0).sum())
+    if empty or not fold.train_dates:
         raise DataError(
-            f"{empty} of {int(train.sum())} train dates from {fold.train_start} to {fold.train_end} have no universe "
-            "member, so features cannot be normalised there. Start the folds later (folds), or widen the universe."
+            f"{empty} of {len(fold.train_dates)} train dates from {fold.train_start} to {fold.train_end} have no "
+            "universe member with any feature, so features cannot be normalised there. Start the folds later (folds), "
+            "or widen the universe."
         )
-    values = {name: rows[name].cast(pl.Float64).to_numpy()[known] for name in features}
-    return Members(dates, day, train, values)
-
-
-def daily_table(members: Members, daily: Mapping[str, Daily]) -> pl.DataFrame:
-    """Date, feature, n, mean, std, median, mad for every date and feature, sorted; null where there is no value."""
-    names = sorted(daily)
-    days = len(members.dates)
-
-    def column(statistic: str) -> NDArray[Any]:
-        return np.stack([getattr(daily[name], statistic) for name in names], axis=1).ravel()
-
-    return pl.DataFrame(
-        {
-            "Date": pl.Series(members.dates, dtype=pl.Date).gather(np.repeat(np.arange(days), len(names))),
-            "feature": pl.Series(names * days, dtype=pl.String),
-            "n": pl.Series(column("n"), dtype=pl.Int32),
-            **{
-                name: pl.Series(column(name), dtype=pl.Float64, nan_to_null=True)
-                for name in ("mean", "std", "median", "mad")
-            },
-        }
-    )
 
 
 def _bounds(
-    members: Members, daily: Mapping[str, Daily], kinds: Mapping[str, Kind], settings: NormalizationSettings
+    daily: pl.DataFrame, fold: Fold, kinds: Mapping[str, Kind], settings: NormalizationSettings
 ) -> pl.DataFrame:
-    names = sorted(daily)
-    bounds = [
-        clip_bounds(
-            members.values[name],
-            members.day,
-            daily[name],
-            members.train,
-            settings.method,
-            settings.clip_quantiles,
-            settings.hard_cap,
-        )
-        for name in names
-    ]
-    return pl.DataFrame(
-        {
-            "feature": names,
-            "low": [low for low, _ in bounds],
-            "high": [high for _, high in bounds],
-            "kind": [kinds[name] for name in names],
-        },
-        schema={"feature": pl.String, "low": pl.Float64, "high": pl.Float64, "kind": pl.String},
-    )
+    """Feature, clip bounds, kind; centre and scale of market features, which are fitted in time."""
+    names = sorted(kinds)
+    train = daily.filter(pl.col("Date").is_in(list(fold.train_dates)))
+    median, low, high = (daily_grid(train, name, names) for name in ("median", "low", "high"))
+    robust = settings.method == "robust"
+    centers = daily_grid(train, "median" if robust else "mean", names)
+    scales = daily_grid(train, "mad" if robust else "std", names) * (MAD_TO_STD if robust else 1.0)
+    rows = []
+    for index, name in enumerate(names):
+        center: float | None = None
+        scale: float | None = None
+        if kinds[name] == "market":
+            values = median[:, index]
+            center, scale = fitted_in_time(values, settings.method)
+            known = values[~np.isnan(values)]
+            ends = np.quantile(known, settings.clip_quantiles) if len(known) else np.full(2, np.nan)
+            bounds = clip_bounds(ends[:1], ends[1:], np.array([center]), np.array([scale]), settings.hard_cap)
+        else:
+            bounds = clip_bounds(low[:, index], high[:, index], centers[:, index], scales[:, index], settings.hard_cap)
+        rows.append((name, *bounds, kinds[name], center, scale))
+    schema = {"feature": pl.String, "low": pl.Float64, "high": pl.Float64, "kind": pl.String}
+    table = pl.DataFrame(rows, schema={**schema, "center": pl.Float64, "scale": pl.Float64}, orient="row")
+    return table.with_columns(pl.col("center", "scale").fill_nan(None))
 
 
-def _targets(store: Store, fold: Fold, horizons: tuple[int, ...]) -> pl.DataFrame:
+def _targets(labels: pl.DataFrame, fold: Fold, horizons: tuple[int, ...]) -> pl.DataFrame:
     """Centre and scale of each horizon's labels over universe members on train dates."""
-    columns = [f"target_{h}" for h in horizons]
-    rows = store.read_chunks(
-        SOURCE,
-        "labels",
-        start=fold.train_dates[0],
-        end=fold.train_dates[-1],
-        columns=["Date", "InUniverse", *columns],
-    ).filter(pl.col("InUniverse") & pl.col("Date").is_in(list(fold.train_dates)))
-    fitted = [target_scale(rows[name].to_numpy()) for name in columns]
-    for name, (_, scale) in zip(columns, fitted, strict=True):
+    train = labels.filter(pl.col("Date").is_in(list(fold.train_dates)))
+    fitted: list[tuple[int, float, float]] = []
+    for horizon in horizons:
+        own = train.filter(pl.col("horizon") == horizon)
+        n, mean, squares = own["n"].cast(pl.Int64).to_numpy(), own["mean"].to_numpy(), own["squares"].to_numpy()
+        center, scale = pooled(n, mean, squares)
         if not scale > 0.0:
             raise DataError(
-                f"{name} has no two different labels among {rows.height} rows of universe members on the train dates, "
-                f"{fold.train_start} to {fold.train_end}, so it has no scale. Check the labels of quality_features."
+                f"target_{horizon} has no two different labels among {int(n.sum())} rows of universe members on the "
+                f"train dates, {fold.train_start} to {fold.train_end}, so it has no scale. Check the labels of "
+                "quality_features."
             )
-    return pl.DataFrame(
-        {
-            "horizon": pl.Series(horizons, dtype=pl.Int32),
-            "scale": [scale for _, scale in fitted],
-            "center": [center for center, _ in fitted],
-        }
-    )
+        fitted.append((horizon, scale, center))
+    schema = {"horizon": pl.Int32, "scale": pl.Float64, "center": pl.Float64}
+    return pl.DataFrame(fitted, schema=schema, orient="row").sort("horizon")

@@ -2,14 +2,16 @@
 
 Three kinds of numbers, none of which knows anything of a later day than it may:
 
-- per day and feature, over that day's universe members only: n, mean, standard deviation, median, MAD. Known that day.
+- per day and feature, over that day's universe members only: n, mean, standard deviation, median, MAD and two
+  quantiles. Known that day, and the same in every fold.
 - a **market** feature has one value for all names, so a cross-section of it has no spread. It is scaled in time
-  instead, by mean and deviation of its daily values over the train dates, which then stand in every day's row.
-- clip bounds of the z-scores, and centre and scale of the targets, over all train dates.
+  instead, by mean and deviation (or median and MAD) of its daily values over the train dates.
+- clip bounds of the z-scores, and centre and scale of the targets, over the train dates. All follow from the daily
+  numbers, so a fix of one day costs one day.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -20,6 +22,7 @@ Kind = Literal["cross_section", "market"]
 
 MAD_TO_STD = 1.4826
 """The standard deviation of a normal distribution in units of its median absolute deviation."""
+STATISTICS = ("mean", "std", "median", "mad", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,10 @@ class Daily:
     """Population standard deviation (n, not n - 1): z-scores of a day have a deviation of exactly 1."""
     median: Array
     mad: Array
+    low: Array
+    """Lower quantile of the day's values (linear interpolation)."""
+    high: Array
+    """Upper quantile of the day's values."""
 
     def center(self, method: str) -> Array:
         """What is subtracted: the mean, or the median if ``method`` is ``robust``."""
@@ -42,103 +49,107 @@ class Daily:
         return MAD_TO_STD * self.mad if method == "robust" else self.std
 
 
-def cross_section(x: Array, day: NDArray[np.int64], days: int) -> Daily:
-    """Statistics of each day's values.
+def cross_section(
+    x: NDArray[np.floating], day: NDArray[np.int64], days: int, quantiles: Sequence[float] = (0.005, 0.995)
+) -> Daily:
+    """Statistics of each day's values; a day's bits follow from its own values alone.
 
     Args:
         x: values ``[rows]``, NaN for missing; members of the universe only, in stored order.
         day: index of each row's day, not decreasing.
         days: number of days.
+        quantiles: the two quantiles to take.
     """
     used = ~np.isnan(x)
-    x, day = x[used], day[used]
+    if not used.all():
+        x, day = x[used], day[used]
     n = np.bincount(day, minlength=days)
+    wide = x.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.bincount(day, weights=x, minlength=days) / n
-        variance = np.bincount(day, weights=np.square(x - mean[day]), minlength=days) / n
+        mean = np.bincount(day, weights=wide, minlength=days) / n
+        variance = np.bincount(day, weights=np.square(wide - mean[day]), minlength=days) / n
     ordered = _sorted_by_day(x, day, n)
-    median = _middle(ordered, n)
-    mad = _middle(_sorted_by_day(np.abs(x - median[day]), day, n), n)
+    median = _quantile(ordered, n, 0.5)
+    # The distances are taken in float64: rounding them could swap neighbours.
+    mad = _quantile(_sorted_by_day(np.abs(wide - median[day]), day, n), n, 0.5)
     # Equal values can leave a rounding error of the mean behind; a day without spread has none.
     last = np.take_along_axis(ordered, np.maximum(n - 1, 0)[:, None], axis=1)[:, 0]
     std = np.where(ordered[:, 0] == last, 0.0, np.sqrt(variance))
-    return Daily(n, mean, np.where(n > 0, std, np.nan), median, mad)
+    low, high = (_quantile(ordered, n, quantile) for quantile in quantiles)
+    return Daily(n, mean, np.where(n > 0, std, np.nan), median, mad, low, high)
 
 
-def in_time(x: Array, day: NDArray[np.int64], days: int, train: NDArray[np.bool_]) -> Daily:
-    """Statistics of a market feature: of its daily values over the train dates, repeated on every day.
+def fitted_in_time(values: Array, method: str) -> tuple[float, float]:
+    """Centre and scale of a market feature from its value on each train day; NaN where there is none.
 
-    ``n`` remains the number of names that have the value on the day.
+    Args:
+        values: one value a train day ``[days]``, NaN for missing.
     """
-    today = cross_section(x, day, days)
-    series = today.median[train]
-    fitted = cross_section(series, np.zeros(len(series), dtype=np.int64), 1)
-    same = {field.name: np.repeat(getattr(fitted, field.name), days) for field in fields(Daily)}
-    return Daily(**{**same, "n": today.n})
+    known = cross_section(values, np.zeros(len(values), dtype=np.int64), 1)
+    return float(known.center(method)[0]), float(known.scale(method)[0])
 
 
-def daily_statistics(
-    values: Mapping[str, Array],
-    kinds: Mapping[str, Kind],
-    day: NDArray[np.int64],
-    train: NDArray[np.bool_],
-) -> dict[str, Daily]:
-    """Statistics of every feature; ``train`` marks the train dates among the days ``[days]``."""
-    days = len(train)
-    return {
-        name: in_time(x, day, days, train) if kinds[name] == "market" else cross_section(x, day, days)
-        for name, x in values.items()
-    }
+def clip_bounds(low: Array, high: Array, center: Array, scale: Array, hard_cap: float) -> tuple[float, float]:
+    """Where z-scores are clipped: the median over the train days of each day's own quantiles, as z-scores.
 
+    Never beyond ± ``hard_cap``, which are the bounds where no day has a z-score (a feature that is empty or never
+    varies).
 
-def clip_bounds(
-    x: Array,
-    day: NDArray[np.int64],
-    daily: Daily,
-    train: NDArray[np.bool_],
-    method: str,
-    quantiles: Sequence[float],
-    hard_cap: float,
-) -> tuple[float, float]:
-    """Quantiles of a feature's z-scores over all members on train dates, never beyond ± ``hard_cap``.
-
-    Without any z-score (a feature that is empty, or never varies) the bounds are the hard cap.
+    Args:
+        low, high: the day's quantiles of the feature ``[train days]``.
+        center, scale: what the day's z-scores are made with ``[train days]``.
     """
-    chosen = train[day]
-    scores = z_scores(x[chosen], daily.center(method)[day[chosen]], daily.scale(method)[day[chosen]])
-    scores = scores[np.isfinite(scores)]
-    if not len(scores):
+    lows, highs = z_scores(low, center, scale), z_scores(high, center, scale)
+    lows, highs = lows[np.isfinite(lows)], highs[np.isfinite(highs)]
+    if not len(lows):
         return -hard_cap, hard_cap
-    low, high = np.quantile(scores, quantiles)
-    return max(float(low), -hard_cap), min(float(high), hard_cap)
+    return max(float(np.median(lows)), -hard_cap), min(float(np.median(highs)), hard_cap)
 
 
-def z_scores(x: Array, center: Array, scale: Array) -> Array:
+def z_scores(x: Array, center: Array | float, scale: Array | float) -> Array:
     """``(x - center) / scale``; NaN where the scale is missing or 0, which says that the names do not differ."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(scale > 0.0, (x - center) / scale, np.nan)
 
 
-def target_scale(target: Array) -> tuple[float, float]:
-    """Mean and standard deviation (n) of the labels present; NaN where there is none."""
-    known = target[~np.isnan(target)]
-    if not len(known):
+def daily_moments(x: Array, day: NDArray[np.int64], days: int) -> tuple[NDArray[np.int64], Array, Array]:
+    """Count, mean and sum of squared deviations of each day's values (NaN for missing); 0 where there is none."""
+    used = ~np.isnan(x)
+    x, day = x[used], day[used]
+    n = np.bincount(day, minlength=days)
+    mean = np.bincount(day, weights=x, minlength=days) / np.maximum(n, 1)
+    squares = np.bincount(day, weights=np.square(x - mean[day]), minlength=days).astype(np.float64)
+    return n, mean, squares
+
+
+def pooled(n: NDArray[np.int64], mean: Array, squares: Array) -> tuple[float, float]:
+    """Mean and standard deviation (n) of all values of several days from their moments; NaN where there is none.
+
+    The squared deviations add up as in Chan, Golub and LeVeque (1979).
+    """
+    total = int(n.sum())
+    if not total:
         return float("nan"), float("nan")
-    return float(known.mean()), float(known.std())
+    center = float((n * mean).sum() / total)
+    spread = float((squares + n * np.square(mean - center)).sum() / total)
+    return center, float(np.sqrt(spread))
 
 
-def _sorted_by_day(x: Array, day: NDArray[np.int64], n: NDArray[np.int64]) -> Array:
+def _sorted_by_day(x: NDArray[np.floating], day: NDArray[np.int64], n: NDArray[np.int64]) -> NDArray[np.floating]:
     """Values ``[rows]`` as a grid ``[days, most names]``, each day sorted, NaN behind."""
     start = np.cumsum(n) - n
-    grid = np.full((len(n), max(int(n.max(initial=0)), 1)), np.nan)
+    grid = np.full((len(n), max(int(n.max(initial=0)), 1)), np.nan, dtype=x.dtype)
     grid[day, np.arange(len(x)) - start[day]] = x
     grid.sort(axis=1)
     return grid
 
 
-def _middle(ordered: Array, n: NDArray[np.int64]) -> Array:
-    """Median of each sorted row of n values; NaN where n is 0."""
-    low = np.take_along_axis(ordered, (np.maximum(n - 1, 0) // 2)[:, None], axis=1)[:, 0]
-    high = np.take_along_axis(ordered, np.minimum(n // 2, ordered.shape[1] - 1)[:, None], axis=1)[:, 0]
-    middle: Array = low + 0.5 * (high - low)
+def _quantile(ordered: NDArray[np.floating], n: NDArray[np.int64], share: float) -> Array:
+    """Quantile of each sorted row of n values, interpolated linearly; NaN where n is 0."""
+    place = share * np.maximum(n - 1, 0)
+    below = np.floor(place).astype(np.int64)
+    above = np.minimum(below + 1, np.maximum(n - 1, 0))
+    low = np.take_along_axis(ordered, below[:, None], axis=1)[:, 0].astype(np.float64)
+    high = np.take_along_axis(ordered, above[:, None], axis=1)[:, 0].astype(np.float64)
+    middle: Array = low + (place - below) * (high - low)
     return middle

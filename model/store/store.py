@@ -34,14 +34,31 @@ class Store:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.root = home / "artifacts"
+        self._read: dict[Path, tuple[tuple[int, int, int], Manifest]] = {}
 
     def directory(self, asset: str, partition: str | None = None) -> Path:
         """Where an artefact lies, whether it is there or not."""
         return self.root / asset / (partition or WHOLE)
 
     def manifest(self, asset: str, partition: str | None = None) -> Manifest | None:
-        """The manifest of an artefact, or None where it is missing."""
-        return manifests.read(self.directory(asset, partition))
+        """The manifest of an artefact, or None where it is missing.
+
+        A manifest of many chunks is long, and every read of a chunk asks for it: it is parsed again only when another
+        file lies in its place (publishing always puts a new one there).
+        """
+        directory = self.directory(asset, partition)
+        try:
+            found = (directory / manifests.NAME).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
+        known = self._read.get(directory)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        manifest = manifests.read(directory)
+        if manifest is not None:
+            self._read[directory] = (stamp, manifest)
+        return manifest
 
     def require(self, asset: str, partition: str | None = None) -> Manifest:
         """The manifest of an artefact that must be there.

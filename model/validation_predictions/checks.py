@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from model.quality_features.read import read_features
 from model.store.checks import Check, CheckOutcome
 from model.store.store import Store
 from model.validation_predictions.artefact import ASSET, KEY, PREDICTIONS
@@ -20,7 +21,7 @@ def check_coverage(store: Store, settings: "Settings", partition: str | None) ->
     assert partition is not None
     fold = Fold.load(store, partition)
     columns = ["Date", "Code", "InUniverse"]
-    rows = store.read_chunks(_FEATURES, "features", start=fold.test_start, end=fold.test_end, columns=columns)
+    rows = read_features(store, start=fold.test_start, end=fold.test_end, columns=columns)
     wanted = rows.filter(pl.col("InUniverse")).select("Date", "Code")
     wanted = wanted.filter(pl.col("Date").is_in(fold.test_dates))
     found = _predictions(store, partition)

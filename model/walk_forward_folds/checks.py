@@ -1,5 +1,6 @@
 """What must hold of a fold before anything is fitted on it."""
 
+from collections.abc import Iterator
 from datetime import date
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ PARTS: tuple[Role, ...] = ("train", "validation", "test")
 
 
 def check_no_overlap(store: "Store", settings: "Settings", partition: str | None) -> CheckOutcome:
-    """Dates are in order, each with one role, and the labels of a part resolve before the next part begins.
+    """Each date has one role, and no label of a part resolves within a stretch that judges it, nor the reverse.
 
     The days on which labels resolve are read from the label table itself, not derived from the split.
     """
@@ -26,13 +27,10 @@ def check_no_overlap(store: "Store", settings: "Settings", partition: str | None
     problems: list[str] = []
     if any(later <= earlier for earlier, later in pairwise(fold.window_dates)):
         problems.append("the days of the window are not increasing")
-    for earlier, later in pairwise(PARTS):
-        last, first = fold.dates_of(earlier)[-1], fold.dates_of(later)[0]
-        resolved = _last_resolution(store, settings, fold.window_start, last)
-        if first <= last:
-            problems.append(f"{later} starts on {first}, not after {earlier} ends on {last}")
-        if resolved is not None and resolved >= first:
-            problems.append(f"a label of {earlier} resolves on {resolved}, and {later} starts on {first}")
+    for fitted, judged, before, after in _meetings(fold):
+        resolved = _last_resolution(store, settings, fold.window_start, before)
+        if resolved is not None and resolved >= after:
+            problems.append(f"a label of {fitted} resolves on {resolved}, and {judged} starts on {after}")
     return CheckOutcome(
         passed=not problems,
         summary=f"Fold {fold.name}: " + ("; ".join(problems) or "parts and the spans of their labels are disjoint."),
@@ -45,16 +43,30 @@ def check_gap(store: "Store", settings: "Settings", partition: str | None) -> Ch
     fold = Fold.load(store, str(partition))
     needed = max(settings.labels.horizons) + settings.folds.embargo_days
     place = {day: position for position, day in enumerate(fold.window_dates)}
-    first_gap = place[fold.validation_start] - place[fold.train_end] - 1
-    second_gap = place[fold.test_start] - place[fold.validation_end] - 1
+    gaps: dict[str, int] = {}
+    for fitted, judged, before, after in _meetings(fold):
+        name = f"gap_{fitted}_{judged}"
+        gaps[name] = min(gaps.get(name, len(place)), place[after] - place[before] - 1)
+    listed = ", ".join(f"{gap} {name.removeprefix('gap_').replace('_', ' to ')}" for name, gap in gaps.items())
     return CheckOutcome(
-        passed=min(first_gap, second_gap) >= needed,
+        passed=bool(gaps) and min(gaps.values()) >= needed,
         summary=(
-            f"Fold {fold.name}: {first_gap} trading days between train and validation, {second_gap} between "
-            f"validation and test; {needed} are needed (longest horizon plus embargo)."
+            f"Fold {fold.name}: fewest trading days between parts: {listed}; {needed} are needed (longest horizon "
+            "plus embargo)."
         ),
-        metadata={"gap_train_validation": first_gap, "gap_validation_test": second_gap, "needed": needed},
+        metadata={**gaps, "needed": needed},
     )
+
+
+def _meetings(fold: Fold) -> Iterator[tuple[str, str, date, date]]:
+    """Where two parts meet in time: earlier part, later part, last day of the one and first day of the other.
+
+    Stretches of the same part do not judge each other; neither do the days of purge, embargo and lookback.
+    """
+    held = [(day, role) for day, role in zip(fold.window_dates, fold.roles, strict=True) if role in PARTS]
+    for (before, earlier), (after, later) in pairwise(held):
+        if earlier != later:
+            yield earlier, later, before, after
 
 
 def check_minimum_days(store: "Store", settings: "Settings", partition: str | None) -> CheckOutcome:

@@ -1,29 +1,36 @@
 """Combinatorial purged cross-validation over the days of a panel (López de Prado 2018, ch. 12).
 
-The days are cut into ``groups`` of nearly equal length. Each way of choosing ``test_groups`` of them is a split: it is
-trained on the rest, purged and embargoed by spans (:mod:`model.walk_forward_folds.spans`), and predicts its test
-groups. With N groups and k of them tested there are ``C(N, k)`` splits, every group is tested ``C(N - 1, k - 1)``
-times, and the predictions make up that many whole *paths* through the history, each of them a backtest.
+The history is cut into N periods (``folds.periods``). Each way of choosing k of them is a split: it is trained on all
+other days, purged and embargoed by spans (:mod:`model.walk_forward_folds.spans`), and predicts the periods chosen.
+There are ``C(N, k)`` splits, every period is tested ``C(N - 1, k - 1)`` times, and the predictions make up that many
+whole *paths* through the history, each of them a backtest.
 
 >>> splits(4, 2)
 ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
 >>> paths(4, 2).tolist()
 [[0, 0, 1, 2], [1, 3, 3, 4], [2, 4, 5, 5]]
 
-Path 0 takes the predictions of groups 0 and 1 from split 0, of group 2 from split 1 and of group 3 from split 2.
+Path 0 takes the predictions of periods 0 and 1 from split 0, of period 2 from split 1 and of period 3 from split 2.
 
 Unlike a walk-forward fold, a split also learns from days after those that it predicts: it says how much a result
 depends on the one history that happened, not what could have been earned.
 """
 
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from datetime import date
+from itertools import combinations
 from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.errors import DataError
+from model.walk_forward_folds.fold import Fold, Role
+from model.walk_forward_folds.periods import period_bounds
+from model.walk_forward_folds.settings import COMBINATORIAL_PREFIX as PREFIX
+from model.walk_forward_folds.settings import FoldSettings
 from model.walk_forward_folds.spans import stretches, trainable
 
 
@@ -32,29 +39,18 @@ class Parts:
     """Positions of the days of a split, each increasing."""
 
     train: tuple[int, ...]
-    """Days of which the label of the shortest horizon may be fitted; see ``trainable`` for the longer ones."""
     validation: tuple[int, ...]
     test: tuple[int, ...]
 
 
-def groups(first: int, stop: int, count: int) -> tuple[range, ...]:
-    """The positions ``first`` … ``stop - 1`` in ``count`` consecutive groups; the earlier ones are the longer ones.
-
-    >>> groups(10, 17, 3)
-    (range(10, 13), range(13, 15), range(15, 17))
-    """
-    edges = [first + (index * (stop - first) + count - 1) // count for index in range(count + 1)]
-    return tuple(range(low, high) for low, high in pairwise(edges))
-
-
 def splits(count: int, tested: int) -> tuple[tuple[int, ...], ...]:
-    """The groups that each split tests, in order.
+    """The periods that each split tests, by number, in order.
 
     Raises:
-        ValueError: no group, or every group, would be tested.
+        ValueError: no period, or every period, would be tested.
     """
     if not 1 <= tested < count:
-        raise ValueError(f"of {count} groups, at least one and not all must be tested, not {tested}")
+        raise ValueError(f"of {count} periods, at least one and not all must be tested, not {tested}")
     return tuple(combinations(range(count), tested))
 
 
@@ -64,47 +60,126 @@ def path_count(count: int, tested: int) -> int:
 
 
 def paths(count: int, tested: int) -> NDArray[np.int64]:
-    """The split that each path takes each group's predictions from ``[paths, groups]``.
+    """The split that each path takes each period's predictions from ``[paths, periods]``.
 
-    Path ``p`` takes for a group the ``p``-th split that tests it, so that every prediction is used exactly once.
+    Path ``p`` takes for a period the ``p``-th split that tests it, so that every prediction is used exactly once.
     """
-    by_group: list[list[int]] = [[] for _ in range(count)]
+    by_period: list[list[int]] = [[] for _ in range(count)]
     for number, chosen in enumerate(splits(count, tested)):
-        for group in chosen:
-            by_group[group].append(number)
-    return np.array(by_group, dtype=np.int64).T
+        for period in chosen:
+            by_period[period].append(number)
+    return np.array(by_period, dtype=np.int64).T
 
 
 def parts(
-    days: Sequence[range],
-    tested: Sequence[int],
+    usable: range,
+    test: Sequence[range],
     *,
-    horizons: Sequence[int],
+    longest_horizon: int,
     embargo_days: int,
     validation_days: int,
 ) -> Parts:
-    """Train, validation and test days of the split that tests some of the groups.
+    """Train, validation and test days of the split that tests some stretches of days.
 
-    Validation is the newest stretch of ``validation_days`` days that may be trained on: cut off the training side,
-    purged against the test like it, and the training is purged against both. It never takes a test day.
+    A day's labels over all horizons are fitted together, so a day's span ends where its longest label resolves.
+    Validation is cut off the training side: the newest stretch of free days with room for it and as many days before.
+    It is purged against the test as the training is, and the training against both; it never takes a test day.
 
     Args:
-        days: the groups, consecutive.
-        tested: numbers of the groups tested.
-        horizons: label horizons in trading days.
+        usable: days that may be trained on or tested.
+        test: stretches of days tested, in order.
+        longest_horizon: trading days until the longest label resolves.
         embargo_days: whole trading days between spans.
-        validation_days: days to choose on; fewer where no stretch is that long.
+        validation_days: days to choose on; half of the longest free stretch where none has room for twice as many.
     """
-    longest, shortest = max(horizons), min(horizons)
-    every = np.arange(days[0].start, days[-1].stop)
-    test = stretches([position for group in sorted(tested) for position in days[group]])
-    # A validation day is judged by all horizons, so it must be clear of the test with the longest of them.
-    free = every[trainable(every, every + longest, test, longest_horizon=longest, embargo_days=embargo_days)]
-    runs = stretches(free.tolist())
-    longest_run = max((len(run) for run in runs), default=0)
-    wanted = min(validation_days, longest_run // 2)
+    every = np.arange(usable.start, usable.stop)
+
+    def free(evaluated: Sequence[range]) -> list[int]:
+        days = trainable(
+            every, every + longest_horizon, evaluated, longest_horizon=longest_horizon, embargo_days=embargo_days
+        )
+        return list(every[days].tolist())
+
+    runs = stretches(free(test))
+    wanted = min(validation_days, max((len(run) for run in runs), default=0) // 2)
     run = next((run for run in reversed(runs) if len(run) >= 2 * wanted), range(0))
     validation = range(run.stop - wanted, run.stop)
-    evaluated = [*test, *([validation] if validation else [])]
-    usable = trainable(every, every + shortest, evaluated, longest_horizon=longest, embargo_days=embargo_days)
-    return Parts(tuple(every[usable].tolist()), tuple(validation), tuple(p for run in test for p in run))
+    train = free([*test, *([validation] if validation else [])])
+    return Parts(tuple(train), tuple(validation), tuple(day for stretch in test for day in stretch))
+
+
+def combinatorial_fold(
+    name: str, days: Sequence[date], names: Sequence[int], horizons: Sequence[int], settings: FoldSettings
+) -> Fold:
+    """The split of a key such as ``cv_2019h1_2020h2`` over the trading days there are.
+
+    Args:
+        name: its key.
+        days: trading days, increasing.
+        names: universe members on each of them.
+        horizons: label horizons in trading days; a day's span ends where the longest resolves.
+
+    Raises:
+        DataError: a tested period has no days, or too few days are left to train on.
+    """
+    purge = max(horizons)
+    periods = name.removeprefix(PREFIX).split("_")
+    test = [_period(name, period, days) for period in periods]
+    first = next((position for position, count in enumerate(names) if count >= settings.min_names), len(days))
+    first = max(first, settings.lookback_days)
+    last = max(bisect_right(days, period_bounds(period)[1]) for period in settings.periods)
+    chosen = parts(
+        range(first, last),
+        test,
+        longest_horizon=purge,
+        embargo_days=settings.embargo_days,
+        validation_days=settings.validation_days,
+    )
+    if len(chosen.train) < settings.min_train_days or not chosen.validation:
+        raise DataError(
+            f"Fold {name} has {len(chosen.train)} train and {len(chosen.validation)} validation days left of {last} "
+            f"days to {days[last - 1]}, and needs {settings.min_train_days} to train (folds.min_train_days). Every "
+            f"tested stretch costs {purge} + {settings.embargo_days} days on either side: name longer or more "
+            "folds.periods, test fewer of them (folds.tested_periods), or extend the source's dates."
+        )
+    window = range(max(0, first - settings.lookback_days), min(len(days), last + purge))
+    return Fold(
+        name=name,
+        window_dates=tuple(days[window.start : window.stop]),
+        roles=tuple(_roles(window, first, chosen, purge)),
+        purge_days=purge,
+        embargo_days=settings.embargo_days,
+    )
+
+
+def _period(name: str, period: str, days: Sequence[date]) -> range:
+    first, last = period_bounds(period)
+    found = range(bisect_left(days, first), bisect_right(days, last))
+    if not found:
+        raise DataError(
+            f"Fold {name} tests {period}, in which the data have no trading day: they run from {days[0]} to "
+            f"{days[-1]}. Name periods within them (folds.periods), or extend the source's dates."
+        )
+    return found
+
+
+def _roles(window: range, first: int, chosen: Parts, purge: int) -> Iterator[Role]:
+    """The role of each day of the window; a day that is neither is purge if its labels or an evaluated one's touch."""
+    train, validation, test = set(chosen.train), set(chosen.validation), set(chosen.test)
+    evaluated = [*stretches(chosen.validation), *stretches(chosen.test)]
+    last = max(chosen.test[-1], chosen.train[-1], chosen.validation[-1])
+    for day in window:
+        if day in train:
+            yield "train"
+        elif day in validation:
+            yield "validation"
+        elif day in test:
+            yield "test"
+        elif day < first:
+            yield "lookback"
+        elif day > last:
+            yield "resolution"
+        elif any(stretch.start - purge <= day < stretch.stop + purge for stretch in evaluated):
+            yield "purge"
+        else:
+            yield "embargo"

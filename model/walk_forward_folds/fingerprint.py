@@ -12,9 +12,12 @@ from collections.abc import Collection
 from datetime import date
 from typing import TYPE_CHECKING
 
+from model.quality_features.read import feature_chunks, feature_columns, read_features
 from model.store.hashing import json_hash, merkle_root, table_hash
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from model.store.store import Store
 
 ASSET = "quality_features"
@@ -42,16 +45,27 @@ def _catalogue(store: "Store") -> str:
 
 def _months(store: "Store", table: str, start: date, end: date) -> dict[str, str]:
     hashes: dict[str, str] = {}
-    for month, entry in store.chunks(ASSET, table).items():
+    for month, content in _chunks(store, table).items():
         first, last = month_bounds(month)
         if last < start or first > end:
             continue
         if start <= first and last <= end:
-            hashes[month] = entry.content_hash
+            hashes[month] = content
         else:
-            low, high = max(start, first), min(end, last)
-            hashes[month] = table_hash(store.read_chunks(ASSET, table, start=low, end=high))
+            hashes[month] = table_hash(_rows(store, table, max(start, first), min(end, last)))
     return hashes
+
+
+def _chunks(store: "Store", table: str) -> dict[str, str]:
+    if table == "features":
+        return feature_chunks(store)
+    return {month: entry.content_hash for month, entry in store.chunks(ASSET, table).items()}
+
+
+def _rows(store: "Store", table: str, start: date, end: date) -> "pl.DataFrame":
+    if table == "features":
+        return read_features(store, start=start, end=end, columns=feature_columns(store))
+    return store.read_chunks(ASSET, table, start=start, end=end)
 
 
 def month_bounds(month: str) -> tuple[date, date]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
@@ -129,8 +130,16 @@ class Fold:
         """Number of test days."""
         return len(self.test_dates)
 
+    def stretches(self) -> tuple[tuple[Role, date, date, int], ...]:
+        """Runs of days of one role in the order of time: role, first day, last day, number of days."""
+        found: list[tuple[Role, date, date, int]] = []
+        for role, group in groupby(zip(self.roles, self.window_dates, strict=True), key=lambda pair: pair[0]):
+            days = [day for _, day in group]
+            found.append((role, days[0], days[-1], len(days)))
+        return tuple(found)
+
     def document(self) -> dict[str, Any]:
-        """What ``fold.json`` holds: plain values, dates as ISO text."""
+        """What ``fold.json`` holds: plain values, dates as ISO text; ``*_start`` and ``*_end`` are first and last."""
         dates = ("train_start", "train_end", "validation_start", "validation_end", "test_start", "test_end")
         counts = ("gap_days", "purge_days", "embargo_days", "n_train", "n_validation", "n_test")
         return {
@@ -138,4 +147,8 @@ class Fold:
             **{key: getattr(self, key).isoformat() for key in (*dates, "window_start", "window_end")},
             **{key: getattr(self, key) for key in counts},
             **{f"n_{role}": self.roles.count(role) for role in ("lookback", "resolution")},
+            "stretches": [
+                {"role": role, "start": first.isoformat(), "end": last.isoformat(), "days": days}
+                for role, first, last, days in self.stretches()
+            ],
         }

@@ -1,20 +1,32 @@
 """Settings of the walk-forward folds."""
 
-from typing import ClassVar
+from itertools import combinations
+from math import comb
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from model.settings.base import Section
 from model.walk_forward_folds.periods import period_bounds
 
+COMBINATORIAL_PREFIX = "cv_"
+_MOST_SPLITS = 66
+"""Every split trains every model anew, and Dagster's pages are made for some tens of partitions."""
+
 
 class FoldSettings(Section):
-    """Walk-forward folds, counted in trading days."""
+    """Folds, counted in trading days."""
 
-    unhashed: ClassVar[frozenset[str]] = frozenset({"periods", "live", "max_thin_days_share"})
+    unhashed: ClassVar[frozenset[str]] = frozenset(
+        {"scheme", "tested_periods", "periods", "live", "max_thin_days_share"}
+    )
 
+    scheme: Literal["walk_forward", "combinatorial"] = "walk_forward"
+    """Train before each test period, or on all days around every choice of tested periods (López de Prado 2018)."""
+    tested_periods: int = Field(default=2, ge=1)
+    """Periods that a combinatorial split tests at a time."""
     periods: tuple[str, ...] = ("2020h1", "2020h2", "2021h1", "2021h2")
-    """Test windows, in order and apart: half-years (2016h1), quarters (2016q3) or years (2016); one fold each."""
+    """Test windows, in order and apart: half-years (2016h1), quarters (2016q3) or years (2016)."""
     live: bool = True
     """Whether there is a fold that trains up to today and predicts the newest days."""
     train_days: int | None = Field(default=None, ge=20)
@@ -60,6 +72,29 @@ class FoldSettings(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _splits_are_some_tens(self) -> "FoldSettings":
+        if self.scheme == "walk_forward":
+            return self
+        count = comb(len(self.periods), self.tested_periods)
+        if self.tested_periods >= len(self.periods) or count > _MOST_SPLITS:
+            raise ValueError(
+                f"folds.tested_periods is {self.tested_periods} of {len(self.periods)} periods, which makes {count} "
+                f"combinatorial splits; at least one period must be left to train on, and at most {_MOST_SPLITS} "
+                "splits are made"
+            )
+        return self
+
+    def hashed(self) -> dict[str, Any]:
+        """As for every section; a combinatorial split also learns from the periods that it does not test."""
+        periods = {"periods": list(self.periods)} if self.scheme == "combinatorial" else {}
+        return super().hashed() | periods
+
     def keys(self) -> tuple[str, ...]:
-        """Names of the folds: ``wf_2016h1`` …, ``live`` last."""
-        return (*(f"wf_{period}" for period in self.periods), *(("live",) if self.live else ()))
+        """Names of the folds: ``wf_2016h1`` … or ``cv_2016h1_2017h1`` …, ``live`` last."""
+        if self.scheme == "combinatorial":
+            tested = combinations(self.periods, self.tested_periods)
+            names = tuple(f"{COMBINATORIAL_PREFIX}{'_'.join(each)}" for each in tested)
+        else:
+            names = tuple(f"wf_{period}" for period in self.periods)
+        return (*names, *(("live",) if self.live else ()))

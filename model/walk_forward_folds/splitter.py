@@ -54,9 +54,10 @@ from datetime import date
 from itertools import pairwise
 
 from model.errors import DataError
+from model.walk_forward_folds.combinatorial import combinatorial_fold
 from model.walk_forward_folds.fold import Fold, Role
 from model.walk_forward_folds.periods import period_bounds
-from model.walk_forward_folds.settings import FoldSettings
+from model.walk_forward_folds.settings import COMBINATORIAL_PREFIX, FoldSettings
 
 LIVE = "live"
 PREFIX = "wf_"
@@ -73,7 +74,7 @@ class Split:
 
 
 def fold_keys(settings: FoldSettings) -> tuple[str, ...]:
-    """Names of all folds, from the settings alone: ``wf_2016h1`` … in order, ``live`` last."""
+    """Names of all folds, from the settings alone, in order, ``live`` last."""
     return settings.keys()
 
 
@@ -125,7 +126,7 @@ def make_fold(
     """One fold over the trading days there are.
 
     Args:
-        name: its key, such as ``wf_2016h1`` or ``live``.
+        name: its key, such as ``wf_2016h1``, ``cv_2016h1_2017h2`` or ``live``.
         days: trading days, increasing.
         names: universe members on each of them.
         horizons: label horizons in trading days; the longest is the purge.
@@ -139,6 +140,8 @@ def make_fold(
         raise ValueError(f"{len(days)} days and {len(names)} counts of names")
     if not days:
         raise DataError(f"Fold {name}: there are no trading days at all. Check the source and its dates.")
+    if name.startswith(COMBINATORIAL_PREFIX):
+        return combinatorial_fold(name, days, names, horizons, settings)
     purge = max(horizons)
     test = live_test(len(days), purge) if name == LIVE else period_test(days, name.removeprefix(PREFIX))
     if not test:

@@ -94,10 +94,15 @@ class Upstream:
             median=pl.col("value").cast(pl.Float64).median(),
             mad=pl.lit(1.0),
         )
-        bounds = pl.DataFrame({"feature": sorted(FEATURES), "low": -3.0, "high": 3.0})
+        unscaled = pl.lit(None, pl.Float64)
+        bounds = pl.DataFrame({"feature": sorted(FEATURES), "low": -3.0, "high": 3.0, "kind": "cross_section"})
+        bounds = bounds.with_columns(center=unscaled, scale=unscaled)
         targets = pl.DataFrame({"horizon": list(HORIZONS), "scale": [0.01, 0.02], "center": [0.0, 0.0]})
         with self.store.writer("normalization_stats", name, IDENTITY) as w:
-            w.table("daily.parquet", daily.sort("Date", "feature"), key=("Date", "feature"))
+            for (month,), chunk in daily.sort("Date", "feature").group_by(
+                pl.col("Date").dt.strftime("%Y-%m"), maintain_order=True
+            ):
+                w.chunk("daily", str(month), chunk, key=("Date", "feature"), input_hash="x")
             w.table("bounds.parquet", bounds, key=("feature",))
             w.table("targets.parquet", targets, key=("horizon",))
             w.json("normalization.json", {"features": list(FEATURES), "method": "zscore"})

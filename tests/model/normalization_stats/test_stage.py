@@ -13,12 +13,15 @@ from model.errors import DataError
 from model.labels.settings import LabelSettings
 from model.normalization_stats import checks
 from model.normalization_stats.apply import Normalizer
+from model.normalization_stats.load import read_daily
 from model.normalization_stats.settings import NormalizationSettings
 from model.normalization_stats.stage import materialise
+from model.normalization_stats.statistics import STATISTICS
 from model.settings.root import Settings
 from model.store.manifest import Identity
 from model.store.stage import StageRun
 from model.store.store import Store
+from model.walk_forward_folds.fingerprint import fingerprint
 
 IDENTITY = Identity(inputs={}, code_version="1", settings_hash="s")
 DAYS = [date(2020, 1, 1) + timedelta(days=offset) for offset in range(40)]
@@ -68,6 +71,7 @@ def write_inputs(store: Store, frame: pl.DataFrame) -> None:
     with store.writer("walk_forward_folds", "f", IDENTITY) as w:
         w.json("fold.json", {"fold": "f", "purge_days": 3, "embargo_days": 0})
         w.table("dates.parquet", pl.DataFrame({"Date": DAYS, "role": ROLES}), key=("Date",))
+        w.json("fingerprint.json", fingerprint(store, DAYS[0], DAYS[-1]))
 
 
 def build(home: Path, frame: pl.DataFrame, settings: Settings) -> Store:
@@ -131,11 +135,32 @@ def test_nothing_of_a_later_day_reaches_what_is_fitted(store: Store, tmp_path: P
         assert changed.read_table("normalization_stats", table, "f").equals(
             store.read_table("normalization_stats", table, "f")
         )
-    early = [
-        s.read_table("normalization_stats", "daily.parquet", "f").filter(pl.col("Date") <= DAYS[24])
-        for s in (store, changed)
-    ]
+    early = [read_daily(s, "f", STATISTICS).filter(pl.col("Date") <= DAYS[24]) for s in (store, changed)]
     assert early[0].equals(early[1])
+
+
+def test_only_the_months_that_changed_are_computed_again_and_other_folds_share_them(
+    store: Store, tmp_path: Path
+) -> None:
+    late = pl.when(pl.col("Date") == DAYS[-1]).then(pl.col("size") * 2).otherwise(pl.col("size"))
+    fixed = features().with_columns(size=late.cast(pl.Float32))
+    partly = build(tmp_path / "partly", features(), chosen())
+    before = partly.require("normalization_stats", "f")
+    write_inputs(partly, fixed)
+    materialise(StageRun(store=partly, settings=chosen(), identity=IDENTITY, partition="f"))
+    after = partly.require("normalization_stats", "f")
+    assert before.files["daily/2020-01.parquet"] == after.files["daily/2020-01.parquet"]
+    assert before.files["daily/2020-02.parquet"] != after.files["daily/2020-02.parquet"]
+    assert after.extra["chunks_taken_over"] == 2  # January of both tables; the labels follow from size too
+    whole = build(tmp_path / "whole", fixed, chosen())
+    assert whole.require("normalization_stats", "f").content_hash == after.content_hash
+    with partly.writer("walk_forward_folds", "g", IDENTITY) as w:
+        for name in ("fold.json", "fingerprint.json"):
+            w.json(name, partly.read_json("walk_forward_folds", name, "f"))
+        w.table("dates.parquet", partly.read_table("walk_forward_folds", "dates.parquet", "f"), key=("Date",))
+    materialise(StageRun(store=partly, settings=chosen(), identity=IDENTITY, partition="g"))
+    other = partly.require("normalization_stats", "g")
+    assert other.extra["chunks_taken_over"] == 4 and other.content_hash == after.content_hash
 
 
 def test_the_target_scale_is_the_deviation_on_train_dates(store: Store) -> None:

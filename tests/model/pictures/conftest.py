@@ -114,7 +114,8 @@ def _normalization_stats(store: Store, rng: np.random.Generator, empty: bool) ->
     daily = daily.with_columns(std=pl.Series(spread, nan_to_null=True))
     with store.writer("normalization_stats", FOLD, IDENTITY) as w:
         w.table("bounds.parquet", bounds.clear() if empty else bounds, key=("feature",))
-        w.table("daily.parquet", daily, key=("Date", "feature"))
+        for month, chunk in _months(daily).items():
+            w.chunk("daily", month, chunk, key=("Date", "feature"), input_hash="x")
 
 
 def _baseline(store: Store, rows: pl.DataFrame, rng: np.random.Generator, empty: bool) -> None:

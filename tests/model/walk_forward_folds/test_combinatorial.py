@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from model.walk_forward_folds.combinatorial import groups, parts, path_count, paths, splits
+from model.errors import DataError
+from model.walk_forward_folds.combinatorial import path_count, paths, splits
+from model.walk_forward_folds.periods import period_bounds
+from model.walk_forward_folds.settings import FoldSettings
 from model.walk_forward_folds.spans import stretches, trainable
+from model.walk_forward_folds.splitter import make_fold
+from tests.model.walk_forward_folds.synthetic_store import weekdays
 
 HORIZONS = (1, 5, 10, 20)
 
@@ -58,15 +64,6 @@ def test_a_sample_that_resolves_before_it_is_known_is_refused() -> None:
         trainable(np.array([3]), np.array([2]), [], longest_horizon=1, embargo_days=0)
 
 
-@given(first=st.integers(0, 50), count=st.integers(2, 12), length=st.integers(24, 400))
-@settings(max_examples=25, deadline=None)
-def test_groups_are_consecutive_and_nearly_equal(first: int, count: int, length: int) -> None:
-    found = groups(first, first + length, count)
-    assert [position for group in found for position in group] == list(range(first, first + length))
-    sizes = [len(group) for group in found]
-    assert len(sizes) == count and max(sizes) - min(sizes) <= 1
-
-
 @pytest.mark.parametrize(("count", "tested"), [(4, 2), (6, 2), (5, 1), (6, 3), (10, 2)])
 def test_every_prediction_is_in_exactly_one_path_and_every_path_covers_the_history(count: int, tested: int) -> None:
     every, table = splits(count, tested), paths(count, tested)
@@ -82,17 +79,69 @@ def test_the_published_example_of_six_groups_and_two_tested_has_fifteen_splits_a
         splits(4, 4)
 
 
-@pytest.mark.parametrize("tested", splits(6, 2))
-def test_no_train_sample_of_any_split_touches_what_it_is_judged_on(tested: tuple[int, ...]) -> None:
-    days = groups(60, 660, 6)
-    found = parts(days, tested, horizons=HORIZONS, embargo_days=5, validation_days=40)
-    assert set(found.test) == {position for group in tested for position in days[group]}
-    assert len(found.validation) == 40 and not set(found.validation) & set(found.test)
-    assert len(found.train) > 150
-    judged = [*stretches(found.test), *stretches(found.validation)]
-    for day in found.train:
-        own = range(day, day + 1 + min(HORIZONS))
-        assert all(days_between(own, range(part.start, part.stop + max(HORIZONS))) >= 5 for part in judged)
-    for day in found.validation:
-        own = range(day, day + 1 + max(HORIZONS))
-        assert all(days_between(own, range(p.start, p.stop + max(HORIZONS))) >= 5 for p in stretches(found.test))
+PERIODS = ("2019h1", "2019h2", "2020h1", "2020h2", "2021h1")
+DAYS = weekdays(860)  # from 2019-01-01 to April 2022
+
+
+def chosen(**changes: object) -> FoldSettings:
+    plain = {
+        "scheme": "combinatorial",
+        "periods": PERIODS,
+        "min_train_days": 60,
+        "validation_days": 40,
+        "embargo_days": 5,
+        "lookback_days": 15,
+    }
+    return FoldSettings.model_validate({**plain, **changes})
+
+
+@pytest.mark.parametrize("name", [key for key in chosen().keys() if key != "live"])  # noqa: SIM118 - a method
+def test_no_sample_of_any_split_touches_what_it_is_judged_on(name: str) -> None:
+    fold = make_fold(name, DAYS, [50] * len(DAYS), HORIZONS, chosen())
+    place = {day: position for position, day in enumerate(DAYS)}
+    tested = [period_bounds(period) for period in name.removeprefix("cv_").split("_")]
+    assert set(fold.test_dates) == {day for day in DAYS if any(low <= day <= high for low, high in tested)}
+    assert len(fold.validation_dates) == 40 and len(fold.train_dates) > 150
+    judged = [*stretches([place[day] for day in fold.test_dates])]
+    for part, judges in (
+        (fold.validation_dates, judged),
+        (fold.train_dates, [*judged, *stretches([place[day] for day in fold.validation_dates])]),
+    ):
+        for day in part:
+            own = range(place[day], place[day] + max(HORIZONS) + 1)
+            assert all(days_between(own, range(span.start, span.stop + max(HORIZONS))) >= 5 for span in judges)
+    assert sum(days for _, _, _, days in fold.stretches()) == len(fold.window_dates)
+
+
+def test_a_split_learns_from_both_sides_of_what_it_tests() -> None:
+    fold = make_fold("cv_2019h2_2020h2", DAYS, [50] * len(DAYS), (1, 5), chosen())
+    roles = [role for role, *_ in fold.stretches()]
+    assert roles == [
+        *("lookback", "train", "embargo", "purge", "test", "purge", "embargo", "train"),
+        *("embargo", "purge", "test", "purge", "embargo", "train", "embargo", "purge", "validation", "resolution"),
+    ]
+    assert fold.window_end == DAYS[DAYS.index(fold.validation_end) + 5]
+
+
+def test_keys_are_the_choices_of_periods_and_too_many_are_refused() -> None:
+    settings = chosen(live=False)
+    assert len(settings.keys()) == len(splits(5, 2)) == 10
+    assert settings.keys()[0] == "cv_2019h1_2019h2"
+    assert chosen(tested_periods=1).keys()[0] == "cv_2019h1"
+    with pytest.raises(ValidationError, match="tested_periods"):
+        chosen(tested_periods=5)
+    with pytest.raises(ValidationError, match="at most 66"):
+        chosen(periods=[f"20{year}q{quarter}" for year in (10, 11, 12) for quarter in (1, 2, 3, 4)], tested_periods=4)
+
+
+def test_a_period_without_days_and_a_split_without_training_say_so() -> None:
+    with pytest.raises(DataError, match="2021h1"):
+        make_fold("cv_2020h1_2021h1", DAYS[:500], [50] * 500, HORIZONS, chosen())
+    with pytest.raises(DataError, match=r"folds\.min_train_days"):
+        make_fold("cv_2019h1_2019h2", DAYS, [50] * len(DAYS), HORIZONS, chosen(min_train_days=600))
+
+
+def test_further_periods_make_combinatorial_folds_stale_and_walk_forward_ones_not() -> None:
+    more = (*PERIODS, "2021h2")
+    assert chosen().hashed() != chosen(periods=more).hashed()
+    assert FoldSettings(periods=PERIODS).hashed() == FoldSettings(periods=more).hashed()

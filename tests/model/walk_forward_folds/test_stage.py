@@ -6,10 +6,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from model.store.hashing import table_hash
+from model.store.hashing import merkle_root, table_hash
 from model.store.manifest import Manifest
 from model.store.store import Store
 from model.walk_forward_folds.checks import CHECKS
+from model.walk_forward_folds.fingerprint import month_bounds
 from model.walk_forward_folds.fold import Fold
 from model.walk_forward_folds.splitter import fold_keys
 from model.walk_forward_folds.stage import materialise
@@ -88,7 +89,12 @@ def test_a_whole_month_takes_the_hash_of_its_chunk_and_a_cut_month_that_of_its_r
     inside = pl.col("Date").is_between(fold.window_start, fold.window_end)
     for table, frame in (("features", FEATURES), ("labels", LABELS)):
         months = frame.filter(inside).group_by(pl.col("Date").dt.strftime("%Y-%m"), maintain_order=True)
-        assert found[table] == {str(month[0]): table_hash(rows) for month, rows in months}
+        for (month,), rows in months:
+            first, last = month_bounds(str(month))
+            whole = fold.window_start <= first and last <= fold.window_end
+            bands = {"features": table_hash(rows)}  # one band here
+            expected = merkle_root(bands) if whole and table == "features" else table_hash(rows)
+            assert found[table][str(month)] == expected
 
 
 def test_checks_refuse_a_fold_whose_gap_is_too_short_for_the_labels(tmp_path: Path) -> None:

@@ -1,0 +1,162 @@
+"""Daily statistics in month chunks, shared between folds.
+
+A chunk is a function of the month's features (or labels) within the fold's window alone. A chunk that this fold or
+another one has already made from the same values is taken over by a hard link.
+"""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from model.normalization_stats.load import ASSET, DAILY, LABELS
+from model.normalization_stats.statistics import STATISTICS, Daily, cross_section, daily_moments
+from model.quality_features.read import read_features
+from model.store.hashing import json_hash
+from model.store.manifest import FileEntry
+from model.store.stage import StageRun
+from model.store.store import Store
+from model.store.writer import ArtifactWriter
+from model.walk_forward_folds.fold import ASSET as FOLDS
+from model.walk_forward_folds.fold import Fold
+
+SOURCE = "quality_features"
+
+
+@dataclass(frozen=True)
+class Members:
+    """Feature rows of the universe members of a stretch of days."""
+
+    dates: tuple[date, ...]
+    """Every date of the stretch, in order."""
+    day: NDArray[np.int64]
+    """Position of each row's date."""
+    values: dict[str, NDArray[np.float32]]
+    """Feature name to values ``[rows]``, NaN for missing, in the order asked for."""
+
+
+@dataclass
+class MonthChunks:
+    """The daily statistics of a fold's window, a month at a time: taken over where they exist, else computed."""
+
+    run: StageRun
+    writer: ArtifactWriter
+    fold: Fold
+    features: tuple[str, ...]
+    taken_over: int = 0
+
+    def bring(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Write every month of both tables; returns them whole: of the features and of the labels."""
+        months = [(month, tuple(days)) for month, days in groupby(self.fold.window_dates, key=lambda d: f"{d:%Y-%m}")]
+        features: list[pl.DataFrame] = []
+        labels: list[pl.DataFrame] = []
+        with ThreadPoolExecutor(max_workers=self.run.settings.runtime.threads) as pool:
+            work = [(pool.submit(self._features, *each), pool.submit(self._labels, *each)) for each in months]
+            for done, (daily, targets) in enumerate(work, start=1):
+                features.append(daily.result())
+                labels.append(targets.result())
+                self.run.progress(done, len(months), f"statistics of {months[done - 1][0]}")
+        return pl.concat(features), pl.concat(labels)
+
+    @cached_property
+    def _window(self) -> dict[str, dict[str, str]]:
+        """Hash of each month of the fold's slice, by table."""
+        window: dict[str, dict[str, str]] = self.run.store.read_json(FOLDS, "fingerprint.json", self.fold.name)
+        return window
+
+    @cached_property
+    def _existing(self) -> list[tuple[Path, dict[str, FileEntry]]]:
+        """The artefacts of all folds, this one's own first: folder and files."""
+        store, own = self.run.store, self.fold.name
+        found = []
+        for partition in sorted(store.partitions(ASSET), key=lambda name: (name != own, name)):
+            manifest = store.manifest(ASSET, partition)
+            if manifest is not None:
+                found.append((store.directory(ASSET, partition), manifest.files))
+        return found
+
+    def _features(self, month: str, dates: tuple[date, ...]) -> pl.DataFrame:
+        quantiles = self.run.settings.normalization.clip_quantiles
+
+        def compute() -> pl.DataFrame:
+            members = read_members(self.run.store, dates, self.features)
+            daily = {name: cross_section(x, members.day, len(dates), quantiles) for name, x in members.values.items()}
+            return daily_table(dates, daily)
+
+        made_from = [self._window["features"][month], list(self.features), list(quantiles)]
+        return self._chunk(DAILY, month, "feature", made_from, compute)
+
+    def _labels(self, month: str, dates: tuple[date, ...]) -> pl.DataFrame:
+        horizons = self.run.settings.labels.horizons
+        made_from = [self._window["labels"][month], list(horizons)]
+        return self._chunk(LABELS, month, "horizon", made_from, lambda: daily_labels(self.run.store, dates, horizons))
+
+    def _chunk(
+        self, table: str, month: str, key: str, made_from: list[Any], compute: Callable[[], pl.DataFrame]
+    ) -> pl.DataFrame:
+        name = f"{table}/{month}.parquet"
+        input_hash = json_hash([*made_from, self.run.identity.code_version])
+        for folder, files in self._existing:
+            entry = files.get(name)
+            if entry is not None and entry.input_hash == input_hash and self.writer.adopt(name, folder, entry):
+                self.taken_over += 1
+                return pl.read_parquet(self.writer.staged(name))
+        frame = compute()
+        self.writer.chunk(table, month, frame, key=("Date", key), input_hash=input_hash)
+        return frame
+
+
+def read_members(store: Store, dates: tuple[date, ...], features: tuple[str, ...]) -> Members:
+    """The rows of universe members on these dates, which follow one another in the panel."""
+    rows = read_features(store, start=dates[0], end=dates[-1], columns=["Date", "InUniverse", *features])
+    rows = rows.filter("InUniverse")
+    numbers = pl.Series(dates, dtype=pl.Date).to_physical().to_numpy()
+    day = np.searchsorted(numbers, rows["Date"].to_physical().to_numpy()).astype(np.int64)
+    return Members(dates, day, {name: rows[name].cast(pl.Float32).to_numpy() for name in features})
+
+
+def daily_table(dates: tuple[date, ...], daily: Mapping[str, Daily]) -> pl.DataFrame:
+    """Date, feature, n and the statistics of every date and feature, sorted; null where there is no value."""
+    names = sorted(daily)
+
+    def column(statistic: str) -> NDArray[Any]:
+        return np.stack([getattr(daily[name], statistic) for name in names], axis=1).ravel()
+
+    return pl.DataFrame(
+        {
+            "Date": pl.Series(dates, dtype=pl.Date).gather(np.repeat(np.arange(len(dates)), len(names))),
+            "feature": pl.Series(names * len(dates), dtype=pl.String),
+            "n": pl.Series(column("n"), dtype=pl.Int32),
+            **{name: pl.Series(column(name), dtype=pl.Float64, nan_to_null=True) for name in STATISTICS},
+        }
+    )
+
+
+def daily_labels(store: Store, dates: tuple[date, ...], horizons: tuple[int, ...]) -> pl.DataFrame:
+    """Date, horizon, n, mean, squares: moments of each day's labels over universe members."""
+    columns = [f"target_{h}" for h in horizons]
+    rows = store.read_chunks(
+        SOURCE, "labels", start=dates[0], end=dates[-1], columns=["Date", "InUniverse", *columns]
+    ).filter("InUniverse")
+    numbers = pl.Series(dates, dtype=pl.Date).to_physical().to_numpy()
+    day = np.searchsorted(numbers, rows["Date"].to_physical().to_numpy()).astype(np.int64)
+    order = sorted(horizons)
+    parts = [daily_moments(rows[f"target_{h}"].cast(pl.Float64).to_numpy(), day, len(dates)) for h in order]
+    n, mean, squares = (np.stack([part[index] for part in parts], axis=1).ravel() for index in range(3))
+    return pl.DataFrame(
+        {
+            "Date": pl.Series(dates, dtype=pl.Date).gather(np.repeat(np.arange(len(dates)), len(order))),
+            "horizon": pl.Series(order * len(dates), dtype=pl.Int32),
+            "n": pl.Series(n, dtype=pl.Int32),
+            "mean": pl.Series(mean, dtype=pl.Float64),
+            "squares": pl.Series(squares, dtype=pl.Float64),
+        }
+    )
