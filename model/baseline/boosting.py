@@ -1,7 +1,7 @@
-"""LightGBM regression of one horizon after the other, stopped early on the validation dates.
+"""LightGBM on one horizon after the other, as regression and as ranking, stopped early on the validation dates.
 
-The histogram bins are made once from the train rows and shared by all horizons; each horizon then takes the rows
-that have its label. The same data, settings and seed give the same trees whatever the number of threads.
+The histogram bins are made once from the train rows and shared by all fits; each then takes the rows that have its
+label. The same data, settings and seed give the same trees whatever the number of threads.
 """
 
 import re
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.baseline import ranking
 from model.baseline.settings import BaselineSettings
 from model.errors import DataError
 
@@ -30,6 +31,15 @@ class BoostedModel:
     trees: int
     gain: Array
     """Total gain of each feature's splits [F]."""
+
+    def contributions(self, x: NDArray[np.float32], threads: int) -> Array:
+        """Mean absolute SHAP value of each feature over the rows [F] (Lundberg et al. 2020, exact for trees)."""
+        import lightgbm
+
+        booster = lightgbm.Booster(model_str=self.text)
+        values = np.asarray(booster.predict(x, pred_contrib=True, num_threads=threads_for(x, threads)))
+        mean: Array = np.abs(values[:, :-1]).mean(axis=0)  # the last column is the expectation
+        return mean
 
     def predict(self, x: NDArray[np.float32], threads: int) -> Array:
         """Predictions [R] for z-scores [R, F]."""
@@ -62,20 +72,67 @@ class BoostingData:
         Raises:
             DataError: no train or no validation row has a label.
         """
+        train, validation = self._labelled(y_train, y_validation, horizon)
+        own = {"objective": "regression", "metric": "l2"}
+        return self._boost(own, train.data, validation.data, seed, horizon)
+
+    def fit_ranking(
+        self,
+        y_train: Array,
+        y_validation: Array,
+        day_train: NDArray[np.int64],
+        day_validation: NDArray[np.int64],
+        seed: int,
+        horizon: int,
+    ) -> BoostedModel:
+        """Fit one horizon as a ranking of each day's names (LambdaMART: Burges 2010), stopped on the RankIC by day.
+
+        A name's relevance is its place in the day, in ``ranking.LEVELS`` steps that all count alike, so the bottom of
+        the list matters as much as the top: both are traded.
+
+        Args:
+            y_train, y_validation: targets by row; rows whose target is NaN take no part.
+            day_train, day_validation: position of each row's day, not decreasing.
+
+        Raises:
+            DataError: no train or no validation row has a label.
+        """
+        train, validation = self._labelled(y_train, y_validation, horizon)
+        days = [day_train[train.rows], day_validation[validation.rows]]
+        for part, day, y in zip((train, validation), days, (y_train, y_validation), strict=True):
+            part.data.set_label(ranking.relevance(y[part.rows], day)).set_group(ranking.group_sizes(day))
+        judge = ranking.DailyRankIC(y_validation[validation.rows], days[1])
+        own = {
+            "objective": "lambdarank",
+            "metric": "None",
+            "label_gain": list(range(ranking.LEVELS)),
+            "lambdarank_truncation_level": self._settings.rank_truncation,
+        }
+        return self._boost(own, train.data, validation.data, seed, horizon, judge)
+
+    def _labelled(self, y_train: Array, y_validation: Array, horizon: int) -> "tuple[_Labelled, _Labelled]":
+        return (
+            _rows_with_label(self._train, y_train, horizon, "train"),
+            _rows_with_label(self._validation, y_validation, horizon, "validation"),
+        )
+
+    def _boost(
+        self,
+        own: Mapping[str, Any],
+        train: Any,
+        validation: Any,
+        seed: int,
+        horizon: int,
+        judge: "ranking.DailyRankIC | None" = None,
+    ) -> BoostedModel:
         import lightgbm
 
-        train, validation = (
-            _rows_with_label(data, y, horizon, where)
-            for data, y, where in (
-                (self._train, y_train, "train"),
-                (self._validation, y_validation, "validation"),
-            )
-        )
         booster = lightgbm.train(
-            _parameters(self._settings, self._threads, seed, horizon),
+            {**_parameters(self._settings, self._threads, seed, horizon), **own},
             train,
             num_boost_round=self._settings.n_estimators,
             valid_sets=[validation],
+            feval=judge,
             callbacks=[lightgbm.early_stopping(self._settings.early_stopping_rounds, verbose=False)],
         )
         trees = booster.best_iteration
@@ -89,14 +146,22 @@ def threads_for(x: NDArray[np.float32], most: int) -> int:
     return min(most, max(1, x.size // CELLS_PER_THREAD))
 
 
-def _rows_with_label(data: Any, y: Array, horizon: int, where: str) -> Any:
+@dataclass(frozen=True)
+class _Labelled:
+    """The rows that have a label, as LightGBM's data set."""
+
+    data: Any
+    rows: NDArray[np.int32]
+
+
+def _rows_with_label(data: Any, y: Array, horizon: int, where: str) -> _Labelled:
     known = np.flatnonzero(np.isfinite(y)).astype(np.int32)
     if not len(known):
         raise DataError(
             f"LightGBM: no {where} row has a label at horizon {horizon}. Check the labels of quality_features, or "
             "start the folds later (folds.periods)."
         )
-    return data.subset(known).construct().set_label(y[known])
+    return _Labelled(data.subset(known).construct().set_label(y[known]), known)
 
 
 def _fixed(threads: int) -> Mapping[str, Any]:
@@ -106,8 +171,6 @@ def _fixed(threads: int) -> Mapping[str, Any]:
 def _parameters(settings: BaselineSettings, threads: int, seed: int, horizon: int) -> dict[str, Any]:
     drawn = np.random.SeedSequence([seed, STREAM_ID, horizon]).generate_state(1)[0]
     return {
-        "objective": "regression",
-        "metric": "l2",
         "learning_rate": settings.learning_rate,
         "num_leaves": settings.num_leaves,
         "min_data_in_leaf": settings.min_data_in_leaf,

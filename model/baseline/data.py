@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from model.store.store import Store
 
 FEATURES = "quality_features"
-RETURN = "ret_1d"
+RETURNS = ("ret_1d", "ret_20d", "ret_120d")
+"""Raw returns that the scores which learn nothing are made of; every selection of features keeps them."""
 Array = NDArray[np.float64]
 
 
@@ -40,6 +41,10 @@ class Design:
     """z-scores [R, F], NaN where the raw value is missing."""
     past_return: Array
     """Raw one-day return known at the day's close [R], NaN where missing."""
+    past_return_20d: Array
+    """The same over 20 days."""
+    past_return_120d: Array
+    """The same over 120 days."""
     labels: dict[int, Array]
     """Raw forward returns by horizon [R], NaN where missing."""
 
@@ -68,17 +73,18 @@ def load_design(
     counts = store.read_table("walk_forward_folds", "dates.parquet", fold, ["Date", "names"])
     rows = int(counts.filter(pl.col("Date").is_in(list(dates)))["names"].sum())
     x = np.empty((rows, len(normalizer.features)), np.float32)
-    past_return = np.empty(rows)
+    past = np.empty((len(RETURNS), rows))
     keys: list[pl.DataFrame] = []
     filled = 0
     for wanted in _by_month(dates):
-        part = _read(store, "features", wanted, [RETURN, *(name for name in normalizer.features if name != RETURN)])
+        part = _read(store, "features", wanted, list(dict.fromkeys([*RETURNS, *normalizer.features])))
         block = slice(filled, filled + part.height)
         filled += part.height
         keys.append(part.select("Date", "Code"))
         if filled <= rows:
             x[block] = _scores(part, normalizer)
-            past_return[block] = _floats(part[RETURN])
+            for own, name in zip(past, RETURNS, strict=True):
+                own[block] = _floats(part[name])
     if filled != rows:
         raise DataError(
             f"Fold {fold}: the features have {filled} rows of universe members on {len(dates)} dates and the labels "
@@ -91,7 +97,9 @@ def load_design(
         day=np.searchsorted(numbers, key["Date"].to_physical().to_numpy()).astype(np.int64),
         codes=key["Code"],
         x=x,
-        past_return=past_return,
+        past_return=past[0],
+        past_return_20d=past[1],
+        past_return_120d=past[2],
         labels=_labels(store, key, dates, horizons),
     )
 

@@ -14,6 +14,12 @@ def reversal_1d(design: Design) -> Array:
     return -design.past_return
 
 
+def momentum_120d(design: Design) -> Array:
+    """Return over 120 days without the last 20 (Jegadeesh and Titman 1993 skip the newest days too) [R]."""
+    momentum: Array = (1.0 + design.past_return_120d) / (1.0 + design.past_return_20d) - 1.0
+    return momentum
+
+
 def random(design: Design, seed: int, horizon: int) -> Array:
     """Standard normal scores [R], drawn day by day in the order of codes.
 

@@ -8,7 +8,7 @@ from model.settings.base import Section
 
 
 class BaselineSettings(Section):
-    """LightGBM and ridge, one model a horizon."""
+    """LightGBM (as regression and as ranking) and ridge, one model a horizon."""
 
     unhashed: ClassVar[frozenset[str]] = frozenset({"leak_alarm_rank_ic"})
 
@@ -32,6 +32,10 @@ class BaselineSettings(Section):
     """L2 penalty on the values of leaves."""
     max_bin: int = Field(default=63, ge=2, le=255)
     """Most bins of a feature's histogram."""
+    rank_truncation: int = Field(default=100, ge=1)
+    """Names at the head of a day's list whose pairs the ranking learns from; more costs time."""
+    contribution_rows: int = Field(default=2000, ge=1)
+    """Rows of the validation dates, evenly spread, whose SHAP values make the importances."""
     train_day_stride: int = Field(default=1, ge=1)
     """Every so many train dates are used (1 takes all): memory and time for small machines."""
     target_clip: float = Field(default=5.0, gt=0.0)

@@ -1,4 +1,4 @@
-"""The stage: fit LightGBM and ridge on a fold's train dates, predict its test dates.
+"""The stage: fit LightGBM (regression and ranking) and ridge on a fold's train dates, predict its test dates.
 
 Nothing of a test date is read before the models are finished.
 """
@@ -22,7 +22,7 @@ from model.store.stage import StageRun
 from model.walk_forward_folds.fold import Fold
 
 ASSET = "baseline"
-MODELS = ("lightgbm", "random", "reversal_1d", "ridge")
+MODELS = ("lightgbm", "lightgbm_rank", "momentum_120d", "random", "reversal_1d", "ridge")
 """In the order of the stored rows."""
 ROWS_PER_BLOCK = 8192
 """Rows of one step of ridge's sums: bounds its memory."""
@@ -36,12 +36,15 @@ class Models:
     """The learned models, by horizon."""
 
     boosted: dict[int, BoostedModel]
+    ranked: dict[int, BoostedModel]
     ridge: dict[int, RidgeFit]
 
     def predict(self, design: Design, horizon: int, seed: int, threads: int) -> dict[str, Array]:
         """Predictions [R] of every model, NaN where a model has none."""
         return {
             "lightgbm": self.boosted[horizon].predict(design.x, threads),
+            "lightgbm_rank": self.ranked[horizon].predict(design.x, threads),
+            "momentum_120d": scores.momentum_120d(design),
             "random": scores.random(design, seed, horizon),
             "reversal_1d": scores.reversal_1d(design),
             "ridge": self.ridge[horizon].predict(design.x),
@@ -66,6 +69,7 @@ def materialise(run: StageRun) -> Manifest:
     metrics = {
         "validation": _validation_metrics(run, models, validation),
         "trees": {str(horizon): models.boosted[horizon].trees for horizon in horizons},
+        "rank_trees": {str(horizon): models.ranked[horizon].trees for horizon in horizons},
         "ridge_alpha": {str(horizon): models.ridge[horizon].alpha for horizon in horizons},
         "rows": {"train": rows, "validation": len(validation.day)},
     }
@@ -77,9 +81,14 @@ def materialise(run: StageRun) -> Manifest:
     )
     with run.writer(ASSET) as w:
         w.table("predictions.parquet", table, key=KEY)
-        w.table("importances.parquet", _importances(models, normalizer.features), key=("horizon", "feature"))
-        for horizon, boosted in models.boosted.items():
-            w.bytes(f"boosters/{horizon}.txt", boosted.text.encode())
+        w.table(
+            "importances.parquet",
+            _importances(run, models, normalizer.features, validation),
+            key=("horizon", "feature"),
+        )
+        for folder, boosters in (("boosters", models.boosted), ("rank_boosters", models.ranked)):
+            for horizon, boosted in boosters.items():
+                w.bytes(f"{folder}/{horizon}.txt", boosted.text.encode())
         w.safetensors("ridge.safetensors", _ridge_arrays(models))
         w.json("metrics.json", {**metrics, "features": list(normalizer.features)})
         w.extra.update(_headline(metrics))
@@ -104,10 +113,12 @@ def _fit(run: StageRun, fold: Fold, normalizer: Normalizer, validation: Design) 
     }
     data = BoostingData(train.x, validation.x, settings, run.settings.runtime.threads)
     boosted: dict[int, BoostedModel] = {}
+    ranked: dict[int, BoostedModel] = {}
     for done, h in enumerate(horizons, start=1):
         boosted[h] = data.fit(targets[h], validation_targets[h], run.settings.seed, h)
-        run.progress(done, len(horizons) + 2, f"horizon {h}: {boosted[h].trees} trees")
-    return Models(boosted, ridge), len(train.day)
+        ranked[h] = data.fit_ranking(targets[h], validation_targets[h], train.day, validation.day, run.settings.seed, h)
+        run.progress(done, len(horizons) + 2, f"horizon {h}: {boosted[h].trees} and {ranked[h].trees} trees")
+    return Models(boosted, ranked, ridge), len(train.day)
 
 
 def prediction_table(design: Design, predictions: dict[int, dict[str, Array]]) -> pl.DataFrame:
@@ -151,15 +162,23 @@ def _validation_metrics(run: StageRun, models: Models, design: Design) -> dict[s
     return metrics
 
 
-def _importances(models: Models, features: tuple[str, ...]) -> pl.DataFrame:
-    """horizon, feature, gain (share of the horizon's total), sorted."""
+def _importances(run: StageRun, models: Models, features: tuple[str, ...], validation: Design) -> pl.DataFrame:
+    """horizon, feature, gain (share of the horizon's total), shap (mean absolute value on validation rows), sorted."""
     parts = []
+    stride = max(1, len(validation.x) // run.settings.baseline.contribution_rows)
+    sample = np.ascontiguousarray(validation.x[::stride])
     for horizon, boosted in sorted(models.boosted.items()):
         total = float(boosted.gain.sum())
         parts.append(
-            pl.DataFrame({"feature": features, "gain": boosted.gain / total if total else boosted.gain})
+            pl.DataFrame(
+                {
+                    "feature": features,
+                    "gain": boosted.gain / total if total else boosted.gain,
+                    "shap": boosted.contributions(sample, run.settings.runtime.threads),
+                }
+            )
             .with_columns(horizon=pl.lit(horizon, pl.Int32))
-            .select("horizon", "feature", "gain")
+            .select("horizon", "feature", "gain", "shap")
         )
     return pl.concat(parts).sort("horizon", "feature")
 

@@ -78,14 +78,14 @@ def rebalance_positions(fold: Fold, settings: GraphSettings) -> range:
     added at the end of the window move none of them.
 
     Raises:
-        DataError: no window of ``graph.window_days`` ends on or before the last test day.
+        DataError: no window of ``graph.window_days`` ends on or before the last day used.
     """
-    stop = fold.window_dates.index(fold.test_end) + 1
+    stop = fold.window_dates.index(fold.active_end) + 1
     start = max(fold.window_dates.index(fold.train_start), settings.window_days - 1)
     positions = range(start, stop, settings.rebalance_days)
     if not positions:
         raise DataError(
-            f"Fold {fold.name} has {stop} days up to its last test day, too few for one graph of graph.window_days = "
+            f"Fold {fold.name} has {stop} days up to the last that it uses, too few for one graph of graph.window_days = "
             f"{settings.window_days}. Lower it, or make the fold longer (folds.lookback_days)."
         )
     return positions
@@ -158,5 +158,5 @@ def sectors_on(sectors: pl.DataFrame, day: date) -> pl.DataFrame:
 
 def _read(run: StageRun, fold: Fold, table: str, columns: list[str]) -> pl.DataFrame:
     if table == "features":
-        return read_features(run.store, start=fold.window_start, end=fold.test_end, columns=columns)
-    return run.store.read_chunks(FEATURES, table, start=fold.window_start, end=fold.test_end, columns=columns)
+        return read_features(run.store, start=fold.window_start, end=fold.active_end, columns=columns)
+    return run.store.read_chunks(FEATURES, table, start=fold.window_start, end=fold.active_end, columns=columns)

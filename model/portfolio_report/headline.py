@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from model.portfolio_report.inputs import BASELINES, MODEL_LABELS, NETWORK, ORACLE, RANDOM
+from model.portfolio_report.inputs import BASELINES, LEARNED, MODEL_LABELS, NETWORK, ORACLE, RANDOM
 
 ORDER = (NETWORK, *BASELINES, RANDOM, ORACLE)
 COLUMNS = ("rank_ic", "sharpe", "sharpe_gross", "turnover")
@@ -44,7 +44,7 @@ def verdicts(report: dict[str, Any]) -> list[tuple[str, Standing, dict[str, Any]
 
 def verdict_sentence(report: dict[str, Any]) -> str:
     """Whether the network ranks better than the learned baselines, in one sentence without figures."""
-    learned = [(MODEL_LABELS[other], how) for other, how, _ in verdicts(report) if other != "reversal_1d"]
+    learned = [(MODEL_LABELS[other], how) for other, how, _ in verdicts(report) if other in LEARNED]
     phrases = {
         "better": "beats {}",
         "worse": "falls behind {}",

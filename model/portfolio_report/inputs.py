@@ -18,7 +18,8 @@ REPORT = "report.json"
 PREDICTIONS = "validation_predictions"
 LIVE = "live"
 NETWORK = "atft_gat_fan"
-BASELINES = ("lightgbm", "ridge", "reversal_1d")
+LEARNED = ("lightgbm", "lightgbm_rank", "ridge")
+BASELINES = (*LEARNED, "momentum_120d", "reversal_1d")
 ORACLE = "oracle"
 RANDOM = "random"
 STORED_RANDOM = "stored_random"
@@ -28,7 +29,9 @@ MODELS = (NETWORK, *BASELINES, ORACLE)
 MODEL_LABELS = {
     NETWORK: "ATFT-GAT-FAN",
     "lightgbm": "LightGBM",
+    "lightgbm_rank": "LightGBM, ranking",
     "ridge": "Ridge",
+    "momentum_120d": "Momentum, 120 days",
     "reversal_1d": "One-day reversal",
     RANDOM: "Random ranking",
     ORACLE: "Reachable oracle",

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from model.portfolio_report import plots, style
 from model.portfolio_report.compare import Evaluation
 from model.portfolio_report.headline import ORDER, counted, number, standing, verdict_sentence, verdicts
-from model.portfolio_report.inputs import MODEL_LABELS, NETWORK, ORACLE, RANDOM
+from model.portfolio_report.inputs import LEARNED, MODEL_LABELS, NETWORK, ORACLE, RANDOM
 
 TEMPLATE = "report_template.html"
 CHIPS = {"better": "network ahead", "worse": "network behind", "open": "undecided"}
@@ -84,7 +84,7 @@ def _tiles(report: dict[str, Any]) -> list[dict[str, Any]]:
             "chip": CHIPS[how],
         }
         for other, how, gap in verdicts(report)
-        if other != "reversal_1d"
+        if other in LEARNED
     ]
     h = str(report["config"]["headline_horizon"])
     worth = report["models"][NETWORK][h]["sharpe"]
@@ -181,5 +181,6 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {"number": number, "range": _range, "counted": counted, "percent": _percent}
     environment.tests["compared"] = lambda model: model != RANDOM  # random rankings have no folds and no years
+    environment.tests["learned"] = lambda model: model in (NETWORK, *LEARNED, ORACLE)
     environment.globals["standing"] = standing
     return environment

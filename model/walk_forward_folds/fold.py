@@ -111,6 +111,11 @@ class Fold:
         return self.test_dates[-1]
 
     @property
+    def active_end(self) -> date:
+        """Last day that is trained on, chosen on or tested."""
+        return max(self.train_end, self.validation_end, self.test_end)
+
+    @property
     def gap_days(self) -> int:
         """Trading days strictly between two neighbouring parts."""
         return self.purge_days + self.embargo_days

@@ -16,7 +16,16 @@ from model.lineage.graph import ASSET_NAMES, descendants
 from model.store.store import Store
 from tests.gogooku_dagster.cli.bars import TINY, Result, installed
 
-MODELS = ("atft_gat_fan", "lightgbm", "ridge", "reversal_1d", "random", "oracle")
+MODELS = (
+    "atft_gat_fan",
+    "lightgbm",
+    "lightgbm_rank",
+    "ridge",
+    "momentum_120d",
+    "reversal_1d",
+    "random",
+    "oracle",
+)
 STAGE_LINE = re.compile(r"^(\w+)(?: \[(.+)\])? +\d+\.\d s$")
 FIGURE = r"[+−]\d+\.\d+ \[[+−]\d+\.\d+, [+−]\d+\.\d+\]"
 MENDED = date(2019, 5, 15)

@@ -4,9 +4,10 @@ from datetime import date
 
 import numpy as np
 import polars as pl
+import pytest
 
 from model.baseline.data import Design, day_targets
-from model.baseline.scores import random, reversal_1d
+from model.baseline.scores import momentum_120d, random, reversal_1d
 
 DAYS = (date(2020, 1, 6), date(2020, 1, 7), date(2020, 1, 8))
 
@@ -20,6 +21,8 @@ def design(names: tuple[int, ...] = (3, 4, 2)) -> Design:
         codes=pl.Series("Code", [f"{code}" for count in names for code in range(count)]),
         x=rng.normal(size=(rows, 2)).astype(np.float32),
         past_return=rng.normal(size=rows),
+        past_return_20d=rng.uniform(-0.5, 1.0, size=rows),
+        past_return_120d=rng.uniform(-0.5, 1.0, size=rows),
         labels={1: rng.normal(size=rows)},
     )
 
@@ -42,6 +45,14 @@ def test_reversal_is_minus_the_known_return_and_stays_missing_where_it_is() -> N
     some = design()
     some.past_return[2] = np.nan
     np.testing.assert_array_equal(reversal_1d(some), -some.past_return)
+
+
+def test_momentum_is_the_long_return_without_its_newest_part() -> None:
+    some = design()
+    some.past_return_120d[0], some.past_return_20d[0] = 0.32, 0.10
+    assert momentum_120d(some)[0] == pytest.approx(0.2)
+    some.past_return_20d[1] = np.nan
+    assert np.isnan(momentum_120d(some)[1])
 
 
 def test_blocks_hold_whole_days_and_every_row_once() -> None:

@@ -76,7 +76,7 @@ def test_every_check_passes_and_the_signal_is_found(baseline: tuple[Store, Manif
     assert outcomes["finite_ic"].passed, outcomes["finite_ic"].summary
     assert outcomes["prediction_spread"].passed, outcomes["prediction_spread"].summary
     means = mean_rank_ic(store, SETTINGS, FOLD)
-    for model in ("lightgbm", "ridge"):
+    for model in ("lightgbm", "lightgbm_rank", "ridge"):
         assert means[model, 1][0] > 0.25
     assert abs(means["random", 1][0]) < 0.1
     importances = store.read_table("baseline", "importances.parquet", FOLD).filter(horizon=1)
@@ -126,7 +126,7 @@ def test_what_happens_on_test_dates_leaves_the_models_as_they_are(
     store, before = baseline
     start = FEATURES["Date"].unique().sort().to_list().index(Fold.load(store, FOLD).test_start)
     _, after = built(tmp_path, *market(days=150, bump=(start, 0.05)))
-    for name in ("boosters/1.txt", "boosters/5.txt", "ridge.safetensors", "importances.parquet", "metrics.json"):
+    for name in ("boosters/1.txt", "rank_boosters/5.txt", "ridge.safetensors", "importances.parquet", "metrics.json"):
         assert hashes(after)[name] == hashes(before)[name], name
     assert hashes(after)["predictions.parquet"] != hashes(before)["predictions.parquet"]
 
@@ -155,7 +155,7 @@ def test_a_missing_return_has_no_reversal_and_a_missing_label_trains_nothing(tmp
     gone = store.read_table("baseline", "predictions.parquet", FOLD).filter(
         pl.col("Code") == "10030", pl.col("Date").dt.month() == 4
     )
-    assert set(gone["model"]) == {"lightgbm", "ridge", "random"}
+    assert set(gone["model"]) == {"lightgbm", "lightgbm_rank", "ridge", "random", "momentum_120d"}
 
 
 def test_no_labels_are_refused_and_no_artefact_is_left(tmp_path: Path) -> None:
@@ -178,6 +178,14 @@ def test_features_and_labels_of_different_members_are_refused(tmp_path: Path) ->
         built(tmp_path, features=FEATURES.filter(pl.col("Code") != "10030"))
 
 
+def test_shap_values_find_the_feature_that_decides_and_agree_with_gain(baseline: tuple[Store, Manifest]) -> None:
+    store, _ = baseline
+    table = store.read_table("baseline", "importances.parquet", FOLD).filter(pl.col("horizon") == 1)
+    for measure in ("gain", "shap"):
+        assert table.sort(measure)["feature"][-1] == "signal"
+    assert (table["shap"] >= 0.0).all()
+
+
 def test_constant_predictions_are_refused(tmp_path: Path) -> None:
     store, _ = built(tmp_path, settings=small_settings(baseline={"min_data_in_leaf": 100_000}))
     outcome = {check.name: check for check in CHECKS}["prediction_spread"].run(store, SETTINGS, FOLD)
@@ -189,5 +197,5 @@ def test_ridge_is_stored_with_one_row_of_coefficients_a_horizon(baseline: tuple[
     store, _ = baseline
     arrays = load_file(store.path("baseline", "ridge.safetensors", FOLD))
     assert arrays["horizons"].tolist() == list(HORIZONS)
-    assert arrays["coefficients"].shape == (2, 3)
+    assert arrays["coefficients"].shape == (2, 5)
     assert np.isfinite(arrays["coefficients"]).all()

@@ -15,7 +15,15 @@ from model.portfolio_report.inputs import BASELINES, NETWORK, ORACLE, STORED_RAN
 from model.portfolio_report.settings import PortfolioSettings
 
 HORIZONS = (1, 5, 10, 20)
-SKILL = {NETWORK: 1.0, "lightgbm": 0.62, "ridge": 0.45, "reversal_1d": 0.15, ORACLE: 1.6}
+SKILL = {
+    NETWORK: 1.0,
+    "lightgbm": 0.62,
+    "lightgbm_rank": 0.6,
+    "ridge": 0.45,
+    "momentum_120d": 0.1,
+    "reversal_1d": 0.15,
+    ORACLE: 1.6,
+}
 
 
 def trading_days(count: int, first: date = date(2019, 1, 7)) -> list[date]:

@@ -12,7 +12,7 @@ from model.errors import DataError, SettingsError
 from model.portfolio_report.compare import Evaluation, evaluate
 from model.portfolio_report.figures import NAMES
 from model.portfolio_report.headline import headline, headline_text, number, standing, verdict_sentence
-from model.portfolio_report.inputs import NETWORK, ORACLE, RANDOM, Inputs
+from model.portfolio_report.inputs import BASELINES, NETWORK, ORACLE, RANDOM, Inputs
 from model.portfolio_report.settings import PortfolioSettings
 from tests.model.portfolio_report.synthetic import make_inputs
 
@@ -40,7 +40,7 @@ def test_it_is_plain_json_and_the_same_for_the_same_seed(inputs: Inputs, report:
 
 
 def test_every_model_has_every_figure_with_value_n_and_interval(report: dict[str, Any]) -> None:
-    assert set(report["models"]) == {NETWORK, "lightgbm", "ridge", "reversal_1d", RANDOM, ORACLE}
+    assert set(report["models"]) == {NETWORK, *BASELINES, RANDOM, ORACLE}
     for by_horizon in report["models"].values():
         assert set(by_horizon) == {"1", "5"}
         for figures in by_horizon.values():
@@ -119,7 +119,7 @@ def test_an_unknown_headline_horizon_and_empty_comparisons_are_refused(inputs: I
 def test_the_headline_shows_each_model_once_in_a_fixed_order(report: dict[str, Any]) -> None:
     rows = headline(report)
     assert rows == report["headline"]
-    assert [row["model"] for row in rows] == [NETWORK, "lightgbm", "ridge", "reversal_1d", RANDOM, ORACLE]
+    assert [row["model"] for row in rows] == [NETWORK, *BASELINES, RANDOM, ORACLE]
     assert {row["horizon"] for row in rows} == {5}
 
 

@@ -147,7 +147,7 @@ def test_predictions_that_changed_after_the_report_are_noticed(tmp_path: Path) -
     recomputed = next(check for check in CHECKS if check.name == "figures_recomputed")
     outcome = recomputed.run(store, settings_with(), None)
     assert not outcome.passed
-    assert outcome.metadata["differing"] == outcome.metadata["compared"] == 15
+    assert outcome.metadata["differing"] == outcome.metadata["compared"] == 21
 
 
 def test_a_missing_fold_is_noticed(tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ def market(days: int = 120, codes: int = 30, seed: int = 0, **changes: Any) -> t
             "InUniverse": np.tile(np.arange(codes) < codes - 2, len(axis)),
         }
     )
-    floats = {"ret_1d": returns, "signal": signal, "noise": noise}
+    longer = {"ret_20d": 4.0 * returns, "ret_120d": 0.1 * noise}
+    floats = {"ret_1d": returns, **longer, "signal": signal, "noise": noise}
     features = key.with_columns(
         pl.Series(name, grid.ravel(), dtype=pl.Float32, nan_to_null=True) for name, grid in floats.items()
     )
