@@ -3,7 +3,7 @@
 Everything in it follows from the stored predictions, the settings and the seed; no clock, no machine.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from model.metrics.ic import daily_ic
 from model.metrics.performance import sharpe, yearly_table
 from model.metrics.summary import summarise
 from model.portfolio_report import figures
-from model.portfolio_report.daily import DailyFigures, common_rows, daily_figures
+from model.portfolio_report.daily import DailyFigures, averaged, common_rows, figures_by_path
 from model.portfolio_report.headline import headline
 from model.portfolio_report.inputs import BASELINES, NETWORK, ORACLE, RANDOM, STORED_RANDOM, Inputs
 from model.portfolio_report.portfolio import Market, dense_market, dense_scores, simulate
@@ -61,17 +61,19 @@ def evaluate(
             f"portfolio.headline_horizon is {settings.headline_horizon}, and predictions exist for the horizons "
             f"{known}. Set it to one of labels.horizons."
         )
-    total = len(inputs.models) + settings.random_draws
+    total = len(inputs.models) * len(inputs.paths) + settings.random_draws
     common, market = common_rows(inputs), dense_market(inputs.market, inputs.test_dates)
-    done = iter(range(1, len(inputs.models) + 1))
-    daily = daily_figures(inputs, common, market, settings, lambda note: progress(next(done), total, note))
+    done = iter(range(1, total + 1))
+    paths = figures_by_path(inputs, common, market, settings, lambda note: progress(next(done), total, note))
+    daily = averaged(paths)
+    common = common.filter(pl.col("path") == inputs.paths[0])  # the same stocks and days on every path
     band = random_band(
         common,
         inputs.horizons,
         market,
         settings,
         seed,
-        lambda drawn: progress(len(inputs.models) + drawn, total, "random rankings"),
+        lambda drawn: progress(total - settings.random_draws + drawn, total, "random rankings"),
     )
     resampler = Resampler(settings.bootstrap_draws, seed, settings.confidence)
     report: dict[str, Any] = {
@@ -82,8 +84,9 @@ def evaluate(
         "models": _models(daily, settings, resampler, band, market),
         "differences": _differences(daily, settings, resampler),
         "reachable": _reachable(daily, settings, resampler),
+        "paths": _paths(paths, settings),
         "deciles": _deciles(daily, settings, resampler),
-        "folds": _folds(inputs, daily, settings, resampler),
+        "folds": _folds(inputs, paths, settings, resampler),
         "yearly": _yearly(daily, settings),
         "self_tests": _self_tests(common, market, settings, band),
     }
@@ -165,6 +168,26 @@ def _reachable(daily: DailyFigures, settings: PortfolioSettings, resampler: Resa
     }
 
 
+def _paths(paths: Sequence[DailyFigures], settings: PortfolioSettings) -> dict[str, list[dict[str, Any]]] | None:
+    """Mean RankIC and net Sharpe ratio of each model on every backtest path; null where there is one path only."""
+    if len(paths) == 1:
+        return None
+    h = settings.headline_horizon
+    result: dict[str, list[dict[str, Any]]] = {}
+    for model in paths[0].models:
+        for number, path in enumerate(paths):
+            rows = rows_of(path, model, h)
+            of_rank_ic, net = summarise(figures.series(rows, "rank_ic"), h), figures.series(rows, "net")
+            result.setdefault(model, []).append(
+                {
+                    "path": number,
+                    "rank_ic": figures.figure(of_rank_ic.mean, of_rank_ic.n),
+                    "sharpe": figures.figure(sharpe(net, settings.periods_per_year), int((~np.isnan(net)).sum())),
+                }
+            )
+    return result
+
+
 def _deciles(daily: DailyFigures, settings: PortfolioSettings, resampler: Resampler) -> dict[str, Any]:
     """Mean label by prediction decile at the headline horizon, relative to the day's mean."""
     block = figures.block_days(settings, settings.headline_horizon)
@@ -184,17 +207,21 @@ def _deciles(daily: DailyFigures, settings: PortfolioSettings, resampler: Resamp
 
 
 def _folds(
-    inputs: Inputs, daily: DailyFigures, settings: PortfolioSettings, resampler: Resampler
+    inputs: Inputs, paths: Sequence[DailyFigures], settings: PortfolioSettings, resampler: Resampler
 ) -> list[dict[str, Any]]:
     """Each fold with the RankIC of every model on its own test days, at the headline horizon."""
     h = settings.headline_horizon
     block = figures.block_days(settings, h)
     result = []
     for fold in inputs.folds:
-        own = inputs.predictions.filter(pl.col("fold") == str(fold["fold"])).select("Date").unique()
+        of_fold = inputs.predictions.filter(pl.col("fold") == str(fold["fold"])).select("path", "Date").unique()
+        own = [of_fold.filter(pl.col("path") == path) for path in inputs.paths]
         by_model = {}
-        for model in daily.models:
-            values = figures.series(rows_of(daily, model, h).join(own, on="Date", how="semi"), "rank_ic")
+        for model in paths[0].models:
+            parts = [
+                rows_of(path, model, h).join(days, on="Date", how="semi") for path, days in zip(paths, own, strict=True)
+            ]
+            values = figures.series(pl.concat(parts).sort("Date"), "rank_ic")
             values = values[~np.isnan(values)]
             mean = float(values.mean()) if len(values) else None
             by_model[model] = figures.figure(mean, len(values), resampler.interval(values, block))

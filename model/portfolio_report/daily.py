@@ -4,8 +4,8 @@ A row (stock, day, horizon) counts only if every model predicted it, so that no 
 another. Rows whose label is missing still have a place in the portfolio, for nobody knew on the day.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -54,19 +54,56 @@ def common_rows(inputs: Inputs) -> pl.DataFrame:
     return common
 
 
-def daily_figures(
+def figures_by_path(
     inputs: Inputs,
     common: pl.DataFrame,
     market: Market,
     settings: PortfolioSettings,
     progress: Callable[[str], None] = lambda note: None,
-) -> DailyFigures:
-    """Daily correlations and simulated portfolios of every model and horizon.
+) -> tuple[DailyFigures, ...]:
+    """Daily correlations and simulated portfolios of every model and horizon, on each backtest path.
 
     Args:
         common: the rows that count, of ``common_rows``.
         market: the test days, of ``dense_market``.
     """
+    return tuple(
+        _daily_figures(inputs, common.filter(pl.col("path") == path), market, settings, progress)
+        for path in inputs.paths
+    )
+
+
+def averaged(paths: Sequence[DailyFigures]) -> DailyFigures:
+    """The mean of each daily figure over the paths: what capital spread evenly over their portfolios earns."""
+    if len(paths) == 1:
+        return paths[0]
+    tables = pl.concat([each.table for each in paths])
+    deciles = pl.concat([each.deciles for each in paths])
+    counts = {
+        model: {
+            h: {name: sum(each.counts[model][h][name] for each in paths) for name in found}
+            for h, found in by_horizon.items()
+        }
+        for model, by_horizon in paths[0].counts.items()
+    }
+    means = pl.exclude("n", *KEY).mean()
+    return replace(
+        paths[0],
+        table=tables.group_by(KEY).agg(pl.col("n").max(), means).select(paths[0].table.columns).sort(KEY),
+        deciles=deciles.group_by("Date", "model", "decile")
+        .agg(pl.col("n").max(), pl.col("excess").mean())
+        .sort("model", "Date", "decile"),
+        counts=counts,
+    )
+
+
+def _daily_figures(
+    inputs: Inputs,
+    common: pl.DataFrame,
+    market: Market,
+    settings: PortfolioSettings,
+    progress: Callable[[str], None],
+) -> DailyFigures:
     parts: list[pl.DataFrame] = []
     deciles: list[pl.DataFrame] = []
     counts: dict[str, dict[int, dict[str, int]]] = {}

@@ -12,6 +12,9 @@ import polars as pl
 
 from model.errors import DataError
 from model.store.store import Store
+from model.walk_forward_folds.combinatorial import path_of_periods
+from model.walk_forward_folds.periods import period_bounds
+from model.walk_forward_folds.settings import COMBINATORIAL_PREFIX
 
 ASSET = "portfolio_report"
 REPORT = "report.json"
@@ -50,7 +53,9 @@ class Inputs:
     """Everything the figures are computed from."""
 
     predictions: pl.DataFrame
-    """Date, Code, horizon, fold, label and one column a model (null where it gave none), out of fold, unique."""
+    """Date, Code, horizon, path, fold, label and one column a model (null where it gave none), out of fold, unique.
+
+    Walk-forward folds make one path, 0; combinatorial splits predict every day once on each of several paths."""
     market: pl.DataFrame
     """``MARKET_COLUMNS`` of the test days and some days after each fold, unique by (Date, Code), sorted."""
     test_dates: tuple[date, ...]
@@ -62,6 +67,11 @@ class Inputs:
     def models(self) -> tuple[str, ...]:
         """The models that have predictions, in the order in which they are shown."""
         return tuple(name for name in MODELS if name in self.predictions.columns)
+
+    @property
+    def paths(self) -> tuple[int, ...]:
+        """The backtest paths."""
+        return tuple(sorted(self.predictions["path"].unique().to_list()))
 
     @property
     def horizons(self) -> tuple[int, ...]:
@@ -83,8 +93,8 @@ def read_inputs(store: Store, folds: Sequence[str]) -> Inputs:
         )
     documents = [store.read_json("walk_forward_folds", "fold.json", name) for name in names]
     documents.sort(key=lambda fold: str(fold["test_start"]))
-    predictions = pl.concat([_fold_predictions(store, str(fold["fold"])) for fold in documents])
-    predictions = predictions.sort("horizon", "Date", "Code")
+    predictions = _on_paths([_fold_predictions(store, str(fold["fold"])) for fold in documents])
+    predictions = predictions.sort("path", "horizon", "Date", "Code")
     _check_unique(predictions)
     # A model without a single prediction (no oracle for real data) is absent, not a reason to drop every row.
     predictions = predictions.drop([name for name in (*MODELS, STORED_RANDOM) if not predictions[name].count()])
@@ -114,8 +124,22 @@ def _fold_predictions(store: Store, fold: str) -> pl.DataFrame:
     return network.select("Date", "Code", "horizon", "fold", pl.col(["label", *figures]).fill_nan(None))
 
 
+def _on_paths(folds: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """All predictions with the backtest path that they belong to."""
+    whole = pl.concat(folds)
+    splits = [name for name in whole["fold"].unique().to_list() if name.startswith(COMBINATORIAL_PREFIX)]
+    if not splits:
+        return whole.with_columns(path=pl.lit(0, pl.Int32))
+    parts = []
+    for (fold, period), path in path_of_periods(sorted(splits)).items():
+        first, last = period_bounds(period)
+        rows = whole.filter((pl.col("fold") == fold) & pl.col("Date").is_between(first, last))
+        parts.append(rows.with_columns(path=pl.lit(path, pl.Int32)))
+    return pl.concat(parts)
+
+
 def _check_unique(predictions: pl.DataFrame) -> None:
-    repeated = predictions.height - predictions.select("Date", "Code", "horizon").n_unique()
+    repeated = predictions.height - predictions.select("Date", "Code", "horizon", "path").n_unique()
     if repeated:
         raise DataError(
             f"validation_predictions: {repeated} rows (date, code, horizon) are predicted by more than one fold, so "

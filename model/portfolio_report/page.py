@@ -179,6 +179,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["zipped"] = lambda columns: list(zip(*columns, strict=True))
     environment.filters |= {"number": number, "range": _range, "counted": counted, "percent": _percent}
     environment.tests["compared"] = lambda model: model != RANDOM  # random rankings have no folds and no years
     environment.tests["learned"] = lambda model: model in (NETWORK, *LEARNED, ORACLE)

@@ -107,15 +107,17 @@ def fold_timeline(folds: Sequence[Mapping[str, Any]], size: Size = WIDE) -> Figu
     """What each fold learns from, chooses on and is tested on; the gaps are purge and embargo."""
     figure, axes = new_figure(size[0], 1.3 + 0.34 * len(folds))
     axes.grid(visible=False)
+    named: set[str] = set()
     for row, fold in enumerate(folds):
-        moments = {key: _number(fold[key]) for key in fold if key.endswith(("_start", "_end"))}
-        for role in ("train", "validation", "test"):
-            start, end = moments[f"{role}_start"], moments[f"{role}_end"] + 1.0
-            axes.barh(row, end - start, left=start, height=0.62, color=ROLE_COLOURS[role], label=_once(role, row))
-        for before, after in (("train", "validation"), ("validation", "test")):
-            start, end = moments[f"{before}_end"] + 1.0, moments[f"{after}_start"]
-            name = _once("purge and embargo", row) if before == "train" else "_"
-            axes.barh(row, end - start, left=start, height=0.62, color=ROLE_COLOURS["gap"], label=name)
+        for stretch in fold["stretches"]:
+            role = "gap" if stretch["role"] in ("purge", "embargo") else stretch["role"]
+            if role not in ROLE_COLOURS:
+                continue
+            start, end = _number(stretch["start"]), _number(stretch["end"]) + 1.0
+            text = "purge and embargo" if role == "gap" else role
+            label = "_" if role in named else text
+            named.add(role)
+            axes.barh(row, end - start, left=start, height=0.62, color=ROLE_COLOURS[role], label=label)
     axes.set_yticks(range(len(folds)), [str(fold["fold"]) for fold in folds])
     axes.invert_yaxis()
     _date_axis(axes)
@@ -173,7 +175,3 @@ def _date_axis(axes: Axes) -> None:
 
 def _number(day: str) -> float:
     return float(date2num(date.fromisoformat(day)))  # type: ignore[no-untyped-call]
-
-
-def _once(label: str, row: int) -> str:
-    return label if row == 0 else "_"

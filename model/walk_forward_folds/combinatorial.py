@@ -108,6 +108,27 @@ def parts(
     return Parts(tuple(train), tuple(validation), tuple(day for stretch in test for day in stretch))
 
 
+def path_of_periods(names: Sequence[str]) -> dict[tuple[str, str], int]:
+    """The path that each split's predictions of each period it tests belong to.
+
+    Args:
+        names: keys of all splits of one choice of periods, such as ``cv_2019h1_2020h2``.
+
+    >>> path_of_periods(["cv_2019_2020", "cv_2019_2021", "cv_2020_2021"])["cv_2020_2021", "2020"]
+    1
+    """
+    tested = {name: name.removeprefix(PREFIX).split("_") for name in names}
+    periods = sorted({period for chosen in tested.values() for period in chosen}, key=period_bounds)
+    width = len(next(iter(tested.values())))
+    numbered = paths(len(periods), width)
+    order = {tuple(periods[group] for group in chosen): n for n, chosen in enumerate(splits(len(periods), width))}
+    return {
+        (name, period): int(np.flatnonzero(numbered[:, periods.index(period)] == order[tuple(chosen)])[0])
+        for name, chosen in tested.items()
+        for period in chosen
+    }
+
+
 def combinatorial_fold(
     name: str, days: Sequence[date], names: Sequence[int], horizons: Sequence[int], settings: FoldSettings
 ) -> Fold:

@@ -105,9 +105,12 @@ def assets(result: Result) -> set[str]:
 
 
 def test_a_run_prints_every_model_with_its_days_and_interval_gross_and_net(tiny: Home) -> None:
-    header, *rows = tiny.run.out.splitlines()[:7]
+    header, *rows = tiny.run.out.splitlines()[:9]
     assert re.findall(r"RankIC|days|net Sharpe|gross", header) == ["RankIC", "days", "net Sharpe", "gross"]
-    labels = ("ATFT-GAT-FAN", "LightGBM", "Ridge", "One-day reversal", "Random", "Reachable oracle")
+    labels = (
+        *("ATFT-GAT-FAN", "LightGBM", "LightGBM, ranking", "Ridge", "Momentum, 120 days", "One-day reversal"),
+        *("Random", "Reachable oracle"),
+    )
     for label, row in zip(labels, rows, strict=True):
         assert row.startswith(label)
         assert re.search(rf"{FIGURE} +\d+ +{FIGURE} +[+−]\d+\.\d+ ", row), row

@@ -68,6 +68,7 @@ def make_inputs(
                     "Date": np.repeat(np.array(test, dtype="datetime64[D]"), names),
                     "Code": codes * days,
                     "horizon": np.full(days * names, h, dtype=np.int32),
+                    "path": np.zeros(days * names, dtype=np.int32),
                     "fold": np.repeat([f"wf_{min(n * folds // days, folds - 1) + 1}" for n in range(days)], names),
                     "label": ahead.ravel(),
                     **{model: scores[model].ravel() for model in (NETWORK, *BASELINES, ORACLE)},
@@ -94,6 +95,12 @@ def make_inputs(
     return Inputs(predictions, market, tuple(test), tuple(_folds(predictions)))
 
 
+def _stretches(days: list[date]) -> list[dict[str, Any]]:
+    """Train, purge, validation, embargo and test between first and last days of the parts."""
+    ends = list(zip(("train", "purge", "validation", "embargo", "test"), days[:-1], days[1:], strict=True))
+    return [{"role": role, "start": a.isoformat(), "end": b.isoformat(), "days": (b - a).days} for role, a, b in ends]
+
+
 def _folds(predictions: pl.DataFrame) -> list[dict[str, Any]]:
     documents = []
     for (fold,), rows in predictions.group_by("fold", maintain_order=True):
@@ -113,6 +120,7 @@ def _folds(predictions: pl.DataFrame) -> list[dict[str, Any]]:
                 "n_train": 460,
                 "n_validation": 90,
                 "n_test": rows["Date"].n_unique(),
+                "stretches": _stretches([*back, first, last]),
             }
         )
     return sorted(documents, key=lambda fold: str(fold["test_start"]))

@@ -159,3 +159,21 @@ def test_numbers_carry_a_real_minus_and_absent_ones_a_dash() -> None:
         "0.50",
         "–",
     ]
+
+
+def test_paths_are_judged_apart_and_averaged_day_by_day() -> None:
+    one = make_inputs(days=80, names=30, folds=2, horizons=(5,))
+    other = one.predictions.with_columns(path=pl.lit(1, pl.Int32), lightgbm=-pl.col("lightgbm"))
+    both = replace(one, predictions=pl.concat([one.predictions, other]))
+    single, double = run(one).report, run(both).report
+    assert single["paths"] is None
+    by_path = [row["rank_ic"]["value"] for row in double["paths"]["lightgbm"]]
+    assert by_path[0] == single["models"]["lightgbm"]["5"]["rank_ic"]["value"] == -by_path[1]
+    assert double["models"]["lightgbm"]["5"]["rank_ic"]["value"] == pytest.approx(0.0, abs=1e-15)
+    assert double["models"][NETWORK] == {
+        h: {**found, "unfilled_orders": 2 * single["models"][NETWORK][h]["unfilled_orders"]}
+        | {"missing_returns": 2 * single["models"][NETWORK][h]["missing_returns"]}
+        for h, found in double["models"][NETWORK].items()
+    }
+    assert double["models"][NETWORK]["5"]["sharpe"] == single["models"][NETWORK]["5"]["sharpe"]
+    assert all(fold["rank_ic"]["lightgbm"]["value"] == pytest.approx(0.0, abs=1e-15) for fold in double["folds"])
