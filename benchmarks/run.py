@@ -2,7 +2,9 @@
 
 Each workload is a preset that ``gogooku run`` computes in a process of its own, into an empty storage root; the figures
 are those that every artefact's manifest records about itself, so the benchmark measures what people run and nothing
-else. The result is a table on stdout and a JSON document (default ``bench-results/<time>.json``) with the machine and
+else. Without ``--config`` the benchmarks of the parts follow: features against pyqlib and on growing panels
+(:mod:`benchmarks.features`), and portfolios (:mod:`benchmarks.portfolio`); ``--only`` picks, ``--quick`` makes them
+small. The result is a table on stdout and a JSON document (default ``bench-results/<time>.json``) with the machine and
 the library versions beside the figures, because figures of different machines must not be compared.
 """
 
@@ -19,6 +21,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from benchmarks import features, portfolio
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_FILE = ROOT.parent / "shared" / "data" / "us_nasdaq_daily_2012_2017.parquet"
@@ -52,6 +56,24 @@ class StageFigures:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Time the workloads, print the table, write the JSON document."""
     options = _parse(arguments)
+    document: dict[str, Any] = {"machine": machine()}
+    if options.only in (None, "stages"):
+        document["workloads"] = _stages(options)
+    if options.only in (None, "features") and not options.config:
+        with tempfile.TemporaryDirectory(prefix="gogooku-bench-") as work:
+            document["features"] = features.run(Path(work), options.quick)
+    if options.only in (None, "portfolio") and not options.config:
+        document["portfolio"] = portfolio.run(options.quick)
+        print(json.dumps(document["portfolio"], indent=1))
+    out = options.json or RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    print(f"Written to {out}")
+    return 0
+
+
+def _stages(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Time the workloads and print their tables."""
     workloads = [Workload(Path(preset).stem, preset, tuple(options.set)) for preset in options.config]
     results = []
     for workload in workloads or default_workloads():
@@ -59,11 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = measure(workload)
         print(table(result))
         results.append(result)
-    out = options.json or RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({"machine": machine(), "workloads": results}, indent=1) + "\n", encoding="utf-8")
-    print(f"Written to {out}")
-    return 0
+    return results
 
 
 def default_workloads() -> list[Workload]:
@@ -165,6 +183,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="Override for the presets of --config."
     )
+    parser.add_argument("--only", choices=("stages", "features", "portfolio"), help="One kind of benchmark.")
+    parser.add_argument("--quick", action="store_true", help="Small data for features and portfolios.")
     parser.add_argument("--json", type=Path, metavar="OUT", help="Where to write the JSON document.")
     return parser.parse_args(arguments)
 

@@ -1,15 +1,15 @@
-"""Writes ``docs/reference`` from the settings and the feature catalogue (``make docs``).
+"""Writes ``docs/reference`` from the settings, the features and the report's schema (``make docs``).
 
 The text of a key is the docstring under its field, so the reference cannot say anything else than the code; a test
 compares the files with what this module would write.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from model.quality_features.selection import ATFT13, describe
-from model.quality_features.settings import FeatureSettings
+from docs.feature_pages import alpha158_reference, cell, feature_reference, language_reference
+from docs.report_page import report_reference, report_schema
 from model.settings.root import Settings
 
 FOLDER = Path(__file__).resolve().parent / "reference"
@@ -40,30 +40,6 @@ def settings_reference() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def feature_reference() -> str:
-    """Every feature of the catalogue: formula, look-back, inputs."""
-    features = describe(FeatureSettings())
-    lines = [
-        "# Features",
-        "",
-        NOTE,
-        "",
-        f"{len(features)} features. C, O, H, L, V are adjusted close, open, high, low and volume; r is the 1-day",
-        "simple return; the look-back counts trading days, the feature's own day included. Features marked with an",
-        "asterisk are the thirteen that the network reads with `tensors.features: atft13`.",
-    ]
-    for group in dict.fromkeys(feature["group"] for feature in features):
-        lines += ["", f"## {group}", "", "| feature | formula | look-back | varies by |", "| --- | --- | --- | --- |"]
-        lines += [_feature_row(feature) for feature in features if feature["group"] == group]
-    return "\n".join(lines) + "\n"
-
-
-def _feature_row(feature: Mapping[str, Any]) -> str:
-    mark = " *" if feature["name"] in ATFT13 else ""
-    scope = {"market": "day", "stock": "stock", "cross_section": "stock, within the day"}[feature["scope"]]
-    return f"| `{feature['name']}`{mark} | {_cell(feature['formula'])} | {feature['lookback_days']} | {scope} |"
-
-
 def _section(path: str, name: str, definitions: Schema, several: bool = False) -> list[str]:
     schema: Schema = definitions[name]
     kind = schema["properties"].get("kind", {}).get("const") if several else None
@@ -81,7 +57,7 @@ def _table(properties: Schema, owner: Schema, free: frozenset[str]) -> list[str]
     lines = ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
     for key, part in properties.items():
         mark = " *(free)*" if key in free else ""
-        meaning = _cell(part.get("description", ""))
+        meaning = cell(part.get("description", ""))
         lines.append(f"| `{key}` | {_type(part)} | {_default(key, part, owner)} | {meaning}{mark} |")
     return lines
 
@@ -140,15 +116,22 @@ def _free(name: str) -> frozenset[str]:
     return frozenset()
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ").replace("``", "`")
+PAGES: Mapping[str, Callable[[], str]] = {
+    "settings.md": settings_reference,
+    "features.md": feature_reference,
+    "alpha158.md": alpha158_reference,
+    "language.md": language_reference,
+    "report.md": report_reference,
+    "report.schema.json": report_schema,
+}
+"""The files of the folder, and what writes each."""
 
 
 def main() -> None:
     """Write the files."""
     FOLDER.mkdir(exist_ok=True)
-    (FOLDER / "settings.md").write_text(settings_reference(), encoding="utf-8")
-    (FOLDER / "features.md").write_text(feature_reference(), encoding="utf-8")
+    for name, write in PAGES.items():
+        (FOLDER / name).write_text(write(), encoding="utf-8")
 
 
 if __name__ == "__main__":

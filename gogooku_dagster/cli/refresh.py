@@ -10,9 +10,12 @@ import click
 
 from gogooku_dagster.cli import options
 from gogooku_dagster.cli.run import artefacts, load_definitions, summary
+from gogooku_dagster.lib.cost import forecast, recomputed
 
 if TYPE_CHECKING:
     from model.lineage.staleness import Verdict
+    from model.settings.root import Settings
+    from model.store.manifest import Manifest
     from model.store.store import Store
 
 _SHOWN = 8
@@ -31,10 +34,10 @@ def command(config: str | None, overrides: tuple[str, ...], dry_run: bool, as_js
     from gogooku_dagster.lib.reconcile import Reconciler
 
     place = last_installation(config, overrides)
-    reconciler = Reconciler(place, load_definitions, date.today())
+    with Terminal(quiet=as_json_) as terminal, listening(terminal):
+        reconciler = Reconciler(place, load_definitions, date.today())
     reconciler.require_enough_days()
-    forecast = reconciler.forecast()
-    plan = _plan(place.store, forecast)
+    plan = _plan(place.store, place.settings, reconciler.forecast())
     if not as_json_:
         _print_plan(plan)
     if dry_run:
@@ -44,46 +47,52 @@ def command(config: str | None, overrides: tuple[str, ...], dry_run: bool, as_js
     place.prepare()
     with Terminal(quiet=as_json_) as terminal, listening(terminal):
         outcome = reconciler.bring_up_to_date(on_step=terminal.step)
-    done = [{"asset": m.asset, "partition": m.partition, "seconds": m.seconds} for m in outcome.computed]
     if as_json_:
+        done = [
+            {"asset": m.asset, "partition": m.partition, "seconds": m.seconds, "recomputed": recomputed(m)}
+            for m in outcome.computed
+        ]
         click.echo(json.dumps({**plan, "computed": done, "seconds": round(outcome.seconds, 2)}, indent=1))
-    else:
-        click.echo(summary(len(done), outcome.seconds), err=True)
+        return 0
+    for manifest in outcome.computed:
+        _print_part(manifest)
+    click.echo(summary(len(outcome.computed), outcome.seconds), err=True)
     return 0
 
 
-def _plan(store: "Store", forecast: Sequence["Verdict"]) -> dict[str, Any]:
-    """At most what will be computed; the seconds are those that each artefact took last time."""
-    items: list[dict[str, Any]] = []
-    for verdict in forecast:
-        manifest = store.manifest(verdict.asset, verdict.partition)
-        items.append(
-            {
-                "asset": verdict.asset,
-                "partition": verdict.partition,
-                "state": verdict.state,
-                "reasons": list(verdict.reasons),
-                "estimated_seconds": manifest.seconds if manifest else None,
-            }
-        )
-    known = [item["estimated_seconds"] for item in items if item["estimated_seconds"] is not None]
+def _plan(store: "Store", settings: "Settings", verdicts: Sequence["Verdict"]) -> dict[str, Any]:
+    """At most what will be computed, with the seconds that it can cost."""
+    expected = forecast(store, settings, verdicts)
+    items: list[dict[str, Any]] = [
+        {
+            "asset": verdict.asset,
+            "partition": verdict.partition,
+            "state": verdict.state,
+            "reasons": list(verdict.reasons),
+            "estimated_seconds": None if seconds is None else round(seconds[1], 3),
+            "least_seconds": None if seconds is None else round(seconds[0], 3),
+        }
+        for verdict, seconds in zip(verdicts, expected.seconds, strict=True)
+    ]
+    known = [seconds for seconds in expected.seconds if seconds is not None]
     return {
         "recompute": items,
-        "estimated_seconds": round(sum(known), 2),
+        "estimated_seconds": round(sum(most for _, most in known), 2),
+        "least_seconds": round(sum(least for least, _ in known), 2),
         "without_estimate": len(items) - len(known),
-        "full_rebuild_seconds": round(_full_rebuild_seconds(store), 2),
+        "full_rebuild_seconds": round(expected.full_rebuild, 2),
     }
 
 
-def _full_rebuild_seconds(store: "Store") -> float:
-    from model.lineage.graph import ASSET_NAMES
-
-    total = 0.0
-    for asset in ASSET_NAMES:
-        for partition in store.partitions(asset):
-            manifest = store.manifest(asset, None if partition == "all" else partition)
-            total += manifest.seconds if manifest else 0.0
-    return total
+def _print_part(manifest: "Manifest") -> None:
+    """What of a partly mended artefact was computed, against all of it."""
+    part = recomputed(manifest)
+    if part is not None:
+        click.echo(
+            f"{manifest.asset}: {part['cells']:,} of {part['cells_of_a_full_build']:,} cells computed, "
+            f"{part['chunks']} chunks written in {manifest.seconds:.1f} s (all of it took "
+            f"{part['seconds_of_a_full_build']:.1f} s)."
+        )
 
 
 def _print_plan(plan: dict[str, Any]) -> None:
@@ -96,17 +105,23 @@ def _print_plan(plan: dict[str, Any]) -> None:
     new = plan["without_estimate"]
     unknown = f", and {artefacts(new)} never computed before" if new else ""
     click.echo(
-        f"Upper bound: {artefacts(len(items))}, about {plan['estimated_seconds']:.1f} s{unknown}. Where a rebuild "
-        f"gives equal content, what follows stays fresh. A full rebuild took {plan['full_rebuild_seconds']:.1f} s."
+        f"Upper bound: {artefacts(len(items))}, {_span(plan)}{unknown}. Where a rebuild gives equal content, what "
+        f"follows stays fresh. A full rebuild took {plan['full_rebuild_seconds']:.1f} s."
     )
+
+
+def _span(item: dict[str, Any]) -> str:
+    """Seconds, or from how many to how many: it depends on how many names of a day changed."""
+    least, most = item["least_seconds"], item["estimated_seconds"]
+    return f"{most:.1f} s" if most - least < 0.05 else f"{least:.1f} to {most:.1f} s"
 
 
 def _print_asset(asset: str, items: list[dict[str, Any]]) -> None:
     for item in items[:_SHOWN]:
         name = asset + (f" [{item['partition']}]" if item["partition"] else "")
-        seconds = "" if item["estimated_seconds"] is None else f"{item['estimated_seconds']:.1f} s"
+        seconds = "" if item["estimated_seconds"] is None else _span(item)
         reasons = item["reasons"]
         more = f" (and {len(reasons) - 2} more)" if len(reasons) > 2 else ""
-        click.echo(f"{name:<38}{item['state']:<9}{seconds:>8}  {'; '.join(reasons[:2])}{more}".rstrip())
+        click.echo(f"{name:<38}{item['state']:<9}{seconds:>14}  {'; '.join(reasons[:2])}{more}".rstrip())
     if len(items) > _SHOWN:
         click.echo(f"{asset}: {len(items) - _SHOWN} more")

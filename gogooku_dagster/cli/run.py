@@ -5,7 +5,8 @@ from datetime import date
 import click
 
 from gogooku_dagster.cli import options
-from model.lineage.graph import ASSET_NAMES
+from model.lineage.graph import ASSET_NAMES, BY_NAME
+from model.store.pages import page_path
 
 
 @click.command("run", epilog=f"The assets, in order: {', '.join(ASSET_NAMES)}.")
@@ -23,12 +24,16 @@ def command(config: str | None, overrides: tuple[str, ...], until: str | None, s
     names = [name.strip() for item in select for name in item.split(",") if name.strip()]
     stages = chosen(until, names)
     place = installation(config, overrides)
-    reconciler = Reconciler(place, load_definitions, date.today())
+    with Terminal() as terminal, listening(terminal):
+        reconciler = Reconciler(place, load_definitions, date.today())
     reconciler.require_enough_days(stages)
     place.prepare()
     with Terminal() as terminal, listening(terminal):
         outcome = reconciler.bring_up_to_date(until, names, terminal.step)
     click.echo(summary(len(outcome.computed), outcome.seconds), err=True)
+    for manifest in outcome.computed:
+        for page in BY_NAME[manifest.asset].pages() if manifest.partition is None else ():
+            click.echo(f"{page.title}: {page_path(place.store.home, manifest.asset, page.name)}", err=True)
     if until in (None, ASSET_NAMES[-1]) and (not names or ASSET_NAMES[-1] in names):
         from gogooku_dagster.cli.report import print_headline
 

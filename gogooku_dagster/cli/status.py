@@ -14,13 +14,14 @@ from gogooku_dagster.cli import options
 @options.as_json
 def command(config: str | None, overrides: tuple[str, ...], as_json_: bool) -> int:
     """Show what is fresh, stale (and why) or missing."""
+    from gogooku_dagster.lib.credentials import source_access
     from gogooku_dagster.lib.home import last_installation
     from model.lineage.graph import STAGES
     from model.lineage.source_days import look_up
     from model.lineage.staleness import Lineage
 
     place = last_installation(config, overrides)
-    graph = Lineage(place.store, place.settings, look_up(place.store, place.settings, date.today()))
+    graph = Lineage(place.store, place.settings, look_up(place.store, place.settings, date.today(), source_access()))
     verdicts = list(graph.verdicts())
     if as_json_:
         document = {

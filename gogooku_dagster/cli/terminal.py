@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from gogooku_dagster.lib.credentials import SOURCE
 from gogooku_dagster.lib.reconcile import Step
 
 _PLAIN_EVERY_SECONDS = 5.0
@@ -63,13 +64,14 @@ class Terminal:
     def step(self, step: Step, done: int, total: int) -> None:
         """A stage begins; ``done`` of ``total`` stages came before it."""
         self._finish()
-        self._title = step.asset + _label(step.partitions)
-        self._first = None
-        self._started = self._last_line = time.monotonic()
-        self._task = self._bars.add_task("", total=None, stage=f"{done + 1}/{total} {self._title}", rate="")
+        title = step.asset + _label(step.partitions)
+        self._begin(title, f"{done + 1}/{total} {title}")
 
     def progress(self, asset: str, partition: str | None, done: int, total: int, note: str) -> None:
-        """A stage has done ``done`` of ``total`` units."""
+        """A stage, or the source before all stages, has done ``done`` of ``total`` units."""
+        if self._task is None and asset == SOURCE:
+            self._begin(asset, asset)
+            self._last_line -= 2 * _PLAIN_EVERY_SECONDS  # a log, too, says at once how long a fetch will take
         now = time.monotonic()
         if self._first is None:  # what comes before (reading the source, loading libraries) says nothing of the rate
             self._first = (now, done)
@@ -88,6 +90,11 @@ class Terminal:
         parts = [f"{name} {_figure(record[key])}" for key, name in _EPOCH_FIGURES.items() if key in record]
         self._last_line = time.monotonic()
         self._console.print(f"  {partition}  " + "  ".join(parts), style="dim")
+
+    def _begin(self, title: str, stage: str) -> None:
+        self._title, self._first = title, None
+        self._started = self._last_line = time.monotonic()
+        self._task = self._bars.add_task("", total=None, stage=stage, rate="")
 
     def _finish(self, note: str = "") -> None:
         if self._task is None:

@@ -33,7 +33,9 @@ def _declaration(asset: str) -> dict[str, Any]:
         "deps": [_dependency(upstream, stage) for upstream in stage.upstream],
         "code_version": f"{stage.code_version()[:16]}-{stage.settings_hash(configuration.current().settings)[:16]}",
         # The days of a run are checked together, so a verdict of theirs belongs to no single day.
-        "check_specs": check_specs(asset, partitions if stage.partitions == "fold" else None),
+        "check_specs": check_specs(
+            asset, partitions if stage.partitions == "fold" else None, configuration.current().settings
+        ),
         "tags": {"gogooku/stage": stage.name},
     }
 

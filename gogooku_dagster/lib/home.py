@@ -1,8 +1,9 @@
 """Where an installation lives and which configuration it runs.
 
-Two environment variables, and no others: ``GOGOOKU_HOME`` (storage root, default ``.gogooku`` in the working
-directory) and ``GOGOOKU_CONFIG`` (a preset's name or file, default ``demo``). A command records the configuration
-that it ran as ``<home>/config.yaml``, itself a preset; commands that follow without naming another use that one.
+Two environment variables, and no others (secrets apart, which ``credentials`` reads): ``GOGOOKU_HOME`` (storage root,
+default ``.gogooku`` in the working directory) and ``GOGOOKU_CONFIG`` (a preset's name or file, default ``demo``). A
+command records the configuration that it ran as ``<home>/config.yaml``, itself a preset; commands that follow without
+naming another use that one.
 """
 
 import os

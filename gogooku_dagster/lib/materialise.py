@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from gogooku_dagster.lib import metadata
+from gogooku_dagster.lib.credentials import source_access
 from gogooku_dagster.lib.home import Installation
 from gogooku_dagster.lib.progress import progress_of
 from gogooku_dagster.lib.workspace import Workspace, lineage
@@ -21,18 +22,25 @@ from model.errors import GogookuError, SourceError
 from model.lineage.graph import BY_NAME
 from model.lineage.source_days import look_up
 from model.lineage.staleness import UnreadyInputs
+from model.raw_dataset.check_policy import under_policy
+from model.settings.root import Settings
 from model.store import verdicts
-from model.store.checks import CheckOutcome
+from model.store.checks import Check, CheckOutcome
 from model.store.manifest import Identity, Manifest
-from model.store.stage import StageEvents, StageRun
+from model.store.stage import Progress, StageEvents, StageRun
 from model.store.writer import reset_peak_memory
 
 DATA_VERSION_TAG = "dagster/data_version"
 CODE_VERSION_TAG = "dagster/code_version"
 
 
-def check_specs(asset: str, partitions: dg.PartitionsDefinition[str] | None) -> list[dg.AssetCheckSpec]:
-    """The checks of an asset, as declared in its room; one verdict a partition where ``partitions`` are given."""
+def check_specs(
+    asset: str, partitions: dg.PartitionsDefinition[str] | None, settings: Settings
+) -> list[dg.AssetCheckSpec]:
+    """The checks of an asset under ``quality.checks``; one verdict a partition where ``partitions`` are given.
+
+    Dagster fixes whether a check blocks when it reads the definitions, and so with the settings of that moment.
+    """
     with warnings.catch_warnings():
         # Partitioned checks are in preview. Without them one fold's failed check would hold up every other fold.
         warnings.simplefilter("ignore", dg.PreviewWarning)
@@ -44,8 +52,13 @@ def check_specs(asset: str, partitions: dg.PartitionsDefinition[str] | None) -> 
                 description=check.description,
                 partitions_def=partitions,
             )
-            for check in BY_NAME[asset].checks()
+            for check in checks_of(asset, settings)
         ]
+
+
+def checks_of(asset: str, settings: Settings) -> tuple[Check, ...]:
+    """An asset's checks as the settings want them: blocking, warning, or left out."""
+    return under_policy(asset, BY_NAME[asset].checks(), settings.quality.checks)
 
 
 def materialise(
@@ -57,8 +70,9 @@ def materialise(
     installation = workspace.installation()
     manifest = _run(context, installation, asset, partition, events)
     outcomes = run_checks(installation, asset, partition, manifest)
+    store, settings = installation.store, installation.settings
     return dg.MaterializeResult(
-        metadata=metadata.of_manifest(installation.store, installation.settings, manifest),
+        metadata=metadata.of_manifest(store, settings, manifest) | metadata.write_pages(store, settings, asset),
         data_version=dg.DataVersion(manifest.content_hash),
         check_results=[metadata.check_result(name, outcome, asset) for name, outcome in outcomes.items()],
     )
@@ -77,10 +91,12 @@ def ingest_days(context: dg.AssetExecutionContext, workspace: Workspace) -> Iter
     progress = progress_of(context, asset, None)
     manifests: list[Manifest] = []
     try:
-        identities = _days_as_they_are_now(installation, asset, context.partition_keys)
-        for _, manifest in ingest(installation.store, installation.settings, identities, progress):
+        identities = _days_as_they_are_now(installation, asset, context.partition_keys, progress)
+        newest = max(identities, default=None)
+        for day, manifest in ingest(installation.store, installation.settings, identities, progress):
             manifests.append(manifest)
-            context.log_event(_day_event(context, installation, manifest))
+            # A thousand days need no thousand pictures: the newest one's shows those before it.
+            context.log_event(_day_event(context, installation, manifest, pictures=day == newest))
     except GogookuError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     for name, outcome in _check_days(installation, asset, manifests).items():
@@ -91,7 +107,7 @@ def run_checks(
     installation: Installation, asset: str, partition: str | None, manifest: Manifest
 ) -> dict[str, CheckOutcome]:
     """Run an asset's checks on one artefact and keep the outcome beside it."""
-    checks = BY_NAME[asset].checks()
+    checks = checks_of(asset, installation.settings)
     outcomes = {check.name: check.run(installation.store, installation.settings, partition) for check in checks}
     blocking = {check.name for check in checks if check.blocking}
     verdicts.record(installation.store, manifest, outcomes, blocking)
@@ -129,10 +145,12 @@ def identity_of(installation: Installation, asset: str, partition: str | None) -
         ) from unready
 
 
-def _days_as_they_are_now(installation: Installation, asset: str, days: Sequence[str]) -> dict[date, Identity]:
+def _days_as_they_are_now(
+    installation: Installation, asset: str, days: Sequence[str], progress: Progress
+) -> dict[date, Identity]:
     """What each day will be made from. The source is asked: a schedule wants days that nobody has looked up yet."""
     today = datetime.now(ZoneInfo(installation.settings.calendar.timezone)).date()
-    known = look_up(installation.store, installation.settings, today)
+    known = look_up(installation.store, installation.settings, today, source_access(progress))
     absent = [day for day in days if date.fromisoformat(day) not in known]
     if absent:
         raise SourceError(
@@ -144,21 +162,25 @@ def _days_as_they_are_now(installation: Installation, asset: str, days: Sequence
 
 
 def _day_event(
-    context: dg.AssetExecutionContext, installation: Installation, manifest: Manifest
+    context: dg.AssetExecutionContext, installation: Installation, manifest: Manifest, *, pictures: bool
 ) -> dg.AssetMaterialization:
     """A day's materialisation. Dagster adds the code version only to outputs, and days are reported as events."""
     code_version = context.assets_def.specs_by_key[context.asset_key].code_version
     return dg.AssetMaterialization(
         context.asset_key,
         partition=manifest.partition,
-        metadata=metadata.of_manifest(installation.store, installation.settings, manifest, pictures=False),
+        metadata=metadata.of_manifest(installation.store, installation.settings, manifest, pictures=pictures),
         tags={DATA_VERSION_TAG: manifest.content_hash, CODE_VERSION_TAG: str(code_version)},
     )
 
 
 def _check_days(installation: Installation, asset: str, manifests: Sequence[Manifest]) -> dict[str, CheckOutcome]:
-    """One outcome a check over all days of a run: the worst day's, with the count of days behind it."""
+    """One outcome a check over all days of a run: the worst day's, with the count of days behind it.
+
+    The figures are those of the newest day, so that the history of a nightly run is the history of the days.
+    """
     worst: dict[str, CheckOutcome] = {}
+    newest: dict[str, CheckOutcome] = {}
     failed: dict[str, list[str]] = {}
     for manifest in manifests:
         for name, outcome in run_checks(installation, asset, manifest.partition, manifest).items():
@@ -167,6 +189,7 @@ def _check_days(installation: Installation, asset: str, manifests: Sequence[Mani
                 if name not in worst or worst[name].passed or outcome.severity == "error":
                     worst[name] = outcome
             worst.setdefault(name, outcome)
+            newest[name] = outcome
     return {
         name: CheckOutcome(
             outcome.passed,
@@ -174,7 +197,7 @@ def _check_days(installation: Installation, asset: str, manifests: Sequence[Mani
             if failed.get(name)
             else f"{len(manifests)} days passed.",
             outcome.severity,
-            {"days": len(manifests), "failed_days": failed.get(name, [])[:20]},
+            {**newest[name].metadata, "days": len(manifests), "failed_days": failed.get(name, [])[:20]},
         )
         for name, outcome in worst.items()
     }

@@ -1,19 +1,21 @@
 """Manifests as Dagster sees them: row counts, column schema, hashes, seconds, memory, plots."""
 
 import base64
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
 from model.lineage.graph import BY_NAME
+from model.quality_features.read import ASSET as FEATURES
+from model.quality_features.read import is_band
 from model.settings.root import Settings
+from model.store import atomic
 from model.store.checks import CheckOutcome
 from model.store.manifest import MAIN_TABLE, Manifest
+from model.store.pages import page_path
 from model.store.store import Store
 
 MAX_IMAGE_BYTES = 400_000
-CATALOGUE = "catalogue.json"
 
 
 def of_manifest(store: Store, settings: Settings, manifest: Manifest, *, pictures: bool = True) -> dict[str, Any]:
@@ -38,11 +40,20 @@ def of_manifest(store: Store, settings: Settings, manifest: Manifest, *, picture
     schema = _column_schema(manifest)
     if schema is not None:
         metadata["dagster/column_schema"] = schema
-    if CATALOGUE in manifest.files:
-        catalogue = store.read_json(manifest.asset, CATALOGUE, manifest.partition)
-        metadata["dagster/column_lineage"] = _column_lineage(manifest.asset, catalogue)
+    if manifest.asset == FEATURES:
+        metadata["dagster/column_lineage"] = _column_lineage(settings)
     metadata |= {f"extra/{key}": value for key, value in manifest.extra.items() if _plain(value)}
     return metadata | (_pictures(store, settings, manifest) if pictures else {})
+
+
+def write_pages(store: Store, settings: Settings, asset: str) -> dict[str, dg.MetadataValue[Any]]:
+    """Build the pages of an asset and say where each lies."""
+    found: dict[str, dg.MetadataValue[Any]] = {}
+    for page in BY_NAME[asset].pages():
+        path = page_path(store.home, asset, page.name)
+        atomic.write_bytes(path, page.build(store, settings))
+        found[f"page/{page.name.removesuffix('.html')}"] = dg.MetadataValue.path(str(path))
+    return found
 
 
 def check_result(name: str, outcome: CheckOutcome, asset: str) -> dg.AssetCheckResult:
@@ -59,27 +70,28 @@ def check_result(name: str, outcome: CheckOutcome, asset: str) -> dg.AssetCheckR
 
 
 def _column_schema(manifest: Manifest) -> dg.TableSchema | None:
-    """The columns of the asset's main table, or of its first one."""
+    """The columns of the asset's main table, or of its first one; of features, those of all bands."""
     main = MAIN_TABLE.get(manifest.asset, "")
-    tables = [(name, entry.columns) for name, entry in manifest.files.items() if entry.columns]
+    tables = [(name, entry.columns) for name, entry in sorted(manifest.files.items()) if entry.columns]
     tables.sort(key=lambda table: not table[0].startswith((f"{main}/", f"{main}.")))
     if not tables:
         return None
-    return dg.TableSchema(columns=[dg.TableColumn(name=name, type=dtype) for name, dtype in tables[0][1].items()])
+    columns = dict(tables[0][1])
+    if manifest.asset == FEATURES:
+        for name, found in tables:
+            if is_band(name.partition("/")[0]):
+                columns = {**columns, **found}
+    return dg.TableSchema(columns=[dg.TableColumn(name=name, type=dtype) for name, dtype in columns.items()])
 
 
-def _column_lineage(asset: str, catalogue: Sequence[Mapping[str, Any]]) -> dg.TableColumnLineage:
-    """The columns of the upstream table that each feature is computed from, directly or through other features."""
-    [upstream] = BY_NAME[asset].upstream
-    inputs: dict[str, tuple[str, ...]] = {entry["name"]: tuple(entry["inputs"]) for entry in catalogue}
-
-    def sources(name: str) -> set[str]:
-        return set().union(*(sources(each) for each in inputs[name])) if name in inputs else {name}
+def _column_lineage(settings: Settings) -> dg.TableColumnLineage:
+    """The upstream columns that each feature is computed from, directly or through other features."""
+    from model.quality_features.column_lineage import column_lineage
 
     return dg.TableColumnLineage(
         {
-            name: [dg.TableColumnDep(dg.AssetKey(upstream), column) for column in sorted(sources(name))]
-            for name in inputs
+            name: [dg.TableColumnDep(dg.AssetKey(asset), column) for asset, _, column in sources]
+            for name, sources in column_lineage(settings.features).items()
         }
     )
 

@@ -16,13 +16,13 @@ import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from gogooku_dagster.lib import exclusive, partitions
+from gogooku_dagster.lib.credentials import source_access
 from gogooku_dagster.lib.home import Installation
 from model.errors import GogookuError
 from model.lineage.graph import ASSET_NAMES, BY_NAME, STAGES, Stage, descendants
 from model.lineage.source_days import look_up
 from model.lineage.staleness import Lineage, UnreadyInputs, Verdict
 from model.raw_dataset.stage import require_days
-from model.store import verdicts
 from model.store.catalogue import write_catalogue
 from model.store.manifest import Manifest
 from model.walk_forward_folds.splitter import make_fold
@@ -69,7 +69,7 @@ class Reconciler:
         self.lineage = Lineage(
             installation.store,
             installation.settings,
-            look_up(installation.store, installation.settings, today),
+            look_up(installation.store, installation.settings, today, source_access()),
         )
         self._definitions = definitions
         self._loaded: dg.Definitions | None = None
@@ -226,7 +226,7 @@ class Reconciler:
     def _refusals(self, asset: str, partition: str | None) -> tuple[str, ...]:
         self.lineage.forget(asset)
         manifest = self.lineage.manifest(asset, partition)
-        return () if manifest is None else verdicts.refusals(self.installation.store, manifest)
+        return () if manifest is None else self.lineage.refusals(manifest)
 
     def _explain(self, stage: Stage, run_partitions: tuple[str | None, ...], result: dg.ExecuteInProcessResult) -> str:
         refused = {each: found for each in run_partitions if (found := self._refusals(stage.name, each))}

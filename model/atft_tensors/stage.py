@@ -16,8 +16,8 @@ from model.atft_tensors.settings import TensorSettings
 from model.atft_tensors.shards import MonthShards, write_month
 from model.errors import DataError, SettingsError
 from model.normalization_stats.apply import Normalizer
+from model.quality_features.atft13 import ATFT13
 from model.quality_features.read import read_features
-from model.quality_features.selection import ATFT13
 from model.store.manifest import Manifest
 from model.store.stage import StageRun
 from model.store.store import Store

@@ -85,8 +85,8 @@ def rebalance_positions(fold: Fold, settings: GraphSettings) -> range:
     positions = range(start, stop, settings.rebalance_days)
     if not positions:
         raise DataError(
-            f"Fold {fold.name} has {stop} days up to the last that it uses, too few for one graph of graph.window_days = "
-            f"{settings.window_days}. Lower it, or make the fold longer (folds.lookback_days)."
+            f"Fold {fold.name} has {stop} days up to the last that it uses, too few for one graph of "
+            f"graph.window_days = {settings.window_days}. Lower it, or make the fold longer (folds.lookback_days)."
         )
     return positions
 

@@ -8,15 +8,17 @@ from model.errors import DataError
 def require_names(names_by_day: pl.Series, codes: int, needed: int, where: str = "The source") -> None:
     """Refuse bars of too few names.
 
+    Days without any price are left out of account, as long as there are others: the exchange stood still.
+
     Args:
         names_by_day: names with a close, one value a day.
         codes: distinct codes over all days.
         where: what holds the bars, such as the file's path.
 
     Raises:
-        DataError: the median day has fewer than ``needed`` names.
+        DataError: the median day has fewer than ``needed`` names, or no day has any.
     """
-    median = names_by_day.median()
+    median = names_by_day.filter(names_by_day > 0).median()
     names = float(median) if isinstance(median, (int, float)) else 0.0
     if names < needed:
         raise DataError(

@@ -4,6 +4,8 @@ One row a code and day, prices as traded on that day, sorted by Date and Code an
 strings (``0013``, ``130A0``, ``TRUE`` and ``NA`` are all codes). Missing is null, never 0.
 """
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from model.errors import SourceError
@@ -77,5 +79,14 @@ def validate_canonical(frame: pl.DataFrame) -> pl.DataFrame:
 
 def rising() -> pl.Expr:
     """True where a row's (Date, Code) is greater than that of the row before it."""
-    day, code = pl.col("Date"), pl.col("Code")
-    return (day > day.shift(1)) | ((day == day.shift(1)) & (code > code.shift(1)))
+    return rising_by(KEY)
+
+
+def rising_by(key: Sequence[str]) -> pl.Expr:
+    """True where a row's key is greater than that of the row before it; a null orders with nothing but its like."""
+    rising, equal = pl.lit(False), pl.lit(True)
+    for column in key:
+        now, before = pl.col(column), pl.col(column).shift(1)
+        rising = rising | (equal & (now > before))
+        equal = equal & (now == before)
+    return rising.fill_null(False)

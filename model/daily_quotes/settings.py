@@ -1,11 +1,12 @@
 """Settings of the sources of daily bars and of the exchange's calendar."""
 
 from datetime import date
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
+from model.daily_quotes.sources.jquants.settings import JQuantsSource
 from model.settings.base import Section
 
 CANONICAL_COLUMNS = (
@@ -22,16 +23,29 @@ CANONICAL_COLUMNS = (
     "LowerLimit",
     "Sector",
     "Market",
+    "KnownAt",
 )
-"""Canonical columns that a file may hold (KnownAt follows from the calendar)."""
+"""Canonical columns that a file may hold (without KnownAt it follows from the calendar)."""
+
+SimulatedTable = Literal["statements", "investor_flow", "margin", "short_selling", "indices"]
+"""Tables beside the bars that the simulated market can deliver (``revisions`` follow from ``revision_rate``)."""
+
+FileTable = Literal["statements", "investor_flow", "margin", "short_selling", "indices"]
+"""Tables beside the bars that files can deliver (``revisions`` follow from KnownAt in the bars)."""
 
 _CLOCK = r"^([01]\d|2[0-3]):[0-5]\d$"
 
 
 class SimulatedSource(Section):
-    """A seeded market with planted signals; the same settings give the same bits, and a later end adds days only."""
+    """A seeded market with planted signals; the same settings give the same bits, and a later end adds days only.
 
-    unhashed: ClassVar[frozenset[str]] = frozenset({"end"})
+    Revisions of published bars are the exception, and are off by default: what was superseded after the old end is
+    superseded in the longer market, as it is at a real source.
+    """
+
+    unhashed: ClassVar[frozenset[str]] = frozenset(
+        {"end", "tables", "revision_rate", "correction_rate", "missing_value_rate", "index_weighting"}
+    )
 
     kind: Literal["simulated"] = "simulated"
     """Which source this is."""
@@ -40,7 +54,7 @@ class SimulatedSource(Section):
     start: date = date(2018, 1, 4)
     """First calendar day of the market."""
     end: date = date(2021, 12, 30)
-    """Last calendar day of the market (a later one adds days and changes none)."""
+    """Last calendar day of the market (a later one adds days and changes none, see ``revision_rate``)."""
     stocks: int = Field(default=150, ge=2, le=5000)
     """Number of codes, early delistings and late listings included."""
     sectors: int = Field(default=10, ge=1, le=33)
@@ -77,6 +91,22 @@ class SimulatedSource(Section):
     """Chance of news that may take the price to its daily limit, per stock and day."""
     split_rate: float = Field(default=0.001, ge=0.0, le=0.1)
     """Chance that a stock with a high price splits, per day."""
+    outage_rate: float = Field(default=0.0, ge=0.0, le=0.1)
+    """Chance that the whole exchange stands still (every row without prices), per day."""
+    revision_rate: float = Field(default=0.0, ge=0.0, le=0.1)
+    """Chance that a bar is first published with one wrong field and superseded within ten trading days; 0 for none."""
+    tables: tuple[SimulatedTable, ...] = ("statements", "investor_flow", "margin", "short_selling", "indices")
+    """What the source delivers beside the bars."""
+    statement_strength: float = Field(default=0.0, ge=0.0, le=0.2)
+    """Roughly the daily IC of the drift that follows a surprising statement; 0 for none."""
+    forecast_revision_rate: float = Field(default=0.15, ge=0.0, le=1.0)
+    """Chance that a company revises its forecast between two of its quarterly statements."""
+    correction_rate: float = Field(default=0.02, ge=0.0, le=1.0)
+    """Chance that a statement, a week of investor flow or a margin figure is corrected some days later."""
+    missing_value_rate: float = Field(default=0.01, ge=0.0, le=1.0)
+    """Chance that a margin or short-selling figure is missing (a dash at a real source)."""
+    index_weighting: Literal["cap", "equal"] = "cap"
+    """How the index TOPIX weighs its names: by market value, or all alike."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "SimulatedSource":
@@ -91,17 +121,25 @@ class SimulatedSource(Section):
 
 
 class FilesSource(Section):
-    """One's own bars in Parquet or CSV. Every key acts through the rows it yields, and those are what is hashed."""
+    """One's own bars in Parquet or CSV. Every key acts through the rows it yields, and those are what is hashed.
+
+    With a column ``KnownAt`` (when a row became known), a row may come in several versions: the newest counts, and the
+    others are kept as revisions. Time stamps without a zone are the exchange's local time.
+    """
 
     unhashed: ClassVar[frozenset[str]] = frozenset(
         {"path", "columns", "date_format", "code_type", "code_width", "adjusted", "missing", "separator", "sort"}
-        | {"start", "end"}
+        | {"tables", "start", "end"}
     )
 
     kind: Literal["files"] = "files"
     """Which source this is."""
     path: str = ""
-    """A Parquet or CSV file, a folder of such files, or a glob pattern such as ``bars/*.parquet``."""
+    """A Parquet or CSV file, a folder of such files (folders in it such as ``Date=2020-01-06`` give a column), or a
+    glob pattern such as ``bars/*.parquet``."""
+    tables: dict[FileTable, str] = Field(default_factory=dict)
+    """Tables beside the bars, with canonical columns: ``statements: statements.csv``. A relative path is taken from
+    the folder in which ``source.path`` lies."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Canonical column to the file's column, such as ``Close: adj_close``; a column not named here keeps its name."""
     date_format: str = "%Y-%m-%d"
@@ -141,7 +179,7 @@ class FilesSource(Section):
         return self
 
 
-SourceSettings = Annotated[SimulatedSource | FilesSource, Field(discriminator="kind")]
+SourceSettings = Annotated[SimulatedSource | FilesSource | JQuantsSource, Field(discriminator="kind")]
 
 
 class CalendarSettings(Section):
@@ -151,12 +189,24 @@ class CalendarSettings(Section):
     """Whose holidays count; ``from_data`` takes the days found in the source as the calendar."""
     timezone: str = "Asia/Tokyo"
     """The exchange's time zone."""
-    close: str = Field(default="15:30", pattern=_CLOCK)
-    """Close of trading, local time."""
+    close: str | None = Field(default=None, pattern=_CLOCK)
+    """Close of trading, local time, in place of the closes in the holiday file (its half days stay)."""
     publication: str = Field(default="16:30", pattern=_CLOCK)
     """When a day's bars are published, local time: a row counts as known from then on."""
     holidays: str | None = None
-    """A holiday file of one's own (YAML: first_year, last_year, holidays) instead of the packaged one."""
+    """A holiday file of one's own (YAML: first_year, last_year, holidays, closes) instead of the packaged one."""
+
+    def hashed(self) -> dict[str, Any]:
+        """The section and what the holiday file says: a corrected holiday makes stale what was counted with it."""
+        from model.daily_quotes.calendar import holidays_hash
+
+        return {**super().hashed(), "holidays": holidays_hash(self)}
+
+    @field_validator("close", "publication", mode="before")
+    @classmethod
+    def _yaml_reads_a_bare_time_as_minutes(cls, value: object) -> object:
+        """``15:30`` without quotation marks is the number 930 to YAML."""
+        return f"{value // 60:02d}:{value % 60:02d}" if type(value) is int and 0 <= value < 24 * 60 else value
 
     @field_validator("timezone")
     @classmethod

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from model.daily_quotes.beside import TABLES
 from model.daily_quotes.cross_section import require_names
 from model.daily_quotes.schema import ASSET, KEY, QUOTES, RECEIVED
+from model.daily_quotes.sources.access import Access
+from model.daily_quotes.sources.base import Day, validate_batch
 from model.daily_quotes.sources.source import DayBatch, Source, open_source
 from model.errors import SourceError
 from model.store.manifest import Identity, Manifest
@@ -58,16 +61,15 @@ def ingest(
     """
     if not identities:
         return
-    batch = (source or open_source(settings)).read(sorted(identities))
+    batch = validate_batch((source or open_source(settings, access=Access(home=store.home))).read(sorted(identities)))
     _refuse_empty_days(batch)
-    names = batch.quotes.group_by("Date").agg(names=pl.col("Close").count())["names"]
-    require_names(names, batch.quotes["Code"].n_unique(), settings.quality.min_names)
+    require_names(_names(batch), batch.quotes["Code"].n_unique(), settings.quality.min_names)
     done = 0
     with ThreadPoolExecutor(max_workers=_WRITERS) as pool:
         waiting: deque[tuple[date, Future[Manifest]]] = deque()
-        for day, quotes, received in batch.split():
-            work = pool.submit(_publish, store, day, identities[day], quotes, received, batch.received_key)
-            waiting.append((day, work))
+        for day in batch.split():
+            work = pool.submit(_publish, store, day, identities[day.day], batch.received_key)
+            waiting.append((day.day, work))
             while len(waiting) > 2 * _WRITERS or (waiting and waiting[0][1].done()):
                 done += 1
                 yield _next(waiting, done, len(identities), progress)
@@ -85,20 +87,21 @@ def _next(
     return day, manifest
 
 
-def _publish(
-    store: Store,
-    day: date,
-    identity: Identity,
-    quotes: pl.DataFrame,
-    received: pl.DataFrame | None,
-    received_key: tuple[str, ...],
-) -> Manifest:
-    with store.writer(ASSET, day.isoformat(), identity) as writer:
-        writer.table(QUOTES, quotes, key=KEY)
-        if received is not None:
-            writer.table(RECEIVED, received, key=received_key)
-        writer.extra["names"] = quotes.height
+def _publish(store: Store, day: Day, identity: Identity, received_key: tuple[str, ...]) -> Manifest:
+    with store.writer(ASSET, day.day.isoformat(), identity) as writer:
+        writer.table(QUOTES, day.quotes, key=KEY)
+        if day.received is not None:
+            writer.table(RECEIVED, day.received, key=received_key)
+        for name, rows in day.beside.items():
+            writer.table(TABLES[name].file, rows, key=TABLES[name].key)
+        writer.extra["names"] = day.quotes.height
     return writer.manifest
+
+
+def _names(batch: DayBatch) -> pl.Series:
+    """Names with a close on each day; where no day has any price, names that are listed: the exchange stood still."""
+    names = batch.quotes.group_by("Date").agg(priced=pl.col("Close").count(), listed=pl.len())
+    return names["priced"] if names["priced"].sum() else names["listed"]
 
 
 def _refuse_empty_days(batch: DayBatch) -> None:

@@ -44,12 +44,19 @@ def reach(settings: LabelSettings) -> int:
     return max(settings.horizons)
 
 
+def label_names(settings: LabelSettings) -> tuple[str, ...]:
+    """The columns of a table of labels, after Date, Code and InUniverse."""
+    targets = [name for h in settings.horizons for name in (f"target_{h}", f"resolved_{h}")]
+    return (*targets, "return_next", "entry_return_next", "can_buy_next", "can_sell_next", "Sector", "turnover_20")
+
+
 def labels(panel: pl.DataFrame, settings: LabelSettings, first: date, last: date) -> pl.DataFrame:
     """Labels of every panel row dated ``first`` to ``last``, both included.
 
     Args:
         panel: rows of raw_dataset's panel sorted by (Date, Code), from 20 trading days back (``first`` included) to
-            ``reach(settings)`` trading days after ``last``, or to the ends of the data.
+            ``reach(settings)`` trading days after ``last``, or to the ends of the data. Its dates are the trading days.
+            A code's labels read no other code.
         settings: horizons in trading days and the entry convention.
         first: first date of the result.
         last: last date of the result.

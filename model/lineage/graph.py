@@ -11,6 +11,7 @@ from model.lineage.code_version import code_version
 from model.settings.root import Settings
 from model.store.checks import Check
 from model.store.manifest import Manifest
+from model.store.pages import Page
 from model.store.pictures import Picture
 from model.store.stage import StageRun
 
@@ -60,6 +61,13 @@ class Stage:
             return ()
         pictures: tuple[Picture, ...] = importlib.import_module(f"model.{self.name}.pictures").PICTURES
         return pictures
+
+    def pages(self) -> tuple[Page, ...]:
+        """The pages of the room, for people; none where the room has no ``pages`` module."""
+        if importlib.util.find_spec(f"model.{self.name}.pages") is None:
+            return ()
+        pages: tuple[Page, ...] = importlib.import_module(f"model.{self.name}.pages").PAGES
+        return pages
 
     def checks(self) -> tuple[Check, ...]:
         """The checks of the room."""

@@ -5,8 +5,10 @@ is not parsed again, and so that stages below ``daily_quotes`` need no access to
 """
 
 import json
+from dataclasses import replace
 from datetime import date
 
+from model.daily_quotes.sources.access import NO_ACCESS, Access
 from model.daily_quotes.sources.base import SourceIndex
 from model.daily_quotes.sources.source import open_source
 from model.settings.root import Settings
@@ -16,14 +18,18 @@ from model.store.store import Store
 NAME = "source_index.json"
 
 
-def look_up(store: Store, settings: Settings, today: date) -> dict[date, str]:
+def look_up(store: Store, settings: Settings, today: date, access: Access = NO_ACCESS) -> dict[date, str]:
     """Ask the source for its days now, and remember the answer.
+
+    Args:
+        today: the date that no row may lie after.
+        access: secrets and a listener for a source that fetches; it keeps what it fetched below the store's root.
 
     Raises:
         SourceError: the source cannot be read or is not usable.
     """
     cached = _read(store, settings)
-    index = open_source(settings, cached=cached, today=today).index()
+    index = open_source(settings, cached=cached, access=replace(access, home=store.home), today=today).index()
     if index != cached:
         document = {
             "source": settings.hash_of("source"),

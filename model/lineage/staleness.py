@@ -12,6 +12,7 @@ from datetime import date
 from typing import Literal
 
 from model.lineage.graph import BY_NAME, STAGES, Stage
+from model.raw_dataset.check_policy import refuses
 from model.settings.root import Settings
 from model.store import verdicts
 from model.store.manifest import Identity, Manifest
@@ -101,7 +102,7 @@ class Lineage:
         except UnreadyInputs as unready:
             return Verdict(asset, partition, "stale", unready.reasons)
         reasons = tuple(differences(manifest, expected))
-        if verdicts.UNCHECKED in verdicts.refusals(self.store, manifest):
+        if verdicts.UNCHECKED in self.refusals(manifest):
             reasons = (*reasons, verdicts.UNCHECKED)
         return Verdict(asset, partition, "stale" if reasons else "fresh", reasons)
 
@@ -131,12 +132,19 @@ class Lineage:
             found = [(label, content) for label, content in found if content is not None] or [(upstream, None)]
         yield from found
 
+    def refusals(self, manifest: Manifest) -> tuple[str, ...]:
+        """The checks that refuse an artefact under the settings of now, each with what it said."""
+        policy = self.settings.quality.checks
+        return verdicts.refusals(
+            self.store, manifest, lambda asset, name, blocked: refuses(asset, name, blocked, policy)
+        )
+
     def _refusals(self, label: str) -> tuple[str, ...]:
         asset, _, partition = label.partition("/")
         manifest = self.manifest(asset, partition or None) if asset in BY_NAME else None
         if manifest is None:
             return ()
-        return tuple(f"{label} was refused: {text}" for text in verdicts.refusals(self.store, manifest))
+        return tuple(f"{label} was refused: {text}" for text in self.refusals(manifest))
 
     def _content(self, asset: str, partition: str | None) -> str | None:
         manifest = self.manifest(asset, partition)

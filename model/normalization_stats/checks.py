@@ -39,7 +39,11 @@ def check_fitted_on_train(store: Store, settings: "Settings", partition: str | N
 
 
 def check_enough_names(store: Store, settings: "Settings", partition: str | None) -> CheckOutcome:
-    """Once a feature's window has filled, every train date has the minimum number of names for it."""
+    """Once a feature's window has filled, most train dates have the minimum number of names for it.
+
+    A date with fewer counts as missing for that feature (statements have their seasons); a feature for which that is
+    most of the time says next to nothing.
+    """
     minimum = settings.normalization.minimum_names
     by_feature = (
         _on_train(store, partition)
@@ -47,19 +51,32 @@ def check_enough_names(store: Store, settings: "Settings", partition: str | None
         .with_columns(filled=pl.col("enough").cum_max().over("feature", order_by="Date"))
         .group_by("feature")
         .agg(
-            thin_days=(pl.col("filled") & ~pl.col("enough")).sum(), ever=pl.col("filled").any(), most=pl.col("n").max()
+            thin_days=(pl.col("filled") & ~pl.col("enough")).sum(),
+            filled_days=pl.col("filled").sum(),
+            most=pl.col("n").max(),
         )
         .sort("thin_days", "feature", descending=[True, False])
     )
     thin = by_feature.filter(pl.col("thin_days") > 0)
-    never = by_feature.filter(~pl.col("ever"), pl.col("most") > 0)["feature"].to_list()
+    mostly = thin.filter(2 * pl.col("thin_days") > pl.col("filled_days"))["feature"].to_list()
+    never = by_feature.filter(pl.col("filled_days") == 0, pl.col("most") > 0)["feature"].to_list()
     worst = dict(zip(thin["feature"].to_list(), thin["thin_days"].to_list(), strict=True))
     return CheckOutcome(
-        thin.is_empty() and not never,
-        f"{thin.height} features fall below {minimum} names on some train date after their window has filled; "
-        f"{len(never)} have values and never for as many names.",
-        metadata={"minimum": minimum, "never": never, **{f"thin_days_{k}": v for k, v in list(worst.items())[:20]}},
+        not mostly and not never,
+        f"{thin.height} features fall below {minimum} names on some train dates after their window has filled, "
+        f"{len(mostly)} on most of them{_listed(mostly)}; {len(never)} have values and never for as many names"
+        f"{_listed(never)}.",
+        metadata={
+            "minimum": minimum,
+            "never": never,
+            "mostly": mostly,
+            **{f"thin_days_{k}": v for k, v in list(worst.items())[:20]},
+        },
     )
+
+
+def _listed(names: list[str]) -> str:
+    return f" ({', '.join(names[:5])})" if names else ""
 
 
 def check_spread(store: Store, settings: "Settings", partition: str | None) -> CheckOutcome:
@@ -99,7 +116,7 @@ def check_unit_scale(store: Store, settings: "Settings", partition: str | None) 
         members = read_members(store, (dates[position],), own)
         for index, name in enumerate(own):
             center, scale = normalizer.mean[position, index], normalizer.std[position, index]
-            scores = z_scores(members.values[name].astype(np.float64), center, scale)
+            scores = z_scores(members.values[index].astype(np.float64), center, scale)
             scores = scores[np.isfinite(scores)]
             if len(scores):
                 error = max(abs(float(scores.mean())), abs(float(scores.std()) - 1.0))
@@ -125,7 +142,7 @@ def _on_train(store: Store, partition: str | None) -> pl.DataFrame:
 
 CHECKS: tuple[Check, ...] = (
     Check("fitted_on_train_dates", "What is fitted comes from train dates only.", check_fitted_on_train),
-    Check("enough_names", "Every train date has enough names behind its statistics.", check_enough_names),
+    Check("enough_names", "Most train dates have enough names behind each feature.", check_enough_names),
     Check("features_have_spread", "Features differ between names.", check_spread, blocking=False),
     Check("unit_scale_across_names", "z-scores have mean 0 and deviation 1 across a day's names.", check_unit_scale),
 )

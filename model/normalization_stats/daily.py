@@ -4,12 +4,12 @@ A chunk is a function of the month's features (or labels) within the fold's wind
 another one has already made from the same values is taken over by a hard link.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,21 @@ import polars as pl
 from numpy.typing import NDArray
 
 from model.normalization_stats.load import ASSET, DAILY, LABELS
-from model.normalization_stats.statistics import STATISTICS, Daily, cross_section, daily_moments
-from model.quality_features.read import read_features
+from model.normalization_stats.statistics import (
+    STATISTICS,
+    Daily,
+    Kind,
+    cross_section,
+    daily_moments,
+    one_value,
+)
+from model.quality_features.read import TABLE, band_columns, read_features
 from model.store.hashing import json_hash
 from model.store.manifest import FileEntry
 from model.store.stage import StageRun
 from model.store.store import Store
 from model.store.writer import ArtifactWriter
+from model.walk_forward_folds.fingerprint import BAND
 from model.walk_forward_folds.fold import ASSET as FOLDS
 from model.walk_forward_folds.fold import Fold
 
@@ -35,12 +43,15 @@ SOURCE = "quality_features"
 class Members:
     """Feature rows of the universe members of a stretch of days."""
 
-    dates: tuple[date, ...]
-    """Every date of the stretch, in order."""
-    day: NDArray[np.int64]
-    """Position of each row's date."""
-    values: dict[str, NDArray[np.float32]]
-    """Feature name to values ``[rows]``, NaN for missing, in the order asked for."""
+    values: NDArray[np.float32]
+    """``[features, rows]``, NaN for missing, rows in stored order."""
+    edges: NDArray[np.int64]
+    """Where the rows of each day begin ``[days + 1]``."""
+
+    def days(self) -> Iterator[NDArray[np.float32]]:
+        """The values of each day ``[features, names]``."""
+        for start, stop in pairwise(self.edges.tolist()):
+            yield self.values[:, start:stop]
 
 
 @dataclass
@@ -50,21 +61,33 @@ class MonthChunks:
     run: StageRun
     writer: ArtifactWriter
     fold: Fold
-    features: tuple[str, ...]
+    kinds: Mapping[str, Kind]
     taken_over: int = 0
 
+    @cached_property
+    def bands(self) -> dict[str, tuple[str, ...]]:
+        """The features of each band that has any (the others hold flags only)."""
+        held = {
+            band: tuple(name for name in columns if name in self.kinds)
+            for band, columns in band_columns(self.run.store).items()
+        }
+        return {band: names for band, names in held.items() if names}
+
     def bring(self) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Write every month of both tables; returns them whole: of the features and of the labels."""
+        """Write every month of every table; returns the daily statistics of the features, and those of the labels."""
         months = [(month, tuple(days)) for month, days in groupby(self.fold.window_dates, key=lambda d: f"{d:%Y-%m}")]
         features: list[pl.DataFrame] = []
         labels: list[pl.DataFrame] = []
         with ThreadPoolExecutor(max_workers=self.run.settings.runtime.threads) as pool:
-            work = [(pool.submit(self._features, *each), pool.submit(self._labels, *each)) for each in months]
+            work = [
+                ([pool.submit(self._features, band, *each) for band in self.bands], pool.submit(self._labels, *each))
+                for each in months
+            ]
             for done, (daily, targets) in enumerate(work, start=1):
-                features.append(daily.result())
+                features += [each.result() for each in daily]
                 labels.append(targets.result())
                 self.run.progress(done, len(months), f"statistics of {months[done - 1][0]}")
-        return pl.concat(features), pl.concat(labels)
+        return pl.concat(features).sort("Date", "feature"), pl.concat(labels)
 
     @cached_property
     def _window(self) -> dict[str, dict[str, str]]:
@@ -83,16 +106,17 @@ class MonthChunks:
                 found.append((store.directory(ASSET, partition), manifest.files))
         return found
 
-    def _features(self, month: str, dates: tuple[date, ...]) -> pl.DataFrame:
+    def _features(self, band: str, month: str, dates: tuple[date, ...]) -> pl.DataFrame:
         quantiles = self.run.settings.normalization.clip_quantiles
-
-        def compute() -> pl.DataFrame:
-            members = read_members(self.run.store, dates, self.features)
-            daily = {name: cross_section(x, members.day, len(dates), quantiles) for name, x in members.values.items()}
-            return daily_table(dates, daily)
-
-        made_from = [self._window["features"][month], list(self.features), list(quantiles)]
-        return self._chunk(DAILY, month, "feature", made_from, compute)
+        kinds = {name: self.kinds[name] for name in self.bands[band]}
+        made_from = [self._window[BAND + band][month], self._window[BAND + TABLE][month], kinds, list(quantiles)]
+        return self._chunk(
+            chunk_table(band),
+            month,
+            "feature",
+            made_from,
+            lambda: daily_table(dates, kinds, daily_statistics(self.run.store, dates, kinds, quantiles)),
+        )
 
     def _labels(self, month: str, dates: tuple[date, ...]) -> pl.DataFrame:
         horizons = self.run.settings.labels.horizons
@@ -114,26 +138,52 @@ class MonthChunks:
         return frame
 
 
+def chunk_table(band: str) -> str:
+    """The table of the daily statistics of a band's features."""
+    return DAILY + band.removeprefix(TABLE)
+
+
+def daily_statistics(
+    store: Store, dates: tuple[date, ...], kinds: Mapping[str, Kind], quantiles: Sequence[float]
+) -> list[Daily]:
+    """Statistics ``[features]`` of each date, the features in the order of ``kinds``."""
+    members = read_members(store, dates, tuple(kinds))
+    market = np.array([kind == "market" for kind in kinds.values()])
+    found = []
+    for values in members.days():
+        if market.all():
+            names = values.shape[1]
+            first = values[:, 0] if names else np.full(len(values), np.nan, np.float32)
+            found.append(one_value(first, np.full(len(values), names)))
+        else:
+            found.append(cross_section(values, quantiles))
+    return found
+
+
 def read_members(store: Store, dates: tuple[date, ...], features: tuple[str, ...]) -> Members:
     """The rows of universe members on these dates, which follow one another in the panel."""
     rows = read_features(store, start=dates[0], end=dates[-1], columns=["Date", "InUniverse", *features])
     rows = rows.filter("InUniverse")
     numbers = pl.Series(dates, dtype=pl.Date).to_physical().to_numpy()
-    day = np.searchsorted(numbers, rows["Date"].to_physical().to_numpy()).astype(np.int64)
-    return Members(dates, day, {name: rows[name].cast(pl.Float32).to_numpy() for name in features})
+    own = rows["Date"].to_physical().to_numpy()
+    values = np.empty((len(features), rows.height), dtype=np.float32)
+    for index, name in enumerate(features):
+        values[index] = rows[name].cast(pl.Float32).to_numpy()
+    return Members(values, np.append(np.searchsorted(own, numbers, side="left"), len(own)).astype(np.int64))
 
 
-def daily_table(dates: tuple[date, ...], daily: Mapping[str, Daily]) -> pl.DataFrame:
+def daily_table(dates: tuple[date, ...], features: Collection[str], daily: Sequence[Daily]) -> pl.DataFrame:
     """Date, feature, n and the statistics of every date and feature, sorted; null where there is no value."""
-    names = sorted(daily)
+    names = list(features)
+    order = np.argsort(np.array(names))
 
     def column(statistic: str) -> NDArray[Any]:
-        return np.stack([getattr(daily[name], statistic) for name in names], axis=1).ravel()
+        return np.stack([getattr(each, statistic)[order] for each in daily]).ravel()
 
     return pl.DataFrame(
         {
             "Date": pl.Series(dates, dtype=pl.Date).gather(np.repeat(np.arange(len(dates)), len(names))),
-            "feature": pl.Series(names * len(dates), dtype=pl.String),
+            "feature": pl.Series(sorted(names) * len(dates), dtype=pl.String),
             "n": pl.Series(column("n"), dtype=pl.Int32),
             **{name: pl.Series(column(name), dtype=pl.Float64, nan_to_null=True) for name in STATISTICS},
         }

@@ -12,7 +12,7 @@ from model.store.store import Store
 
 ASSET = "normalization_stats"
 DAILY = "daily"
-"""Chunks: Date, feature, n and the statistics of that day's universe members."""
+"""Chunks: Date, feature, n and the statistics of that day's universe members; ``daily_<band>`` for further bands."""
 LABELS = "labels_daily"
 """Chunks: Date, horizon and the moments of that day's labels."""
 
@@ -26,13 +26,14 @@ def load_normalizer(store: Store, fold: str) -> Normalizer:
     about = store.read_json(ASSET, "normalization.json", fold)
     features: list[str] = about["features"]
     robust = about["method"] == "robust"
-    daily = read_daily(store, fold, ["median", "mad"] if robust else ["mean", "std"])
+    daily = read_daily(store, fold, ["n", "median", "mad"] if robust else ["n", "mean", "std"])
     targets = store.read_table(ASSET, "targets.parquet", fold)
     bounds = pl.DataFrame({"feature": features}).join(
         store.read_table(ASSET, "bounds.parquet", fold), on="feature", how="left", maintain_order="left"
     )
     center = daily_grid(daily, "median" if robust else "mean", features)
     scale = MAD_TO_STD * daily_grid(daily, "mad", features) if robust else daily_grid(daily, "std", features)
+    scale[daily_grid(daily, "n", features) < about["minimum_names"]] = np.nan
     market = (bounds["kind"] == "market").to_numpy()
     center[:, market] = bounds["center"].to_numpy()[market]
     scale[:, market] = bounds["scale"].to_numpy()[market]
@@ -49,7 +50,13 @@ def load_normalizer(store: Store, fold: str) -> Normalizer:
 
 def read_daily(store: Store, fold: str, statistics: Sequence[str]) -> pl.DataFrame:
     """Date, feature and some of the daily statistics over the fold's window, sorted."""
-    return store.read_chunks(ASSET, DAILY, partition=fold, columns=["Date", "feature", *statistics])
+    tables = sorted({name.partition("/")[0] for name in store.require(ASSET, fold).files})
+    parts = [
+        store.read_chunks(ASSET, table, partition=fold, columns=["Date", "feature", *statistics])
+        for table in tables
+        if table == DAILY or table.startswith(f"{DAILY}_")
+    ]
+    return pl.concat(parts).sort("Date", "feature")
 
 
 def daily_grid(daily: pl.DataFrame, column: str, features: Sequence[str]) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ class NormalizationSettings(Section):
     hard_cap: float = Field(default=5.0, gt=0.0)
     """Largest absolute z-score whatever the quantiles say."""
     minimum_names: int = Field(default=20, ge=2)
-    """Universe members with a value that a train date should have; the check fails where fewer are left."""
+    """Universe members with a value that a day needs; with fewer the feature counts as missing on that day."""
 
     @field_validator("clip_quantiles")
     @classmethod

@@ -34,7 +34,7 @@ def materialise(run: StageRun) -> Manifest:
     fold = Fold.load(run.store, run.partition)
     kinds = feature_kinds(run.store)
     with run.writer(ASSET) as w:
-        chunks = MonthChunks(run, w, fold, tuple(kinds))
+        chunks = MonthChunks(run, w, fold, kinds)
         daily, labels = chunks.bring()
         _require_members(daily, fold)
         w.table("bounds.parquet", _bounds(daily, fold, kinds, settings), key=("feature",))
@@ -47,6 +47,7 @@ def materialise(run: StageRun) -> Manifest:
                 "method": settings.method,
                 "clip_quantiles": list(settings.clip_quantiles),
                 "hard_cap": settings.hard_cap,
+                "minimum_names": settings.minimum_names,
                 "fitted_from": str(fold.train_dates[0]),
                 "fitted_to": str(fold.train_dates[-1]),
                 "fitted_days": len(fold.train_dates),
@@ -80,6 +81,7 @@ def _bounds(
     """Feature, clip bounds, kind; centre and scale of market features, which are fitted in time."""
     names = sorted(kinds)
     train = daily.filter(pl.col("Date").is_in(list(fold.train_dates)))
+    thin = daily_grid(train, "n", names) < settings.minimum_names
     median, low, high = (daily_grid(train, name, names) for name in ("median", "low", "high"))
     robust = settings.method == "robust"
     centers = daily_grid(train, "median" if robust else "mean", names)
@@ -95,7 +97,9 @@ def _bounds(
             ends = np.quantile(known, settings.clip_quantiles) if len(known) else np.full(2, np.nan)
             bounds = clip_bounds(ends[:1], ends[1:], np.array([center]), np.array([scale]), settings.hard_cap)
         else:
-            bounds = clip_bounds(low[:, index], high[:, index], centers[:, index], scales[:, index], settings.hard_cap)
+            used = ~thin[:, index]
+            columns = (low[used, index], high[used, index], centers[used, index], scales[used, index])
+            bounds = clip_bounds(*columns, settings.hard_cap)
         rows.append((name, *bounds, kinds[name], center, scale))
     schema = {"feature": pl.String, "low": pl.Float64, "high": pl.Float64, "kind": pl.String}
     table = pl.DataFrame(rows, schema={**schema, "center": pl.Float64, "scale": pl.Float64}, orient="row")

@@ -27,7 +27,7 @@ STATISTICS = ("mean", "std", "median", "mad", "low", "high")
 
 @dataclass(frozen=True)
 class Daily:
-    """Statistics of one feature on each day ``[days]``; NaN (and n = 0) on days without a value."""
+    """Statistics of features in one cross-section each, any shape; NaN (and n = 0) where there is no value."""
 
     n: NDArray[np.int64]
     mean: Array
@@ -49,34 +49,40 @@ class Daily:
         return MAD_TO_STD * self.mad if method == "robust" else self.std
 
 
-def cross_section(
-    x: NDArray[np.floating], day: NDArray[np.int64], days: int, quantiles: Sequence[float] = (0.005, 0.995)
-) -> Daily:
-    """Statistics of each day's values; a day's bits follow from its own values alone.
+def cross_section(values: NDArray[np.floating], quantiles: Sequence[float] = (0.005, 0.995)) -> Daily:
+    """Statistics of the values of one day, feature by feature.
 
     Args:
-        x: values ``[rows]``, NaN for missing; members of the universe only, in stored order.
-        day: index of each row's day, not decreasing.
-        days: number of days.
+        values: ``[features, names]``, NaN for missing; members of the universe only, in stored order.
         quantiles: the two quantiles to take.
+
+    Returns:
+        Statistics ``[features]``; their bits follow from this day's values alone.
     """
-    used = ~np.isnan(x)
-    if not used.all():
-        x, day = x[used], day[used]
-    n = np.bincount(day, minlength=days)
-    wide = x.astype(np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.bincount(day, weights=wide, minlength=days) / n
-        variance = np.bincount(day, weights=np.square(wide - mean[day]), minlength=days) / n
-    ordered = _sorted_by_day(x, day, n)
-    median = _quantile(ordered, n, 0.5)
-    # The distances are taken in float64: rounding them could swap neighbours.
-    mad = _quantile(_sorted_by_day(np.abs(wide - median[day]), day, n), n, 0.5)
+    missing = np.isnan(values)
+    n = values.shape[1] - missing.sum(axis=1)
+    known = np.maximum(n, 1)
+    wide = np.where(missing, 0.0, values).astype(np.float64)
+    mean = wide.sum(axis=1) / known
+    deviation = np.where(missing, 0.0, wide - mean[:, None])
+    variance = np.square(deviation).sum(axis=1) / known
+    ordered = np.sort(values, axis=1)  # NaN last
+    median, low, high = (_quantile(ordered, n, share) for share in (0.5, *quantiles))
+    mad = _median_deviation(ordered, n, median)
     # Equal values can leave a rounding error of the mean behind; a day without spread has none.
-    last = np.take_along_axis(ordered, np.maximum(n - 1, 0)[:, None], axis=1)[:, 0]
-    std = np.where(ordered[:, 0] == last, 0.0, np.sqrt(variance))
-    low, high = (_quantile(ordered, n, quantile) for quantile in quantiles)
-    return Daily(n, mean, np.where(n > 0, std, np.nan), median, mad, low, high)
+    last = np.take_along_axis(ordered, (known - 1)[:, None], axis=1)[:, 0] if values.shape[1] else mean
+    first = ordered[:, 0] if values.shape[1] else mean
+    std = np.where(first == last, 0.0, np.sqrt(variance))
+    empty = n == 0
+    figures = (np.where(empty, np.nan, figure) for figure in (mean, std, median, mad, low, high))
+    return Daily(n, *figures)
+
+
+def one_value(x: NDArray[np.floating], n: NDArray[np.int64]) -> Daily:
+    """Statistics of market features, which have the same value for all ``n`` names of a day."""
+    wide = x.astype(np.float64)
+    flat = np.where(np.isnan(wide), np.nan, 0.0)
+    return Daily(np.where(np.isnan(wide), 0, n), wide, flat, wide, flat, wide, wide)
 
 
 def fitted_in_time(values: Array, method: str) -> tuple[float, float]:
@@ -85,7 +91,7 @@ def fitted_in_time(values: Array, method: str) -> tuple[float, float]:
     Args:
         values: one value a train day ``[days]``, NaN for missing.
     """
-    known = cross_section(values, np.zeros(len(values), dtype=np.int64), 1)
+    known = cross_section(values[None, :])
     return float(known.center(method)[0]), float(known.scale(method)[0])
 
 
@@ -135,21 +141,35 @@ def pooled(n: NDArray[np.int64], mean: Array, squares: Array) -> tuple[float, fl
     return center, float(np.sqrt(spread))
 
 
-def _sorted_by_day(x: NDArray[np.floating], day: NDArray[np.int64], n: NDArray[np.int64]) -> NDArray[np.floating]:
-    """Values ``[rows]`` as a grid ``[days, most names]``, each day sorted, NaN behind."""
-    start = np.cumsum(n) - n
-    grid = np.full((len(n), max(int(n.max(initial=0)), 1)), np.nan, dtype=x.dtype)
-    grid[day, np.arange(len(x)) - start[day]] = x
-    grid.sort(axis=1)
-    return grid
-
-
 def _quantile(ordered: NDArray[np.floating], n: NDArray[np.int64], share: float) -> Array:
     """Quantile of each sorted row of n values, interpolated linearly; NaN where n is 0."""
-    place = share * np.maximum(n - 1, 0)
+    if not ordered.shape[1]:
+        return np.full(len(ordered), np.nan)
+    last = np.maximum(n - 1, 0)
+    place = share * last
     below = np.floor(place).astype(np.int64)
-    above = np.minimum(below + 1, np.maximum(n - 1, 0))
-    low = np.take_along_axis(ordered, below[:, None], axis=1)[:, 0].astype(np.float64)
-    high = np.take_along_axis(ordered, above[:, None], axis=1)[:, 0].astype(np.float64)
+    low, high = (
+        np.take_along_axis(ordered, at[:, None], axis=1)[:, 0].astype(np.float64)
+        for at in (below, np.minimum(below + 1, last))
+    )
     middle: Array = low + (place - below) * (high - low)
     return middle
+
+
+def _median_deviation(ordered: NDArray[np.floating], n: NDArray[np.int64], median: Array) -> Array:
+    """Median absolute deviation of each sorted row of n values.
+
+    The k values nearest to the median lie side by side in a sorted row, so the k-th smallest distance is the least,
+    over all stretches of k values, of the larger distance of its two ends: no second sort.
+    """
+    found = np.full(len(ordered), np.nan)
+    for count in np.unique(n[n > 0]).tolist():
+        rows = np.flatnonzero(n == count)
+        values, center = ordered[rows, :count].astype(np.float64), median[rows, None]
+        halves = []
+        for nearest in ((count + 1) // 2, count // 2 + 1):
+            below = center - values[:, : count - nearest + 1]
+            above = values[:, nearest - 1 :] - center
+            halves.append(np.maximum(below, above).min(axis=1))
+        found[rows] = halves[0] + 0.5 * (halves[1] - halves[0])
+    return found

@@ -12,19 +12,20 @@ import polars as pl
 
 from model.errors import SettingsError
 from model.metrics.bootstrap import Resampler, percentiles
-from model.metrics.decile import decile_means
 from model.metrics.ic import daily_ic
-from model.metrics.performance import sharpe, yearly_table
+from model.metrics.performance import sharpe
 from model.metrics.summary import summarise
-from model.portfolio_report import figures
-from model.portfolio_report.daily import DailyFigures, averaged, common_rows, figures_by_path
+from model.portfolio_report import figures, tables
+from model.portfolio_report.book import book_exposures, signal_figures
+from model.portfolio_report.daily import DailyFigures, averaged, common_rows, figures_by_path, rows_of
 from model.portfolio_report.headline import headline
-from model.portfolio_report.inputs import BASELINES, NETWORK, ORACLE, RANDOM, STORED_RANDOM, Inputs
-from model.portfolio_report.portfolio import Market, dense_market, dense_scores, simulate
+from model.portfolio_report.inputs import BASELINES, ORACLE, RANDOM, STORED_RANDOM, Inputs
+from model.portfolio_report.portfolio import Grid, Market, dense_grid, dense_market, dense_scores, simulate
 from model.portfolio_report.random_band import RandomBand, random_band
 from model.portfolio_report.settings import PortfolioSettings
+from model.portfolio_report.signal import Sorted, rank_correlation
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 Progress = Callable[[int, int, str], None]
 
 
@@ -55,22 +56,18 @@ def evaluate(
         SettingsError: the headline horizon is not among the horizons predicted.
         DataError: nothing can be compared or simulated.
     """
-    if settings.headline_horizon not in inputs.horizons:
-        known = ", ".join(map(str, inputs.horizons))
-        raise SettingsError(
-            f"portfolio.headline_horizon is {settings.headline_horizon}, and predictions exist for the horizons "
-            f"{known}. Set it to one of labels.horizons."
-        )
+    _check_headline(inputs, settings)
     total = len(inputs.models) * len(inputs.paths) + settings.random_draws
-    common, market = common_rows(inputs), dense_market(inputs.market, inputs.test_dates)
+    everything = common_rows(inputs)
+    market = None if inputs.market is None else dense_market(inputs.market, inputs.test_dates)
     done = iter(range(1, total + 1))
-    paths = figures_by_path(inputs, common, market, settings, lambda note: progress(next(done), total, note))
+    paths = figures_by_path(inputs, everything, market, settings, lambda note: progress(next(done), total, note))
     daily = averaged(paths)
-    common = common.filter(pl.col("path") == inputs.paths[0])  # the same stocks and days on every path
+    common = everything.filter(pl.col("path") == inputs.paths[0])  # the same stocks and days on every path
     band = random_band(
         common,
         inputs.horizons,
-        market,
+        market or dense_grid(common),
         settings,
         seed,
         lambda drawn: progress(total - settings.random_draws + drawn, total, "random rankings"),
@@ -78,25 +75,34 @@ def evaluate(
     resampler = Resampler(settings.bootstrap_draws, seed, settings.confidence)
     report: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
+        "subject": inputs.subject,
         "generated_from": dict(sorted(generated_from.items())),
         "config": _config(inputs, settings, entry, seed),
-        "coverage": _coverage(daily, market),
-        "models": _models(daily, settings, resampler, band, market),
-        "differences": _differences(daily, settings, resampler),
+        "coverage": _coverage(daily, common, market),
+        "models": _models(inputs, daily, settings, resampler, band, market),
+        "differences": _differences(inputs, daily, settings, resampler),
         "reachable": _reachable(daily, settings, resampler),
         "paths": _paths(paths, settings),
-        "deciles": _deciles(daily, settings, resampler),
-        "folds": _folds(inputs, paths, settings, resampler),
-        "yearly": _yearly(daily, settings),
+        "deciles": tables.deciles(daily, settings, resampler),
+        "signal": signal_figures(inputs, everything, market, settings, resampler),
+        "exposures": book_exposures(inputs, everything, market, settings),
+        "folds": tables.folds(inputs, paths, settings, resampler),
+        "yearly": tables.yearly(daily, settings),
+        "monthly": tables.monthly(daily, settings),
         "self_tests": _self_tests(common, market, settings, band),
+        "final_report": None,
     }
     report["headline"] = headline(report)
     return Evaluation(report, daily)
 
 
-def rows_of(daily: DailyFigures, model: str, horizon: int) -> pl.DataFrame:
-    """The daily rows of one model and horizon, sorted by date."""
-    return daily.table.filter((pl.col("model") == model) & (pl.col("horizon") == horizon)).sort("Date")
+def _check_headline(inputs: Inputs, settings: PortfolioSettings) -> None:
+    if settings.headline_horizon not in inputs.horizons:
+        known = ", ".join(map(str, inputs.horizons))
+        raise SettingsError(
+            f"portfolio.headline_horizon is {settings.headline_horizon}, and predictions exist for the horizons "
+            f"{known}. Set it to one of labels.horizons."
+        )
 
 
 def _config(inputs: Inputs, settings: PortfolioSettings, entry: str, seed: int) -> dict[str, Any]:
@@ -111,18 +117,24 @@ def _config(inputs: Inputs, settings: PortfolioSettings, entry: str, seed: int) 
     }
 
 
-def _coverage(daily: DailyFigures, market: Market) -> dict[str, Any]:
+def _coverage(daily: DailyFigures, common: pl.DataFrame, market: Market | None) -> dict[str, Any]:
+    grid: Grid = market or dense_grid(common)
     return {
         "rows": daily.coverage,
-        "portfolio_days": len(market.dates),
-        "first_date": market.dates[0].isoformat(),
-        "last_date": market.dates[-1].isoformat(),
-        "names": len(market.codes),
+        "portfolio_days": len(market.dates) if market else 0,
+        "first_date": grid.dates[0].isoformat(),
+        "last_date": grid.dates[-1].isoformat(),
+        "names": len(grid.codes),
     }
 
 
 def _models(
-    daily: DailyFigures, settings: PortfolioSettings, resampler: Resampler, band: RandomBand, market: Market
+    inputs: Inputs,
+    daily: DailyFigures,
+    settings: PortfolioSettings,
+    resampler: Resampler,
+    band: RandomBand,
+    market: Market | None,
 ) -> dict[str, Any]:
     models: dict[str, Any] = {}
     for model in daily.models:
@@ -133,19 +145,23 @@ def _models(
             }
             for h in daily.horizons
         }
+    days = len(market.dates) if market else 0
     models[RANDOM] = {
-        str(h): figures.random_figures(band, settings, h, len(market.dates)) | {"draws": settings.random_draws}
+        str(h): figures.random_figures(band, settings, h, days) | {"draws": settings.random_draws}
         for h in daily.horizons
     }
+    figures.add_q_values(models, [model for model in inputs.models if model != ORACLE])
     return models
 
 
-def _differences(daily: DailyFigures, settings: PortfolioSettings, resampler: Resampler) -> dict[str, Any]:
-    """Network minus each baseline, by horizon."""
+def _differences(
+    inputs: Inputs, daily: DailyFigures, settings: PortfolioSettings, resampler: Resampler
+) -> dict[str, Any]:
+    """The subject minus each baseline, by horizon."""
     return {
         other: {
             str(h): figures.difference_figures(
-                rows_of(daily, NETWORK, h), rows_of(daily, other, h), settings, h, resampler
+                rows_of(daily, inputs.subject, h), rows_of(daily, other, h), settings, h, resampler
             )
             for h in daily.horizons
         }
@@ -188,75 +204,26 @@ def _paths(paths: Sequence[DailyFigures], settings: PortfolioSettings) -> dict[s
     return result
 
 
-def _deciles(daily: DailyFigures, settings: PortfolioSettings, resampler: Resampler) -> dict[str, Any]:
-    """Mean label by prediction decile at the headline horizon, relative to the day's mean."""
-    block = figures.block_days(settings, settings.headline_horizon)
-    result: dict[str, Any] = {}
-    for model in daily.models:
-        own = daily.deciles.filter(pl.col("model") == model).sort("Date", "decile")
-        result[model] = [
-            {"decile": row["decile"]}
-            | figures.figure(
-                row["mean"],
-                row["days"],
-                resampler.interval(own.filter(pl.col("decile") == row["decile"])["excess"].to_numpy(), block),
-            )
-            for row in decile_means(own).iter_rows(named=True)
-        ]
-    return result
-
-
-def _folds(
-    inputs: Inputs, paths: Sequence[DailyFigures], settings: PortfolioSettings, resampler: Resampler
-) -> list[dict[str, Any]]:
-    """Each fold with the RankIC of every model on its own test days, at the headline horizon."""
-    h = settings.headline_horizon
-    block = figures.block_days(settings, h)
-    result = []
-    for fold in inputs.folds:
-        of_fold = inputs.predictions.filter(pl.col("fold") == str(fold["fold"])).select("path", "Date").unique()
-        own = [of_fold.filter(pl.col("path") == path) for path in inputs.paths]
-        by_model = {}
-        for model in paths[0].models:
-            parts = [
-                rows_of(path, model, h).join(days, on="Date", how="semi") for path, days in zip(paths, own, strict=True)
-            ]
-            values = figures.series(pl.concat(parts).sort("Date"), "rank_ic")
-            values = values[~np.isnan(values)]
-            mean = float(values.mean()) if len(values) else None
-            by_model[model] = figures.figure(mean, len(values), resampler.interval(values, block))
-        result.append({**fold, "rank_ic": by_model})
-    return result
-
-
-def _yearly(daily: DailyFigures, settings: PortfolioSettings) -> dict[str, list[dict[str, Any]]]:
-    """Calendar years of each model at the headline horizon: net return, Sharpe, drawdown, mean RankIC."""
-    result = {}
-    for model in daily.models:
-        rows = rows_of(daily, model, settings.headline_horizon)
-        held = rows.filter(pl.col("net").is_not_null())
-        returns = yearly_table(held["Date"].to_list(), held["net"].to_numpy(), settings.periods_per_year)
-        correlations = rows.group_by(year=pl.col("Date").dt.year()).agg(rank_ic=pl.col("rank_ic").mean())
-        table = returns.join(correlations, on="year", how="left").sort("year").rename({"total": "return_net"})
-        result[model] = table.to_dicts()
-    return result
-
-
-def _self_tests(common: pl.DataFrame, market: Market, settings: PortfolioSettings, band: RandomBand) -> dict[str, Any]:
+def _self_tests(
+    common: pl.DataFrame, market: Market | None, settings: PortfolioSettings, band: RandomBand
+) -> dict[str, Any]:
     """Does the evaluator say what it must of scores whose worth is known?"""
     h = settings.headline_horizon
     rows = common.filter((pl.col("horizon") == h) & pl.col("label").is_not_null())
-    rows = rows.with_columns(perfect=pl.col("label"), inverted=-pl.col("label"))
+    labels = dense_scores(rows, "label", market or dense_grid(rows))
     tests: dict[str, Any] = {"horizon": h}
-    for name, sign in (("perfect", 1.0), ("inverted", -1.0)):
-        correlations = daily_ic(rows, name, "label", "Date", settings.min_names)["rank_ic"].drop_nulls()
-        book = simulate(dense_scores(rows, name, market), market, settings, h)
-        ratio = sharpe(book.gross, settings.periods_per_year)
+    truth, days = Sorted.of(labels), np.arange(len(labels))
+    for name, sign, scores in (("perfect", 1.0, truth), ("inverted", -1.0, Sorted.of(-labels))):
+        correlations = rank_correlation(scores, truth, days, days, settings.min_names)
+        correlations = correlations[~np.isnan(correlations)]
+        ratio = None
+        if market:
+            ratio = sharpe(simulate(sign * labels, market, settings, h).gross, settings.periods_per_year)
         exact = len(correlations) > 0 and bool((correlations == sign).all())
         tests[name] = {
-            "rank_ic": figures.figure(summarise(correlations.to_numpy()).mean, len(correlations)),
-            "sharpe_gross": figures.figure(ratio, len(market.dates)),
-            "passed": exact and ratio is not None and ratio * sign > 0,
+            "rank_ic": figures.figure(summarise(correlations).mean, len(correlations)),
+            "sharpe_gross": figures.figure(ratio, len(market.dates) if market else 0),
+            "passed": exact and (market is None or (ratio is not None and ratio * sign > 0)),
         }
     return tests | {"random": _random_test(common, settings, band)}
 

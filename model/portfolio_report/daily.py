@@ -18,6 +18,14 @@ from model.portfolio_report.portfolio import Market, Simulation, dense_scores, s
 from model.portfolio_report.settings import PortfolioSettings
 
 KEY = ("Date", "model", "horizon")
+_RETURNS = {
+    "Date": pl.Date,
+    "horizon": pl.Int32,
+    "gross": pl.Float64,
+    "net": pl.Float64,
+    "turnover": pl.Float64,
+    "exposure": pl.Float64,
+}
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,11 @@ class DailyFigures:
     """Rows predicted by each model, and those predicted by all."""
     models: tuple[str, ...]
     horizons: tuple[int, ...]
+
+
+def rows_of(daily: DailyFigures, model: str, horizon: int) -> pl.DataFrame:
+    """The daily rows of one model and horizon, sorted by date."""
+    return daily.table.filter((pl.col("model") == model) & (pl.col("horizon") == horizon)).sort("Date")
 
 
 def common_rows(inputs: Inputs) -> pl.DataFrame:
@@ -57,7 +70,7 @@ def common_rows(inputs: Inputs) -> pl.DataFrame:
 def figures_by_path(
     inputs: Inputs,
     common: pl.DataFrame,
-    market: Market,
+    market: Market | None,
     settings: PortfolioSettings,
     progress: Callable[[str], None] = lambda note: None,
 ) -> tuple[DailyFigures, ...]:
@@ -65,7 +78,7 @@ def figures_by_path(
 
     Args:
         common: the rows that count, of ``common_rows``.
-        market: the test days, of ``dense_market``.
+        market: the test days, of ``dense_market``; without it there are no portfolios.
     """
     return tuple(
         _daily_figures(inputs, common.filter(pl.col("path") == path), market, settings, progress)
@@ -100,7 +113,7 @@ def averaged(paths: Sequence[DailyFigures]) -> DailyFigures:
 def _daily_figures(
     inputs: Inputs,
     common: pl.DataFrame,
-    market: Market,
+    market: Market | None,
     settings: PortfolioSettings,
     progress: Callable[[str], None],
 ) -> DailyFigures:
@@ -109,12 +122,10 @@ def _daily_figures(
     counts: dict[str, dict[int, dict[str, int]]] = {}
     for model in inputs.models:
         progress(model)
-        books = {h: _book(common, model, market, settings, h) for h in inputs.horizons}
-        parts.append(_table(common, model, market, books, settings))
-        counts[model] = {
-            h: {"missing_returns": book.missing_returns, "unfilled_orders": book.unfilled_orders}
-            for h, book in books.items()
-        }
+        books = {h: _book(common, model, market, settings, h) for h in inputs.horizons} if market else {}
+        returns = _returns(market, books) if market else pl.DataFrame(schema=_RETURNS)
+        parts.append(_table(common, model, returns, settings))
+        counts[model] = {h: _counts(books.get(h)) for h in inputs.horizons}
         of_headline = common.filter(pl.col("horizon") == settings.headline_horizon)
         own = daily_deciles(of_headline, model, "label", min_names=settings.min_names)
         deciles.append(own.select("Date", pl.lit(model).alias("model"), "decile", "n", "excess"))
@@ -134,32 +145,32 @@ def _book(common: pl.DataFrame, model: str, market: Market, settings: PortfolioS
     return simulate(dense_scores(rows, model, market), market, settings, horizon)
 
 
-def _table(
-    common: pl.DataFrame,
-    model: str,
-    market: Market,
-    books: dict[int, Simulation],
-    settings: PortfolioSettings,
-) -> pl.DataFrame:
-    sections = ("horizon", "Date")
-    figures = daily_ic(common, model, "label", sections, settings.min_names).join(
-        daily_hit_rate(common, model, "label", sections, settings.min_names).drop("n"), on=sections
-    )
-    returns = pl.concat(
+def _counts(book: Simulation | None) -> dict[str, int]:
+    names = ("missing_returns", "unfilled_orders")
+    return {name: getattr(book, name) if book else 0 for name in names}
+
+
+def _returns(market: Market, books: dict[int, Simulation]) -> pl.DataFrame:
+    """Date, horizon and what the portfolio of each horizon did."""
+    return pl.concat(
         [
             pl.DataFrame(
                 {
                     "Date": market.dates,
                     "horizon": np.full(len(market.dates), h, dtype=np.int32),
-                    "gross": book.gross,
-                    "net": book.net,
-                    "turnover": book.turnover,
-                    "exposure": book.exposure,
+                    **{name: getattr(book, name) for name in ("gross", "net", "turnover", "exposure")},
                 },
-                schema_overrides={"Date": pl.Date},
+                schema=_RETURNS,
             )
             for h, book in books.items()
         ]
+    )
+
+
+def _table(common: pl.DataFrame, model: str, returns: pl.DataFrame, settings: PortfolioSettings) -> pl.DataFrame:
+    sections = ("horizon", "Date")
+    figures = daily_ic(common, model, "label", sections, settings.min_names).join(
+        daily_hit_rate(common, model, "label", sections, settings.min_names).drop("n"), on=sections
     )
     joined = figures.with_columns(pl.col("horizon").cast(pl.Int32)).join(
         returns, on=sections, how="full", coalesce=True

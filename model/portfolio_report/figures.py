@@ -1,5 +1,6 @@
 """Figures with their count and interval, from the daily series of one model and horizon."""
 
+from collections.abc import Collection, Mapping
 from datetime import date
 from typing import Any
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from model.metrics import bootstrap, performance
 from model.metrics.bootstrap import Resampler
+from model.metrics.multiple import adjusted_p, two_sided_p
 from model.metrics.summary import summarise
 from model.portfolio_report.random_band import RandomBand
 from model.portfolio_report.settings import PortfolioSettings
@@ -21,14 +23,18 @@ NAMES = (
     "rank_ic",
     "icir",
     "nw_t",
+    "rank_ic_p",
+    "rank_ic_q",
     "hit_rate",
     "sharpe",
     "sharpe_gross",
     "ann_return_net",
+    "ann_return_gross",
     "max_drawdown",
     "turnover",
     "deflated_sharpe",
     "probabilistic_sharpe",
+    "minimum_track_record",
     "sortino",
     "calmar",
     "gross_exposure",
@@ -74,6 +80,7 @@ def _prediction_figures(
         "rank_ic": figure(of_rank_ic.mean, of_rank_ic.n, resampler.interval(rank_ic, block)),
         "icir": figure(of_rank_ic.ir, of_rank_ic.n, resampler.interval(rank_ic, block, bootstrap.ratio)),
         "nw_t": figure(of_rank_ic.nw_t, of_rank_ic.n),
+        "rank_ic_p": figure(two_sided_p(of_rank_ic.nw_t), of_rank_ic.n),
         "hit_rate": figure(of_hits.mean, of_hits.n, resampler.interval(hits, block)),
     }
 
@@ -99,14 +106,32 @@ def _portfolio_figures(
         "sharpe": sharpe_net,
         "sharpe_gross": sharpe_gross,
         "ann_return_net": figure(performance.annual_return(net, periods), n, yearly),
+        "ann_return_gross": figure(
+            performance.annual_return(gross, periods), n, scaled(resampler.interval(gross, block), periods)
+        ),
         "max_drawdown": _drawdown(days, net),
         "turnover": figure(float(turnover.mean()) if n else None, n, resampler.interval(turnover, block)),
         "deflated_sharpe": figure(performance.deflated_sharpe(net, settings.trials), n),
         "probabilistic_sharpe": figure(performance.probabilistic_sharpe(net), n),
+        "minimum_track_record": figure(performance.minimum_track_record(net, confidence=settings.confidence), n),
         "sortino": figure(performance.sortino(net, periods), n),
         "calmar": figure(performance.calmar(net, periods), n),
         "gross_exposure": figure(exposure, n),
     }
+
+
+def add_q_values(models: Mapping[str, Mapping[str, dict[str, Any]]], tested: Collection[str]) -> None:
+    """Give every model and horizon its ``rank_ic_q``: false-discovery control over all models and horizons tested.
+
+    A model that is not tested (one that knows the truth, one that is noise by design) has none.
+    """
+    cells = [cell for model in tested for cell in models[model].values()]
+    p_values = [np.nan if cell["rank_ic_p"]["value"] is None else cell["rank_ic_p"]["value"] for cell in cells]
+    for cell, q in zip(cells, adjusted_p(p_values).tolist(), strict=True):
+        cell["rank_ic_q"] = figure(None if np.isnan(q) else q, cell["rank_ic_p"]["n"])
+    for model in models.keys() - set(tested):
+        for cell in models[model].values():
+            cell["rank_ic_q"] = figure(None, cell["rank_ic_p"]["n"])
 
 
 def _drawdown(days: list[date], net: NDArray[np.float64]) -> Figure:

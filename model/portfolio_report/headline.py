@@ -4,9 +4,9 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from model.portfolio_report.inputs import BASELINES, LEARNED, MODEL_LABELS, NETWORK, ORACLE, RANDOM
+from model.portfolio_report.inputs import BASELINES, LEARNED, MODEL_LABELS, NETWORK, ORACLE, RANDOM, SUBMITTED
 
-ORDER = (NETWORK, *BASELINES, RANDOM, ORACLE)
+ORDER = (NETWORK, SUBMITTED, *BASELINES, RANDOM, ORACLE)
 COLUMNS = ("rank_ic", "sharpe", "sharpe_gross", "turnover")
 Standing = Literal["better", "worse", "open"]
 
@@ -43,7 +43,13 @@ def verdicts(report: dict[str, Any]) -> list[tuple[str, Standing, dict[str, Any]
 
 
 def verdict_sentence(report: dict[str, Any]) -> str:
-    """Whether the network ranks better than the learned baselines, in one sentence without figures."""
+    """Whether the network ranks better than the learned baselines, in one sentence without figures.
+
+    Submitted predictions have no baseline beside them: the sentence then says what their own interval allows.
+    """
+    if report["subject"] == SUBMITTED:
+        own = report["models"][SUBMITTED][str(report["config"]["headline_horizon"])]["rank_ic"]
+        return f"The submitted predictions {_ALONE[standing(own)]}."
     learned = [(MODEL_LABELS[other], how) for other, how, _ in verdicts(report) if other in LEARNED]
     phrases = {
         "better": "beats {}",
@@ -56,6 +62,13 @@ def verdict_sentence(report: dict[str, Any]) -> str:
         if any(own == how for _, own in learned)
     ]
     return f"The network {' and '.join(parts)}." if parts else "There is no learned baseline to compare with."
+
+
+_ALONE = {
+    "better": "rank better than chance",
+    "worse": "rank worse than chance",
+    "open": "cannot be told apart from chance",
+}
 
 
 def headline_text(report: dict[str, Any]) -> str:
@@ -77,13 +90,15 @@ def headline_text(report: dict[str, Any]) -> str:
         for row in rows
     ]
     lines = _aligned(table)
-    lines += ["", f"{verdict_sentence(report)} Differences of RankIC on the same days and stocks:"]
-    lines += _aligned(
-        [(f"  network - {MODEL_LABELS[other]}", with_interval(gap, 4)) for other, _, gap in verdicts(report)]
-    )
+    lines += ["", verdict_sentence(report)]
+    gaps = [(f"  network - {MODEL_LABELS[other]}", with_interval(gap, 4)) for other, _, gap in verdicts(report)]
+    if gaps:
+        lines[-1] += " Differences of RankIC on the same days and stocks:"
+        lines += _aligned(gaps)
     config = report["config"]
+    origin = "Out of fold" if report["subject"] != SUBMITTED else "As submitted"
     lines.append(
-        f"Out of fold, {counted(len(report['folds']), 'fold')}, {config['cost_bps_per_side']:g} bps a side, "
+        f"{origin}, {counted(len(report['folds']), 'fold')}, {config['cost_bps_per_side']:g} bps a side, "
         f"entry {config['entry']}; random: mean and band of {config['random_draws']} rankings."
     )
     if config["caveat"]:

@@ -21,6 +21,8 @@ REPORT = "report.json"
 PREDICTIONS = "validation_predictions"
 LIVE = "live"
 NETWORK = "atft_gat_fan"
+SUBMITTED = "submitted"
+"""Predictions of a file that somebody handed in (``gogooku evaluate``)."""
 LEARNED = ("lightgbm", "lightgbm_rank", "ridge")
 BASELINES = (*LEARNED, "momentum_120d", "reversal_1d")
 ORACLE = "oracle"
@@ -28,9 +30,10 @@ RANDOM = "random"
 STORED_RANDOM = "stored_random"
 """The baseline stage's own random scores, used by a self-test only."""
 
-MODELS = (NETWORK, *BASELINES, ORACLE)
+MODELS = (NETWORK, SUBMITTED, *BASELINES, ORACLE)
 MODEL_LABELS = {
     NETWORK: "ATFT-GAT-FAN",
+    SUBMITTED: "Submitted predictions",
     "lightgbm": "LightGBM",
     "lightgbm_rank": "LightGBM, ranking",
     "ridge": "Ridge",
@@ -39,7 +42,16 @@ MODEL_LABELS = {
     RANDOM: "Random ranking",
     ORACLE: "Reachable oracle",
 }
-MARKET_COLUMNS = ["Date", "Code", "return_next", "entry_return_next", "can_buy_next", "can_sell_next"]
+MARKET_COLUMNS = [
+    "Date",
+    "Code",
+    "return_next",
+    "entry_return_next",
+    "can_buy_next",
+    "can_sell_next",
+    "Sector",
+    "turnover_20",
+]
 
 
 def folds_among(inputs: Mapping[str, str]) -> tuple[str, ...]:
@@ -56,17 +68,23 @@ class Inputs:
     """Date, Code, horizon, path, fold, label and one column a model (null where it gave none), out of fold, unique.
 
     Walk-forward folds make one path, 0; combinatorial splits predict every day once on each of several paths."""
-    market: pl.DataFrame
-    """``MARKET_COLUMNS`` of the test days and some days after each fold, unique by (Date, Code), sorted."""
+    market: pl.DataFrame | None
+    """``MARKET_COLUMNS`` of the test days and some days after each fold, unique by (Date, Code), sorted; None where
+    nothing but predictions and labels is known, so that there are no portfolios."""
     test_dates: tuple[date, ...]
     """Test days of all folds, in order."""
     folds: tuple[dict[str, Any], ...]
-    """``fold.json`` of each fold, in order of time."""
+    """``fold.json`` of each fold, in order of time (of submitted folds: fold, test_start, test_end and n_test)."""
 
     @property
     def models(self) -> tuple[str, ...]:
         """The models that have predictions, in the order in which they are shown."""
         return tuple(name for name in MODELS if name in self.predictions.columns)
+
+    @property
+    def subject(self) -> str:
+        """The model that the report is about; the others stand beside it."""
+        return SUBMITTED if SUBMITTED in self.models else NETWORK
 
     @property
     def paths(self) -> tuple[int, ...]:
@@ -97,7 +115,8 @@ def read_inputs(store: Store, folds: Sequence[str]) -> Inputs:
     predictions = predictions.sort("path", "horizon", "Date", "Code")
     _check_unique(predictions)
     # A model without a single prediction (no oracle for real data) is absent, not a reason to drop every row.
-    predictions = predictions.drop([name for name in (*MODELS, STORED_RANDOM) if not predictions[name].count()])
+    given = [name for name in (*MODELS, STORED_RANDOM) if name in predictions.columns]
+    predictions = predictions.drop([name for name in given if not predictions[name].count()])
     market = pl.concat(
         [
             store.read_table("validation_predictions", "market.parquet", str(f["fold"]), MARKET_COLUMNS)

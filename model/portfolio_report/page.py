@@ -11,10 +11,11 @@ import jinja2
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from model.pictures import html_style
 from model.portfolio_report import plots, style
 from model.portfolio_report.compare import Evaluation
 from model.portfolio_report.headline import ORDER, counted, number, standing, verdict_sentence, verdicts
-from model.portfolio_report.inputs import LEARNED, MODEL_LABELS, NETWORK, ORACLE, RANDOM
+from model.portfolio_report.inputs import LEARNED, MODEL_LABELS, ORACLE, RANDOM
 
 TEMPLATE = "report_template.html"
 CHIPS = {"better": "network ahead", "worse": "network behind", "open": "undecided"}
@@ -30,7 +31,7 @@ def render(evaluation: Evaluation, curves: Curves, code_version: str) -> tuple[s
     report = evaluation.report
     wide, narrow = _figures(evaluation, curves, plots.WIDE), _figures(evaluation, curves, plots.NARROW)
     pictures = {f"{name}.png": style.png(figure) for name, (figure, _) in wide.items()}
-    drawn = {name: [Markup(style.svg(*sizes[name])) for sizes in (wide, narrow)] for name in wide}
+    drawn = {name: [Markup(html_style.svg(*sizes[name], style.LIGHT)) for sizes in (wide, narrow)] for name in wide}
     page = (
         _environment()
         .get_template(TEMPLATE)
@@ -42,15 +43,16 @@ def render(evaluation: Evaluation, curves: Curves, code_version: str) -> tuple[s
             percent=round(100 * report["config"]["confidence"]),
             verdict=verdict_sentence(report),
             tiles=_tiles(report),
-            forests=[_forest(report, "rank_ic", "RankIC", 4), _forest(report, "sharpe", "Net Sharpe ratio", 2)],
+            forests=_forests(report),
             models=[model for model in ORDER if model in report["models"]],
             labels=MODEL_LABELS,
-            network=NETWORK,
+            subject=report["subject"],
+            portfolio=report["coverage"]["portfolio_days"] > 0,
             figures=drawn,
             years=_years(report),
+            months=_months(report),
             code_version=code_version,
-            light=style.LIGHT,
-            dark=style.DARK,
+            style_sheet=Markup(html_style.style_sheet(style.LIGHT, style.DARK)),
         )
     )
     return page, pictures
@@ -62,12 +64,17 @@ def _figures(evaluation: Evaluation, curves: Curves, size: plots.Size) -> dict[s
     h = int(report["config"]["headline_horizon"])
     half = plots.HALF if size == plots.WIDE else size
     figures = {
-        "cumulative_net_return": (plots.cumulative_net(daily, h, size), "Cumulative net return by model"),
         "rank_ic": (plots.rolling_rank_ic(daily, h, size), "Rolling RankIC by model"),
         "deciles": (plots.deciles(report, half), "Mean return by prediction decile"),
-        "drawdown": (plots.drawdown(daily, h, half), "Drawdown by model"),
-        "folds": (plots.fold_timeline(report["folds"], size), "Train, validation and test period of each fold"),
     }
+    if report["coverage"]["portfolio_days"]:
+        figures |= {
+            "cumulative_net_return": (plots.cumulative_net(daily, h, size), "Cumulative return by model"),
+            "drawdown": (plots.drawdown(daily, h, half), "Drawdown by model"),
+            "ic_decay": (plots.ic_decay(report["signal"], size), "RankIC by trading days ahead"),
+        }
+    if all("stretches" in fold for fold in report["folds"]):
+        figures["folds"] = (plots.fold_timeline(report["folds"], size), "Train, validation and test days of each fold")
     if any(record.get("val_rank_ic") is not None for history in curves.values() for record in history):
         figures["training"] = (plots.training_curves(curves, size), "Validation RankIC by epoch")
     return figures
@@ -87,19 +94,21 @@ def _tiles(report: dict[str, Any]) -> list[dict[str, Any]]:
         if other in LEARNED
     ]
     h = str(report["config"]["headline_horizon"])
-    worth = report["models"][NETWORK][h]["sharpe"]
-    sign = "open" if worth["interval"] is None else standing(worth)
-    chip = {"better": "above zero", "worse": "below zero", "open": "zero is possible"}[sign]
-    tiles.append(
-        {
-            "title": "Network, net Sharpe ratio",
-            "value": number(worth["value"], 2),
-            "range": _range(worth, 2),
-            "how": sign,
-            "chip": chip,
-        }
-    )
-    share = (report["reachable"] or {}).get(NETWORK, {}).get(h)
+    own = report["models"][report["subject"]][h]
+    who = "Network" if tiles else "Submitted"
+    shown = [("sharpe", "net Sharpe ratio", 2)] if own["sharpe"]["n"] else []
+    for name, title, digits in shown if tiles else [("rank_ic", "RankIC", 4), *shown]:
+        sign = standing(own[name])
+        tiles.append(
+            {
+                "title": f"{who}, {title}",
+                "value": number(own[name]["value"], digits),
+                "range": _range(own[name], digits),
+                "how": sign,
+                "chip": {"better": "above zero", "worse": "below zero", "open": "zero is possible"}[sign],
+            }
+        )
+    share = (report["reachable"] or {}).get(report["subject"], {}).get(h)
     if share is not None and share["value"] is not None:
         low, high = share["interval"] or (None, None)
         between = "" if low is None or high is None else f"{100 * low:.0f} to {100 * high:.0f} %"
@@ -113,6 +122,13 @@ def _tiles(report: dict[str, Any]) -> list[dict[str, Any]]:
             }
         )
     return tiles
+
+
+def _forests(report: dict[str, Any]) -> list[dict[str, Any]]:
+    kinds = [("rank_ic", "RankIC", 4)]
+    if report["coverage"]["portfolio_days"]:
+        kinds.append(("sharpe", "Net Sharpe ratio", 2))
+    return [_forest(report, *kind) for kind in kinds]
 
 
 def _forest(report: dict[str, Any], name: str, title: str, digits: int) -> dict[str, Any]:
@@ -160,6 +176,18 @@ def _years(report: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"year": year, "models": years[year]} for year in sorted(years)]
 
 
+def _months(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row a year: the subject's net return by month (1 … 12), its sum, and the year's gross return."""
+    years: dict[int, dict[str, Any]] = {}
+    for row in report["monthly"][report["subject"]]:
+        if row["n"]:
+            year = years.setdefault(row["year"], {"year": row["year"], "months": {}, "gross": 0.0, "net": 0.0})
+            year["months"][row["month"]] = row["return_net"]
+            year["gross"] += row["return_gross"]
+            year["net"] += row["return_net"]
+    return list(years.values())
+
+
 def _range(figure: dict[str, Any], digits: int) -> str:
     if figure["interval"] is None:
         return ""
@@ -182,6 +210,6 @@ def _environment() -> jinja2.Environment:
     environment.filters["zipped"] = lambda columns: list(zip(*columns, strict=True))
     environment.filters |= {"number": number, "range": _range, "counted": counted, "percent": _percent}
     environment.tests["compared"] = lambda model: model != RANDOM  # random rankings have no folds and no years
-    environment.tests["learned"] = lambda model: model in (NETWORK, *LEARNED, ORACLE)
+    environment.tests["learned"] = lambda model: model in (*plots.SUBJECTS, *LEARNED, ORACLE)
     environment.globals["standing"] = standing
     return environment

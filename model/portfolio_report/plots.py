@@ -12,42 +12,43 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from model.metrics.performance import drawdowns
+from model.pictures.html_style import INK, MUTED, TEXT_SIZE, legend, new_figure
 from model.portfolio_report.daily import DailyFigures
-from model.portfolio_report.inputs import MODEL_LABELS, NETWORK, ORACLE
-from model.portfolio_report.style import (
-    INK,
-    MODEL_COLOURS,
-    MUTED,
-    ROLE_COLOURS,
-    TEXT_SIZE,
-    legend,
-    new_figure,
-    width_of,
-)
+from model.portfolio_report.inputs import MODEL_LABELS, NETWORK, ORACLE, SUBMITTED
+from model.portfolio_report.style import MODEL_COLOURS, ROLE_COLOURS
 
 WIDE = (9.6, 3.7)
 HALF = (5.6, 3.5)
 NARROW = (4.4, 3.9)
 """Inches: across the page, half of it, and across a phone."""
 Size = tuple[float, float]
+LEGEND_COLUMN = 2.0
+"""Inches of a name in a legend."""
 ROLLING_DAYS = 60
+SUBJECTS = (NETWORK, SUBMITTED)
 
 
 def cumulative_net(daily: DailyFigures, horizon: int, size: Size = WIDE) -> Figure:
-    """Sum of daily net returns of every model; the oracle would press all others against zero."""
+    """Sum of daily net returns of every model, and of the subject's before costs.
+
+    The oracle is left out: it would press all others against zero.
+    """
     figure, axes = new_figure(*size)
     for model in (name for name in daily.models if name != ORACLE):
         rows = _held(daily, model, horizon)
         axes.plot(_days(rows), np.cumsum(rows["net"].to_numpy()), **_line(model))
+        if model in SUBJECTS:
+            gross = {**_line(model), "label": f"{MODEL_LABELS[model]}, gross", "linestyle": ":", "linewidth": 1.4}
+            axes.plot(_days(rows), np.cumsum(rows["gross"].to_numpy()), **gross)
     axes.axhline(0.0, color=MUTED, linewidth=0.8)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     _date_axis(axes)
-    legend(axes)
+    legend(axes, LEGEND_COLUMN)
     return figure
 
 
 def rolling_rank_ic(daily: DailyFigures, horizon: int, size: Size = WIDE) -> Figure:
-    """RankIC through time: mean of the last 60 days, and two standard errors around the network's."""
+    """RankIC through time: mean of the last 60 days, and two standard errors around the subject's."""
     figure, axes = new_figure(*size)
     for model in daily.models:
         rows = _rows(daily, model, horizon).filter(pl.col("rank_ic").is_not_null())
@@ -57,20 +58,20 @@ def rolling_rank_ic(daily: DailyFigures, horizon: int, size: Size = WIDE) -> Fig
             for kind in ("mean", "std")
         )
         axes.plot(_days(rows), mean, **_line(model))
-        if model == NETWORK:
+        if model in SUBJECTS:
             # Labels of neighbouring days overlap: a window holds about window / horizon independent ones.
             error = 2.0 * std / np.sqrt(max(window / horizon, 1.0))
             axes.fill_between(_days(rows), mean - error, mean + error, color=MODEL_COLOURS[model], alpha=0.16, lw=0)
     axes.axhline(0.0, color=MUTED, linewidth=0.8)
     _date_axis(axes)
-    legend(axes)
+    legend(axes, LEGEND_COLUMN)
     return figure
 
 
 def deciles(report: Mapping[str, Any], size: Size = HALF) -> Figure:
     """Mean return by prediction decile, with intervals, of the network and the best known baseline."""
     figure, axes = new_figure(*size)
-    models = [model for model in (NETWORK, "lightgbm") if report["deciles"].get(model)]
+    models = [model for model in (*SUBJECTS, "lightgbm") if report["deciles"].get(model)]
     width = 0.8 / max(len(models), 1)
     for place, model in enumerate(models):
         rows = report["deciles"][model]
@@ -84,7 +85,25 @@ def deciles(report: Mapping[str, Any], size: Size = HALF) -> Figure:
     axes.set_xticks(range(1, 11))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
     axes.set_xlabel("prediction decile (10: highest)", color=MUTED, fontsize=TEXT_SIZE)
-    legend(axes)
+    legend(axes, LEGEND_COLUMN)
+    return figure
+
+
+def ic_decay(signal: Mapping[str, Any], size: Size = WIDE) -> Figure:
+    """RankIC with the return of each single day ahead, and its interval."""
+    figure, axes = new_figure(*size)
+    for model, found in signal.items():
+        rows = [row for row in found["ic_decay"] if row["value"] is not None]
+        x, colour = [row["lag"] for row in rows], MODEL_COLOURS[model]
+        axes.plot(x, [row["value"] for row in rows], marker="o", ms=3.5, **_line(model))
+        known = [row for row in rows if row["interval"]]
+        if known and model in SUBJECTS:
+            low, high = np.array([row["interval"] for row in known]).T
+            axes.fill_between([row["lag"] for row in known], low, high, color=colour, alpha=0.16, lw=0)
+    axes.axhline(0.0, color=MUTED, linewidth=0.8)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("trading days ahead", color=MUTED, fontsize=TEXT_SIZE)
+    legend(axes, LEGEND_COLUMN)
     return figure
 
 
@@ -95,11 +114,11 @@ def drawdown(daily: DailyFigures, horizon: int, size: Size = HALF) -> Figure:
         rows = _held(daily, model, horizon)
         below = drawdowns(rows["net"].to_numpy())
         axes.plot(_days(rows), below, **_line(model))
-        if model == NETWORK:
+        if model in SUBJECTS:
             axes.fill_between(_days(rows), below, 0.0, color=MODEL_COLOURS[model], alpha=0.16, lw=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     _date_axis(axes)
-    legend(axes)
+    legend(axes, LEGEND_COLUMN)
     return figure
 
 
@@ -121,7 +140,7 @@ def fold_timeline(folds: Sequence[Mapping[str, Any]], size: Size = WIDE) -> Figu
     axes.set_yticks(range(len(folds)), [str(fold["fold"]) for fold in folds])
     axes.invert_yaxis()
     _date_axis(axes)
-    legend(axes)
+    legend(axes, LEGEND_COLUMN)
     return figure
 
 
@@ -139,7 +158,7 @@ def training_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]], size: Siz
         )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch", color=MUTED, fontsize=TEXT_SIZE)
-    legend(axes)
+    legend(axes, LEGEND_COLUMN)
     return figure
 
 
@@ -156,18 +175,18 @@ def _days(rows: pl.DataFrame) -> Any:
 
 
 def _line(model: str) -> dict[str, Any]:
-    network = model == NETWORK
+    leading = model in SUBJECTS
     return {
         "color": MODEL_COLOURS[model],
         "label": MODEL_LABELS[model],
-        "linewidth": 2.2 if network else 1.2,
+        "linewidth": 2.2 if leading else 1.2,
         "linestyle": (0, (4, 2)) if model == ORACLE else "-",
-        "zorder": 3 if network else 2,
+        "zorder": 3 if leading else 2,
     }
 
 
 def _date_axis(axes: Axes) -> None:
-    locator = AutoDateLocator(minticks=2, maxticks=max(int(width_of(axes)), 5))  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator(minticks=2, maxticks=max(int(_width(axes)), 5))  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))  # type: ignore[no-untyped-call]
     axes.margins(x=0.01)
@@ -175,3 +194,9 @@ def _date_axis(axes: Axes) -> None:
 
 def _number(day: str) -> float:
     return float(date2num(date.fromisoformat(day)))  # type: ignore[no-untyped-call]
+
+
+def _width(axes: Axes) -> float:
+    """Inches of the figure that the axes stand in."""
+    figure = axes.get_figure(root=True)
+    return 0.0 if figure is None else float(figure.get_figwidth())

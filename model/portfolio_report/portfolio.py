@@ -33,6 +33,7 @@ Flags = NDArray[np.bool_]
 
 VOLATILITY_DAYS = 20
 VOLATILITY_MIN_DAYS = 10
+_BLOCK_CODES = 64
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,24 @@ class Run:
         np.cumprod(1.0 + returns[days], axis=0, out=growth[1:])
         return cls(days, returns[days], entry_returns[days], growth, (1.0 + entry_returns[days]) / growth[1:])
 
+    def of_codes(self, codes: slice) -> "Run":
+        """The same days of some codes."""
+        parts = (self.returns, self.entry_returns, self.growth, self.first_day)
+        return Run(self.days, *(part[:, codes] for part in parts))
+
 
 @dataclass(frozen=True)
-class Market:
-    """The test days as dense arrays; T days whose next day is known, N codes."""
+class Grid:
+    """T days by N codes, both in order."""
 
     dates: tuple[date, ...]
     codes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Market(Grid):
+    """The test days as dense arrays; T days whose next day is known, N codes."""
+
     runs: tuple[Run, ...]
     """The returns, cut where the test days are not consecutive."""
     missing: Flags
@@ -71,8 +83,15 @@ class Market:
     """[T, N] the entry return is missing."""
     can_buy: Flags
     can_sell: Flags
-    volatility: Floats
-    """[T, N] std of the last daily returns known on the day, NaN where too few."""
+    calendar_returns: Floats
+    """[C, N] close to next close of every day that the market has, test days or not; NaN where missing."""
+    day: NDArray[np.int64]
+    """[T] position of each test day among those."""
+
+    @cached_property
+    def volatility(self) -> Floats:
+        """[T, N] std of the last daily returns known on the day, NaN where too few."""
+        return _trailing_volatility(self.calendar_returns)[self.day]
 
     @cached_property
     def day_in_run(self) -> NDArray[np.int64]:
@@ -136,11 +155,18 @@ def dense_market(market: pl.DataFrame, test_dates: Sequence[date]) -> Market:
         missing_entry=np.isnan(entry[kept]),
         can_buy=_scatter(market["can_buy_next"].cast(pl.Float64), day, code, shape)[kept] > 0,
         can_sell=_scatter(market["can_sell_next"].cast(pl.Float64), day, code, shape)[kept] > 0,
-        volatility=_trailing_volatility(returns)[kept],
+        calendar_returns=returns,
+        day=kept,
     )
 
 
-def dense_scores(predictions: pl.DataFrame, column: str, market: Market) -> Floats:
+def dense_grid(predictions: pl.DataFrame) -> Grid:
+    """The days and codes of a table with Date and Code."""
+    days, codes = (predictions[name].unique().sort().to_list() for name in ("Date", "Code"))
+    return Grid(tuple(days), tuple(codes))
+
+
+def dense_scores(predictions: pl.DataFrame, column: str, market: Grid) -> Floats:
     """[T, N] predictions of one horizon on the market's grid, NaN where there is none (rows off the grid are left out).
 
     Args:
@@ -160,9 +186,22 @@ def simulate(scores: Floats, market: Market, settings: PortfolioSettings, horizo
         scores: [T, N], NaN where a stock is not in the day's universe.
         horizon: trading days that a sleeve is held.
     """
+    order, count = _held_ranking(scores, settings)
+    return simulate_ranking(order, count, market, settings, horizon)
+
+
+def holdings(scores: Floats, market: Market, settings: PortfolioSettings, horizon: int) -> Floats:
+    """[T, N] weights held over each day by the portfolio of ``simulate``, at the day's start; short ones negative."""
+    order, count = _held_ranking(scores, settings)
+    sleeves, _ = _sleeves(order, count, market, settings, horizon)
+    weights = [sleeves[run.days] + _older(sleeves, run, horizon)[0][:-1] for run in market.runs]
+    return np.concatenate(weights)
+
+
+def _held_ranking(scores: Floats, settings: PortfolioSettings) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     order, count = ranking(scores)
     varied = _varied(scores) & (count >= settings.min_names)
-    return simulate_ranking(order, np.where(varied, count, 0), market, settings, horizon)
+    return order, np.where(varied, count, 0)
 
 
 def ranking(scores: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -192,6 +231,28 @@ def simulate_ranking(
 def _run(sleeves: Floats, run: Run, horizon: int) -> tuple[Floats, Floats, Floats]:
     """Gross return, turnover and exposure on consecutive trading days, with nothing held before and after.
 
+    A few codes at a time, so that the running sums stay in the cache.
+    """
+    total = np.zeros((3, run.days.stop - run.days.start))
+    for first in range(0, sleeves.shape[1], _BLOCK_CODES):
+        codes = slice(first, first + _BLOCK_CODES)
+        total += _run_codes(sleeves[:, codes], run.of_codes(codes), horizon)
+    gross, turnover, exposure = total
+    return gross, turnover, exposure
+
+
+def _run_codes(sleeves: Floats, run: Run, horizon: int) -> tuple[Floats, Floats, Floats]:
+    new = sleeves[run.days]
+    held, leaving = _older(sleeves, run, horizon)
+    gross = np.einsum("tn,tn->t", new, run.entry_returns) + np.einsum("tn,tn->t", held[:-1], run.returns)
+    turnover = np.abs(new - leaving[:-1]).sum(axis=1)
+    turnover[-1] += np.abs(held[-1] + leaving[-1]).sum()
+    return gross, turnover, np.abs(new + held[:-1]).sum(axis=1)
+
+
+def _older(sleeves: Floats, run: Run, horizon: int) -> tuple[Floats, Floats]:
+    """[t + 1, N] value of the sleeves of age 1 to h - 1, and of the one of age h, at the start of each day.
+
     A sleeve S of day i is worth ``S (1 + entry[i]) growth[t] / growth[i + 1]`` at the start of day t > i, so all
     sleeves alive at t are ``growth[t]`` times a difference of running sums: no loop over their ages.
     """
@@ -199,12 +260,9 @@ def _run(sleeves: Floats, run: Run, horizon: int) -> tuple[Floats, Floats, Float
     length = len(new)
     sums = np.zeros((horizon + length + 1, new.shape[1]))  # row horizon + t: sleeves of days before t
     np.cumsum(new * run.first_day, axis=0, out=sums[horizon + 1 :])
-    held = (sums[horizon:] - sums[1 : length + 2]) * run.growth  # sleeves of age 1 to h - 1 at the start of t
-    leaving = (sums[1 : length + 2] - sums[: length + 1]) * run.growth  # the sleeve of age h
-    gross = np.einsum("tn,tn->t", new, run.entry_returns) + np.einsum("tn,tn->t", held[:-1], run.returns)
-    turnover = np.abs(new - leaving[:-1]).sum(axis=1)
-    turnover[-1] += np.abs(held[-1] + leaving[-1]).sum()
-    return gross, turnover, np.abs(new + held[:-1]).sum(axis=1)
+    held = (sums[horizon:] - sums[1 : length + 2]) * run.growth
+    leaving = (sums[1 : length + 2] - sums[: length + 1]) * run.growth
+    return held, leaving
 
 
 def _missing(sleeves: Floats, market: Market, horizon: int) -> int:

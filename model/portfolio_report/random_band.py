@@ -4,7 +4,9 @@ A figure means little beside zero and much beside the spread of the figures of u
 days, costs and constraints. Each draw ranks the universe of every day anew.
 """
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +16,13 @@ from numpy.typing import NDArray
 from model.metrics.bootstrap import percentiles
 from model.metrics.performance import annual_return, max_drawdown, sharpe
 from model.metrics.summary import summarise
-from model.portfolio_report.portfolio import Floats, Market, Simulation, dense_scores, simulate_ranking
+from model.portfolio_report.portfolio import Flags, Floats, Grid, Market, Simulation, dense_scores, simulate_ranking
 from model.portfolio_report.settings import PortfolioSettings
 
 _STREAM = 0x7A4D
+_BLOCK_DAYS = 64
+_THREADS = min(os.cpu_count() or 1, 4)
+"""Draws at a time; the figures do not depend on it."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class RandomBand:
 def random_band(
     common: pl.DataFrame,
     horizons: tuple[int, ...],
-    market: Market,
+    market: Grid,
     settings: PortfolioSettings,
     seed: int,
     progress: Callable[[int], None] = lambda done: None,
@@ -46,6 +51,7 @@ def random_band(
 
     Args:
         common: Date, Code, horizon, label.
+        market: the test days; a grid that is no market has rankings and no portfolios.
     """
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, _STREAM])))
     ones = common.with_columns(present=pl.lit(1.0))
@@ -53,30 +59,56 @@ def random_band(
     present = {h: ~np.isnan(dense_scores(rows, "present", market)) for h, rows in by_horizon.items()}
     labels = {h: _centred_ranks(dense_scores(rows, "label", market)) for h, rows in by_horizon.items()}
     draws: dict[int, dict[str, list[float]]] = {h: {} for h in horizons}
-    for done in range(settings.random_draws):
-        scores = rng.random((len(market.dates), len(market.codes)), dtype=np.float32)
-        order, ranked = np.empty((0, 0), np.int64), np.empty((0, 0), np.bool_)
-        for h in horizons:
-            if not np.array_equal(ranked, present[h]):  # most often the universe is the same for all horizons
-                order, ranked = np.argsort(np.where(present[h], scores, np.float32(2.0)), axis=1), present[h]
-            count = ranked.sum(axis=1)
-            book = simulate_ranking(order, np.where(count >= settings.min_names, count, 0), market, settings, h)
-            correlations = rank_ic_of_order(order, labels[h], settings.min_names)
-            for name, value in _figures(book, correlations, settings.periods_per_year).items():
-                draws[h].setdefault(name, []).append(np.nan if value is None else value)
-        progress(done + 1)
+
+    def one(scores: NDArray[np.float32]) -> dict[int, dict[str, float | None]]:
+        return _draw(scores, present, labels, market, settings)
+
+    with ThreadPoolExecutor(_THREADS) as pool:  # a draw is a matter of sorting and summing, outside Python's lock
+        for start in range(0, settings.random_draws, _THREADS):
+            count = min(_THREADS, settings.random_draws - start)
+            drawn = [rng.random((len(market.dates), len(market.codes)), dtype=np.float32) for _ in range(count)]
+            for number, found in enumerate(pool.map(one, drawn)):
+                for h, named in found.items():
+                    for name, value in named.items():
+                        draws[h].setdefault(name, []).append(np.nan if value is None else value)
+                progress(start + number + 1)
     days = {h: int((np.isfinite(ranks).sum(axis=1) >= settings.min_names).sum()) for h, ranks in labels.items()}
     return RandomBand({h: {n: np.array(v) for n, v in named.items()} for h, named in draws.items()}, days)
 
 
-def _figures(book: Simulation, correlations: Floats, periods: int) -> dict[str, float | None]:
-    of_rank_ic, deepest = summarise(correlations), max_drawdown(book.net)
+def _draw(
+    scores: NDArray[np.float32],
+    present: dict[int, Flags],
+    labels: dict[int, Floats],
+    market: Grid,
+    settings: PortfolioSettings,
+) -> dict[int, dict[str, float | None]]:
+    """Figures of one random ranking by horizon and name."""
+    order, ranked = np.empty((0, 0), np.int64), np.empty((0, 0), np.bool_)
+    result: dict[int, dict[str, float | None]] = {}
+    for h, there in present.items():
+        if not np.array_equal(ranked, there):  # most often the universe is the same for all horizons
+            order, ranked = np.argsort(np.where(there, scores, np.float32(2.0)), axis=1), there
+        result[h] = _correlation_figures(rank_ic_of_order(order, labels[h], settings.min_names))
+        if isinstance(market, Market):
+            count = ranked.sum(axis=1)
+            book = simulate_ranking(order, np.where(count >= settings.min_names, count, 0), market, settings, h)
+            result[h] |= _portfolio_figures(book, settings.periods_per_year)
+    return result
+
+
+def _correlation_figures(correlations: Floats) -> dict[str, float | None]:
+    of_rank_ic = summarise(correlations)
+    return {"rank_ic": of_rank_ic.mean, "icir": of_rank_ic.ir}
+
+
+def _portfolio_figures(book: Simulation, periods: int) -> dict[str, float | None]:
+    deepest = max_drawdown(book.net)
     return {
-        "rank_ic": of_rank_ic.mean,
-        "icir": of_rank_ic.ir,
         "sharpe": sharpe(book.net, periods),
         "sharpe_gross": sharpe(book.gross, periods),
         "ann_return_net": annual_return(book.net, periods),
+        "ann_return_gross": annual_return(book.gross, periods),
         "max_drawdown": deepest.depth if deepest else None,
         "turnover": float(book.turnover.mean()),
     }
@@ -91,6 +123,14 @@ def rank_ic_of_order(order: NDArray[np.int64], labels: Floats, min_names: int) -
         order: [T, N] code positions from best to worst.
         labels: [T, N] average ranks minus their mean, NaN where there is no label.
     """
+    found = np.empty(len(labels))
+    for start in range(0, len(labels), _BLOCK_DAYS):
+        days = slice(start, start + _BLOCK_DAYS)
+        found[days] = _rank_ic_of_days(order[days], labels[days], min_names)
+    return found
+
+
+def _rank_ic_of_days(order: NDArray[np.int64], labels: Floats, min_names: int) -> Floats:
     ordered = np.take_along_axis(labels, order, axis=1)
     there = ~np.isnan(ordered)
     ordered[~there] = 0.0

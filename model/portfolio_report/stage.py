@@ -8,6 +8,7 @@ from model.portfolio_report.daily import KEY
 from model.portfolio_report.headline import COLUMNS
 from model.portfolio_report.inputs import ASSET, NETWORK, REPORT, folds_among, read_inputs
 from model.portfolio_report.page import render
+from model.portfolio_report.safe_report import final_report
 from model.store.manifest import Manifest
 from model.store.stage import StageRun
 from model.store.store import Store
@@ -34,6 +35,7 @@ def materialise(run: StageRun) -> Manifest:
         generated_from=run.identity.inputs,
         progress=run.progress,
     )
+    evaluation.report["final_report"] = final_report(run.store, folds, evaluation.report)
     run.progress(1, 1, "drawing the page")
     page, pictures = render(evaluation, _curves(run.store, folds), run.identity.code_version)
     with run.writer(ASSET) as w:

@@ -7,7 +7,8 @@ code traded or not.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import polars as pl
@@ -19,11 +20,16 @@ from model.quality_features.windows import Array
 KEY = ("Date", "Code")
 NO_SECTOR = -1
 _EPOCH = date(1970, 1, 1)
+_Value = TypeVar("_Value", bound=np.generic)
 
 
 @dataclass(frozen=True)
 class DensePanel:
-    """Rows of the panel laid out on a grid of days and codes; ``row_day`` and ``row_code`` lead back to the rows."""
+    """Rows of the panel laid out on a grid of days and codes; ``row_day`` and ``row_code`` lead back to the rows.
+
+    The rows are in the order of the grid's cells (by day, then by code), so everything goes back and forth in one
+    sweep through memory.
+    """
 
     rows: pl.DataFrame
     dates: NDArray[np.int32]
@@ -37,66 +43,92 @@ class DensePanel:
         """Number of days and codes."""
         return len(self.dates), len(self.codes)
 
-    def column(self, name: str) -> Array:
-        """A numeric column as float64 [T, N], NaN for missing."""
-        values = self.rows[name].cast(pl.Float64).to_numpy()
-        grid = np.full(self.shape, np.nan)
-        grid[self.row_day, self.row_code] = values
-        return grid
+    @cached_property
+    def cell(self) -> NDArray[np.int64]:
+        """Number of each row's cell in the flattened grid."""
+        return self.row_day * len(self.codes) + self.row_code
+
+    def column(self, name: str, first: int = 0) -> Array:
+        """A numeric column from day number ``first`` on as float64 [T - first, N], NaN for missing."""
+        begin = int(np.searchsorted(self.row_day, first))
+        values = self.rows[name].slice(begin).cast(pl.Float64).to_numpy()
+        return self._grid(values, np.nan, first, begin)
 
     def flag(self, name: str) -> NDArray[np.bool_]:
         """A Boolean column [T, N], False for missing."""
-        grid = np.zeros(self.shape, dtype=np.bool_)
-        grid[self.row_day, self.row_code] = self.rows[name].fill_null(False).to_numpy()
-        return grid
+        return self._grid(self.rows[name].fill_null(False).to_numpy(), False, 0, 0)
 
     def present(self) -> NDArray[np.bool_]:
         """Where the panel has a row [T, N]."""
-        grid = np.zeros(self.shape, dtype=np.bool_)
-        grid[self.row_day, self.row_code] = True
-        return grid
+        return self._grid(np.ones(len(self.row_day), dtype=np.bool_), False, 0, 0)
 
-    def category(self, name: str) -> NDArray[np.int64]:
+    def category(self, name: str) -> NDArray[np.int32]:
         """A text column as numbers [T, N] in the order of the names; ``NO_SECTOR`` for missing."""
         names = self.rows[name].drop_nulls().unique().sort()
-        numbers = self.rows[name].cast(pl.Enum(names)).to_physical().cast(pl.Int64).fill_null(NO_SECTOR)
-        grid = np.full(self.shape, NO_SECTOR, dtype=np.int64)
-        grid[self.row_day, self.row_code] = numbers.to_numpy()
-        return grid
+        numbers = self.rows[name].cast(pl.Enum(names)).to_physical().cast(pl.Int32).fill_null(NO_SECTOR)
+        return self._grid(numbers.to_numpy(), NO_SECTOR, 0, 0)
 
     def position(self, day: date, side: Literal["left", "right"]) -> int:
         """Index of the first axis day on or after (``left``) or after (``right``) a date."""
         return int(np.searchsorted(self.dates, np.int32((day - _EPOCH).days), side=side))
 
+    def _grid(self, values: NDArray[_Value], missing: float, first: int, begin: int) -> NDArray[_Value]:
+        """The values of the rows from ``begin`` on, the first of them dated ``first`` or later, on a grid."""
+        shape = (len(self.dates) - first, len(self.codes))
+        if len(values) == shape[0] * shape[1]:  # not a cell is missing
+            return np.array(values.reshape(shape), order="C")
+        grid = np.full(shape, missing, dtype=values.dtype)
+        grid.reshape(-1)[self.cell[begin:] - first * len(self.codes)] = values
+        return grid
 
-def densify(rows: pl.DataFrame) -> DensePanel:
-    """Lay rows sorted by (Date, Code) out on a grid."""
+
+def densify(rows: pl.DataFrame, dates: NDArray[np.int32] | None = None) -> DensePanel:
+    """Lay rows sorted by (Date, Code) out on a grid.
+
+    Args:
+        rows: sorted by Date and Code, unique on them.
+        dates: the day axis where it has days without a row, as days since 1970-01-01; by default the rows' own.
+    """
     days = rows["Date"].to_physical().to_numpy()
-    dates = np.unique(days)
+    if dates is None:
+        dates = days[np.flatnonzero(np.diff(days, prepend=days[:1] - 1))].astype(np.int32)
     codes = rows["Code"].unique().sort()
     numbers = rows["Code"].cast(pl.Enum(codes)).to_physical().cast(pl.Int64).to_numpy()
-    return DensePanel(
-        rows=rows,
-        dates=dates.astype(np.int32),
-        codes=tuple(codes.to_list()),
-        row_day=np.searchsorted(dates, days).astype(np.int64),
-        row_code=numbers,
-    )
+    starts = np.searchsorted(days, dates)
+    row_day = np.repeat(np.arange(len(dates)), np.diff(starts, append=len(days)))
+    return DensePanel(rows=rows, dates=dates, codes=tuple(codes.to_list()), row_day=row_day, row_code=numbers)
 
 
 def check_panel(panel: pl.DataFrame, columns: Sequence[str]) -> None:
     """Raise a DataError where a panel lacks columns, is out of order or repeats a (Date, Code)."""
+    check_columns(panel, columns)
+    day, code = pl.col("Date"), pl.col("Code")
+    rising = (day > day.shift(1)) | ((day == day.shift(1)) & (code > code.shift(1)))
+    broken = panel.select((~rising).slice(1).sum()).item() if panel.height > 1 else 0
+    if broken:
+        raise _out_of_order(broken, panel.height)
+
+
+def check_columns(panel: pl.DataFrame, columns: Sequence[str]) -> None:
+    """Raise a DataError where a panel lacks columns."""
     absent = [name for name in (*KEY, *columns) if name not in panel.columns]
     if absent:
         raise DataError(
             f"The panel of {panel.height} rows has no column {', '.join(absent)}. It must be the panel table of "
             "raw_dataset; materialise raw_dataset again."
         )
-    day, code = pl.col("Date"), pl.col("Code")
-    rising = (day > day.shift(1)) | ((day == day.shift(1)) & (code > code.shift(1)))
-    broken = panel.select((~rising).slice(1).sum()).item() if panel.height > 1 else 0
+
+
+def check_order(keys: NDArray[np.signedinteger[Any]], strictly: bool) -> None:
+    """Raise a DataError where the rows' days, or their cells (strictly), do not rise."""
+    steps = np.diff(keys)
+    broken = int((steps <= 0).sum() if strictly else (steps < 0).sum())
     if broken:
-        raise DataError(
-            f"The panel is not sorted by Date and Code, or repeats them: {broken} of {panel.height} rows are out of "
-            "order. Sort it and remove the repeats."
-        )
+        raise _out_of_order(broken, len(keys))
+
+
+def _out_of_order(broken: int, rows: int) -> DataError:
+    return DataError(
+        f"The panel is not sorted by Date and Code, or repeats them: {broken} of {rows} rows are out of order. Sort it "
+        "and remove the repeats."
+    )

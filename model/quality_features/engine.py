@@ -1,173 +1,111 @@
-"""The feature engine: the panel in, exactly the feature rows of a date range out.
+"""The feature engine: the settings' features for exactly the rows of a date range.
 
-Three passes over dense arrays. The market is reduced from all codes; then blocks of codes, small enough for the
-processor's cache and spread over threads, compute every stock feature; then the stored columns are compared across
-the names of each day. A row's bits depend on the rows dated up to it and on nothing else: not on later days, on
-other date ranges computed with it, on codes that appear later, or on the number of threads.
+What the settings select is compiled once into a plan (see :mod:`model.quality_features.language.plan`) and run over the
+panel. A row's bits depend on the rows dated up to it and on nothing else: not on later days, on other date ranges or
+columns computed with it, on codes that appear later, or on the number of threads.
 """
 
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date
-from typing import Any
+from functools import lru_cache
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from model.quality_features import windows as w
-from model.quality_features.cross_section import member_mean
-from model.quality_features.dense import DensePanel, check_panel, densify
-from model.quality_features.feature import CrossSection, Feature, Market, Stock
-from model.quality_features.selection import (
-    VALIDITY_WINDOWS,
-    Selection,
-    feature_names,
-    max_lookback,
-    select,
-    validity_names,
-)
+from model.errors import SettingsError
+from model.quality_features.language.columns import COLUMNS, MEMBER, SECTOR
+from model.quality_features.language.operators import nearest
+from model.quality_features.language.plan import Options, Plan, compile_plan
+from model.quality_features.selection import VALIDITY_WINDOWS, feature_names, select, validity_names
 from model.quality_features.settings import FeatureSettings
-from model.quality_features.windows import Array
-
-Columns = dict[str, NDArray[np.float32]]
-Bars = Mapping[str, Array]
+from model.quality_features.table import compute_table
 
 PRICES = ("AdjOpen", "AdjHigh", "AdjLow", "AdjClose")
 AMOUNTS = ("AdjVolume", "TurnoverValue")
-PANEL_COLUMNS = ("Date", "Code", *PRICES, *AMOUNTS, "Sector", "InUniverse")
-"""What the engine reads of the panel."""
-
-_CODES_PER_BLOCK = 128
+PANEL_COLUMNS = ("Date", "Code", *PRICES, *AMOUNTS, SECTOR, MEMBER)
+"""What the built-in features read of the panel; see :func:`source_columns` for what given settings read."""
 
 
 def compute_features(
-    panel: pl.DataFrame, settings: FeatureSettings, first: date, last: date, *, threads: int = 2
+    panel: pl.DataFrame,
+    settings: FeatureSettings,
+    first: date,
+    last: date,
+    *,
+    names: Sequence[str] | None = None,
+    codes: Collection[str] | None = None,
+    threads: int = 2,
+    market: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Features of every panel row dated ``first`` to ``last``, both included.
 
     Args:
-        panel: rows of raw_dataset's panel sorted by (Date, Code), reaching back ``max_lookback(settings)`` trading
-            days including ``first`` itself, or to the beginning of the data. Rows after ``last`` are not read.
-        settings: groups and minimum shares.
+        panel: rows of raw_dataset's panel sorted by (Date, Code), with the columns of its slow table beside where
+            features read them, reaching back ``max_lookback(settings, names)`` trading days including ``first``
+            itself, or to the beginning of the data. Its distinct dates are the trading days. Rows after ``last`` are
+            not read; slow columns that it lacks are missing throughout.
+        settings: what is selected, and the minimum shares.
         first: first date of the result.
         last: last date of the result.
-        threads: blocks of codes computed at the same time; does not change a bit.
+        names: only these features and validity flags, in this order; None for all, in the order of the catalogue.
+        codes: only these codes' rows; comparisons across names still see all the panel's.
+        threads: blocks of codes or days computed at the same time; does not change a bit.
+        market: raw_dataset's market table (Date and its columns, sorted by Date); None: missing throughout.
 
     Returns:
         Date, Code, InUniverse, the features (Float32, null where undefined), the validity flags (Boolean).
 
     Raises:
         DataError: the panel lacks a column or is not sorted and unique.
+        SettingsError: a name is not among the columns that the settings select.
     """
-    check_panel(panel, PANEL_COLUMNS)
-    wanted = panel.filter(pl.col("Date").is_between(first, last)).height
-    if not wanted:
-        return _empty(settings)
-    dense = densify(_reached(panel, max_lookback(settings), first, last))
-    start = dense.position(first, "left")
-    chosen = select(settings)
-    with np.errstate(all="ignore"):
-        columns, flags = _compute(dense, chosen, settings, start, threads)
-    return _rows(dense, chosen.names, columns, flags, start)
+    plan = feature_plan(settings, None if names is None else tuple(names))
+    frame = compute_table(panel, plan, first, last, codes=codes, threads=threads, market=market)
+    return frame if names is None else frame.select("Date", "Code", MEMBER, *names)
+
+
+def feature_plan(settings: FeatureSettings, names: tuple[str, ...] | None = None) -> Plan:
+    """The compiled plan of the selected features and validity flags, or of some of them.
+
+    Raises:
+        SettingsError: a name is not among the columns that the settings select.
+    """
+    return _plan(settings, None if names is None else tuple(sorted(set(names))))
+
+
+@lru_cache(maxsize=64)
+def _plan(settings: FeatureSettings, names: tuple[str, ...] | None) -> Plan:
+    features = select(settings)
+    flags = dict(zip(validity_names(), VALIDITY_WINDOWS, strict=True))
+    if names is not None:
+        known = [feature.name for feature in features] + list(flags)
+        for name in names:
+            if name not in known:
+                raise SettingsError(f"The settings select no feature {name!r}.{nearest(name, known)}")
+        features = tuple(feature for feature in features if feature.name in names)
+        flags = {name: days for name, days in flags.items() if name in names}
+    options = Options(settings.minimum_share, settings.minimum_sector_names, settings.market_index)
+    return compile_plan(features, options, flags)
+
+
+def max_lookback(settings: FeatureSettings, names: Iterable[str] | None = None) -> int:
+    """Trading days that a row reads, its own included; of some of the columns only where ``names`` are given."""
+    return feature_plan(settings, None if names is None else tuple(names)).lookback_days
+
+
+def source_columns(settings: FeatureSettings, names: Iterable[str] | None = None) -> dict[str, tuple[str, ...]]:
+    """Columns that are read of raw_dataset's tables ``panel``, ``slow`` and ``market``, beside their keys."""
+    plan = feature_plan(settings, None if names is None else tuple(names))
+    read: dict[str, list[str]] = {"panel": [], "slow": [], "market": []}
+    for name, spec in COLUMNS.items():
+        if name in plan.columns:
+            read[spec.table].append(spec.source)
+    read["panel"] += [MEMBER, *([SECTOR] if plan.by_sector else [])]
+    return {table: tuple(columns) for table, columns in read.items()}
 
 
 def feature_schema(settings: FeatureSettings) -> pl.Schema:
     """Columns and types of the feature table."""
-    columns: dict[str, pl.DataType] = {"Date": pl.Date(), "Code": pl.String(), "InUniverse": pl.Boolean()}
+    columns: dict[str, pl.DataType] = {"Date": pl.Date(), "Code": pl.String(), MEMBER: pl.Boolean()}
     columns |= {name: pl.Float32() for name in feature_names(settings)}
     columns |= {name: pl.Boolean() for name in validity_names()}
     return pl.Schema(columns)
-
-
-def _empty(settings: FeatureSettings) -> pl.DataFrame:
-    return pl.DataFrame(schema=feature_schema(settings))
-
-
-def _reached(panel: pl.DataFrame, days: int, first: date, last: date) -> pl.DataFrame:
-    """The rows up to ``last`` that rows from ``first`` on can depend on."""
-    dates = panel["Date"].unique().sort()
-    begin = max(int(np.searchsorted(dates.to_numpy(), np.datetime64(first))) - days + 1, 0)
-    return panel.select(PANEL_COLUMNS).filter(pl.col("Date").is_between(dates[begin], last))
-
-
-def _compute(
-    dense: DensePanel, chosen: Selection, settings: FeatureSettings, start: int, threads: int
-) -> tuple[Columns, dict[str, NDArray[np.bool_]]]:
-    """Feature columns and validity flags ``[days from start, codes]``."""
-    bars: dict[str, Array] = {name: dense.column(name) for name in (*PRICES, *AMOUNTS)}
-    for name in PRICES:
-        bars[name] = np.where(bars[name] > 0.0, bars[name], np.nan)
-    member = dense.flag("InUniverse")
-    close = bars["AdjClose"]
-    market = Market(member_mean(close / w.lag(close, 1) - 1.0, member), settings.minimum_share)
-
-    days, codes = dense.shape
-    features: tuple[Feature[Any], ...] = (*chosen.stock, *chosen.market, *chosen.cross_section)
-    columns: Columns = {feature.name: np.empty((days - start, codes), dtype=np.float32) for feature in features}
-    flags = {name: np.empty((days - start, codes), dtype=np.bool_) for name in validity_names()}
-    for feature in chosen.market:
-        columns[feature.name][:] = _stored(feature.compute(market)[start:])
-
-    def block(begin: int) -> None:
-        _stock_block(bars, slice(begin, begin + _CODES_PER_BLOCK), market, chosen, start, columns, flags)
-
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        list(pool.map(block, range(0, codes, _CODES_PER_BLOCK)))  # list: an error in a block is raised here
-
-    today = CrossSection(columns, member[start:], dense.category("Sector")[start:], settings)
-    for cross in chosen.cross_section:
-        columns[cross.name][:] = _stored(cross.compute(today))
-    return columns, flags
-
-
-def _stock_block(
-    bars: Bars,
-    codes: slice,
-    market: Market,
-    chosen: Selection,
-    start: int,
-    columns: Columns,
-    flags: dict[str, NDArray[np.bool_]],
-) -> None:
-    """Every stock feature and flag of a block of codes, written into the columns."""
-    part = {name: np.ascontiguousarray(grid[:, codes]) for name, grid in bars.items()}
-    stock = Stock(
-        open=part["AdjOpen"],
-        high=part["AdjHigh"],
-        low=part["AdjLow"],
-        close=part["AdjClose"],
-        volume=part["AdjVolume"],
-        turnover=part["TurnoverValue"],
-        market=market,
-        minimum_share=market.minimum_share,
-    )
-    with np.errstate(all="ignore"):  # the setting belongs to a thread
-        for feature in chosen.stock:
-            columns[feature.name][:, codes] = _stored(feature.compute(stock)[start:])
-        closes = w.counts(~np.isnan(stock.close), VALIDITY_WINDOWS)
-    for window, name in zip(VALIDITY_WINDOWS, validity_names(), strict=True):
-        flags[name][:, codes] = closes[window][start:] >= stock.need(window)
-
-
-def _stored(values: Array) -> NDArray[np.float32]:
-    """Float32, NaN for whatever is not a finite number in it."""
-    narrow = values.astype(np.float32)
-    narrow[~np.isfinite(narrow)] = np.nan
-    return narrow
-
-
-def _rows(
-    dense: DensePanel,
-    names: tuple[str, ...],
-    columns: Columns,
-    flags: dict[str, NDArray[np.bool_]],
-    start: int,
-) -> pl.DataFrame:
-    """The grid back as rows of the panel; each column is freed as soon as it is gathered."""
-    kept = dense.row_day >= start
-    day, code = dense.row_day[kept] - start, dense.row_code[kept]
-    result = dense.rows.filter(pl.Series(kept)).select("Date", "Code", pl.col("InUniverse").fill_null(False))
-    gathered = [pl.Series(name, columns.pop(name)[day, code], nan_to_null=True) for name in names]
-    gathered += [pl.Series(name, flags.pop(name)[day, code]) for name in validity_names()]
-    return result.with_columns(gathered)

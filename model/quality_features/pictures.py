@@ -8,7 +8,9 @@ from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 
 from model.pictures import canvas
-from model.quality_features.stage import ASSET
+from model.quality_features.coverage import read_coverage
+from model.quality_features.read import ASSET
+from model.quality_features.stage import LABELS
 from model.store.pictures import Picture
 from model.store.store import Store
 
@@ -40,23 +42,17 @@ def catalogue_groups(store: Store) -> dict[str, str]:
 
 def null_shares(store: Store, most: int) -> pl.DataFrame:
     """month, feature, share: share of the universe members' values that are missing, for at most ``most`` months."""
-    features = list(catalogue_groups(store))
-    months = list(store.chunks(ASSET, "features"))
-    step = -(-len(months) // most)
-    parts = []
-    for month in months[::-1][::step][::-1]:
-        rows = store.read_table(ASSET, f"features/{month}.parquet", columns=["InUniverse", *features])
-        members = rows.filter("InUniverse")
-        if members.is_empty():
-            continue
-        missing = members.select((pl.col(name).is_null() | pl.col(name).is_nan()).mean() for name in features)
-        parts.append(
-            missing.unpivot(variable_name="feature", value_name="share").select(
-                pl.lit(month).alias("month"), "feature", "share"
-            )
-        )
-    empty = pl.DataFrame(schema={"month": pl.String, "feature": pl.String, "share": pl.Float64})
-    return pl.concat([empty, *parts])
+    counted = read_coverage(store).filter(pl.col("members") > 0)
+    months = counted["month"].unique().sort().to_list()
+    step = max(1, -(-len(months) // most))
+    chosen = counted.filter(pl.col("month").is_in(months[::-1][::step]))
+    features = pl.DataFrame({"column": list(catalogue_groups(store))}, schema={"column": pl.String})
+    return (
+        chosen.filter(pl.col("table") != LABELS)
+        .join(features.with_row_index("order"), on="column")
+        .sort("month", "order")
+        .select("month", feature="column", share=pl.col("nulls") / pl.col("members"))
+    )
 
 
 def groups_figure(shares: pl.DataFrame, groups: dict[str, str]) -> Figure:

@@ -14,7 +14,6 @@ from datetime import date
 import polars as pl
 
 from model.errors import StoreError
-from model.store.hashing import merkle_root
 from model.store.manifest import Manifest
 from model.store.store import Store
 
@@ -69,16 +68,19 @@ def read_features(
         return pl.concat(list(pool.map(read, months)), rechunk=True)
 
 
-def feature_chunks(store: Store) -> dict[str, str]:
-    """Month such as ``2016-01`` to one hash over the content of its bands, in order.
+def band_columns(store: Store) -> dict[str, tuple[str, ...]]:
+    """Table of each band to the columns that lie in it beside its keys, the first band first."""
+    layout = _layout(store.require(ASSET))
+    return {table: tuple(name for name in held if name not in KEY) for table, held in layout.items()}
 
-    Raises:
-        StoreError: the features are not materialised.
-    """
+
+def band_chunks(store: Store) -> dict[str, dict[str, str]]:
+    """Table of each band to the content hash of each of its months."""
     manifest = store.require(ASSET)
+    months = _months(manifest)
     return {
-        month: merkle_root({table: manifest.files[_file(table, month)].content_hash for table in _layout(manifest)})
-        for month in _months(manifest)
+        table: {month: manifest.files[_file(table, month)].content_hash for month in months}
+        for table in _layout(manifest)
     }
 
 

@@ -1,88 +1,145 @@
-"""The catalogue as a whole: which features the settings select, how far they reach back, and their description.
+"""Which features the settings select, in the order of their columns, and their description.
 
-Columns come in the order of the groups and, within a group, of the declarations.
+Columns come in the order of the groups and, within a group, of the declarations; Alpha158 follows, then the features of
+one's own modules, then those of the preset. Names are unique over all of them, switched on or not.
 """
 
-from dataclasses import dataclass
+import importlib
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from model.errors import SettingsError
+from model.quality_features.alpha158.features import features as alpha158_features
 from model.quality_features.catalogue import (
+    flow,
     low_frequency,
+    margin,
     market,
     quality,
     range_volume,
     relative,
     returns,
     sector,
+    short,
+    statements,
     technical,
     trend,
     volatility,
 )
-from model.quality_features.feature import CrossSection, Feature, Market, Scope, Stock
-from model.quality_features.settings import GROUP_NAMES, FeatureSettings
-
-MARKET: tuple[Feature[Market], ...] = market.FEATURES
-STOCK: tuple[Feature[Stock], ...] = (
-    *returns.FEATURES,
-    *volatility.FEATURES,
-    *trend.FEATURES,
-    *range_volume.FEATURES,
-    *technical.FEATURES,
-    *low_frequency.FEATURES,
-    *relative.FEATURES,
-    *quality.STOCK,
-)
-CROSS_SECTION: tuple[Feature[CrossSection], ...] = (*sector.FEATURES, *quality.CROSS_SECTION)
+from model.quality_features.language.columns import COLUMNS, MARKET_RETURN
+from model.quality_features.language.feature import Feature, resolve
+from model.quality_features.language.operators import OPERATORS, nearest
+from model.quality_features.language.parse import parse
+from model.quality_features.settings import CustomFeature, FeatureSettings
 
 VALIDITY_WINDOWS = (5, 20, 60, 120, 252)
 """Windows with a flag ``valid_{w}d``: the share of days with a close reaches the settings' minimum."""
 
-ATFT13: tuple[str, ...] = (
-    "ret_1d",
-    "ret_5d",
-    "ret_20d",
-    "rsi_14",
-    "macd_hist",
-    "bollinger_b_20d",
-    "natr_14",
-    "obv_20d",
-    "cci_20",
-    "stoch_k_14",
-    "volume_ratio_20d",
-    "price_position_60d",
-    "low_freq_ret_64d",
-)
-"""The 13 features of the ATFT selection."""
+ALWAYS = ("ret_1d", "ret_20d", "ret_120d")
+"""Computed whatever is selected: the correlation graph, the tensors and the scores that learn nothing read them."""
+
+_KEYS = ("Date", "Code", "InUniverse")
 
 
-@dataclass(frozen=True)
-class Selection:
-    """The features to compute, by the view they read; ``names`` are the columns that are kept."""
+def catalogue(settings: FeatureSettings) -> tuple[Feature, ...]:
+    """Every feature of the built-in catalogue, switched on or not, in the order of the columns."""
+    return (
+        *returns.FEATURES,
+        *volatility.FEATURES,
+        *trend.FEATURES,
+        *range_volume.FEATURES,
+        *technical.FEATURES,
+        *low_frequency.FEATURES,
+        *market.FEATURES,
+        *relative.FEATURES,
+        *sector.FEATURES,
+        *quality.features(settings),
+        *flow.FEATURES,
+        *margin.FEATURES,
+        *short.FEATURES,
+        *statements.FEATURES,
+    )
 
-    names: tuple[str, ...]
-    market: tuple[Feature[Market], ...]
-    stock: tuple[Feature[Stock], ...]
-    cross_section: tuple[Feature[CrossSection], ...]
+
+@lru_cache(maxsize=16)
+def select(settings: FeatureSettings) -> tuple[Feature, ...]:
+    """What the settings select, in the order of the columns.
+
+    Raises:
+        SettingsError: two features have one name, a formula cannot be read, or a module cannot be imported or holds no
+            declarations.
+    """
+    known = catalogue(settings)
+    on = settings.groups if settings.set != "alpha158" else ()
+    chosen = [feature for feature in known if feature.group in on or feature.name in ALWAYS]
+    qlib = alpha158_features()
+    chosen += qlib if settings.set != "catalogue" else ()
+    own = from_modules(settings.modules)
+    taken = _taken((*known, *qlib))
+    for feature in own:
+        _take(taken, feature.name, f"a module of features.modules ({', '.join(settings.modules)})")
+    custom = _custom(settings.custom, (*known, *qlib, *own), taken)
+    return (*chosen, *own, *custom)
 
 
-def select(settings: FeatureSettings) -> Selection:
-    """What the settings select, with the inputs of its cross-sectional features (kept only if selected too)."""
-    cross = tuple(feature for feature in CROSS_SECTION if feature.group in settings.groups)
-    needed = {name for feature in cross for name in feature.inputs}
-    stock = tuple(feature for feature in STOCK if feature.group in settings.groups or feature.name in needed)
-    markets = tuple(feature for feature in MARKET if feature.group in settings.groups)
-    features: tuple[Feature[Any], ...] = (*stock, *markets, *cross)
-    kept = [
-        (GROUP_NAMES.index(feature.group), feature.name) for feature in features if feature.group in settings.groups
-    ]
-    ordered = sorted(kept, key=lambda entry: entry[0])  # stable: declarations keep their order
-    return Selection(tuple(name for _, name in ordered), markets, stock, cross)
+def from_modules(names: Sequence[str]) -> tuple[Feature, ...]:
+    """The declarations of modules of one's own: the tuple ``FEATURES`` of each, in order.
+
+    Raises:
+        SettingsError: a module cannot be imported, or its FEATURES are not declarations. (What its code raises by
+            itself passes through, with its traceback.)
+    """
+    found: list[Feature] = []
+    for name in names:
+        try:
+            module = importlib.import_module(name)
+        except (ImportError, SyntaxError) as problem:
+            raise SettingsError(
+                f"features.modules names {name!r}, which cannot be imported ({problem}). Write it as Python would "
+                "import it (my_package.my_features), and put its folder on PYTHONPATH."
+            ) from problem
+        declared = getattr(module, "FEATURES", None)
+        if not isinstance(declared, (tuple, list)) or not all(isinstance(each, Feature) for each in declared):
+            raise SettingsError(
+                f"features.modules names {name!r}, whose FEATURES is not a tuple of declarations. Import Feature from "
+                'model.quality_features.language.feature and write FEATURES = (Feature("name", "custom", ...), ...).'
+            )
+        found += declared
+    return tuple(found)
+
+
+def _custom(declared: Sequence[CustomFeature], known: Iterable[Feature], taken: dict[str, str]) -> list[Feature]:
+    """Features of the preset, each of which may name the features before it."""
+    names = {feature.name: feature.expression for feature in known}
+    features: list[Feature] = []
+    for entry in declared:
+        _take(taken, entry.name, "features.custom")
+        expression = parse(entry.formula, names=names, feature=entry.name)
+        features.append(Feature(entry.name, entry.group, expression, entry.nulls, entry.description))
+        names[entry.name] = expression
+    return features
+
+
+def _taken(built_in: Iterable[Feature]) -> dict[str, str]:
+    """Names that no feature of one's own may have, and what has each."""
+    taken = dict.fromkeys((*_KEYS, *validity_names()), "a column of the feature table")
+    taken |= dict.fromkeys((*COLUMNS, MARKET_RETURN), "a column of the feature language")
+    taken |= dict.fromkeys(OPERATORS, "an operator of the feature language")
+    return taken | {feature.name: f"a feature of the group {feature.group}" for feature in built_in}
+
+
+def _take(taken: dict[str, str], name: str, place: str) -> None:
+    if name in taken:
+        raise SettingsError(
+            f"{place} declares a feature {name!r}, but {name!r} is {taken[name]} already. Choose another name."
+        )
+    taken[name] = f"a feature of {place}"
 
 
 def feature_names(settings: FeatureSettings) -> tuple[str, ...]:
     """The feature columns, in order."""
-    return select(settings).names
+    return tuple(feature.name for feature in select(settings))
 
 
 def validity_names() -> tuple[str, ...]:
@@ -90,48 +147,56 @@ def validity_names() -> tuple[str, ...]:
     return tuple(f"valid_{window}d" for window in VALIDITY_WINDOWS)
 
 
-def lookback(name: str) -> int:
-    """Trading days that a feature reads, its own included.
+def lookback(name: str, settings: FeatureSettings) -> int:
+    """Trading days that a selected feature or a validity flag reads, its own included.
 
     Raises:
-        SettingsError: the catalogue has no such feature.
+        SettingsError: the settings select no such feature.
     """
-    own_bars: tuple[Feature[Any], ...] = (*MARKET, *STOCK)
-    for feature in own_bars:
-        if feature.name == name:
-            return feature.lookback
-    for cross in CROSS_SECTION:
-        if cross.name == name:
-            return cross.lookback - 1 + max(lookback(source) for source in cross.inputs)
-    raise SettingsError(f"The feature catalogue has no {name!r}. `catalogue.json` of quality_features lists the names.")
+    days = _lookbacks(settings)
+    if name not in days:
+        raise SettingsError(
+            f"The settings select no feature {name!r}.{nearest(name, [*days])} `catalogue.json` of quality_features "
+            "lists the names; features.groups switches groups on."
+        )
+    return days[name]
 
 
-def max_lookback(settings: FeatureSettings) -> int:
-    """Trading days that a row of the selected features and flags reads, its own included."""
-    return max(*(lookback(name) for name in select(settings).names), *VALIDITY_WINDOWS)
+def max_lookback(settings: FeatureSettings, names: Iterable[str] | None = None) -> int:
+    """Trading days that a row reads, its own included; of some of the columns only where ``names`` are given.
+
+    Raises:
+        SettingsError: the settings select no such feature.
+    """
+    return max(lookback(name, settings) for name in (_lookbacks(settings) if names is None else names))
+
+
+@lru_cache(maxsize=16)
+def _lookbacks(settings: FeatureSettings) -> Mapping[str, int]:
+    days = {feature.name: resolve(feature, settings.market_index).lookback_days for feature in select(settings)}
+    return days | dict(zip(validity_names(), VALIDITY_WINDOWS, strict=True))
 
 
 def describe(settings: FeatureSettings) -> list[dict[str, Any]]:
     """The selected features as plain JSON, in the order of the columns.
 
-    ``scope`` says what a feature varies over: ``market`` features have one value a day for all names.
+    ``inputs`` are columns of raw_dataset's tables. ``scope`` says what a feature varies over: ``market`` features have
+    one value a day for all names. ``nulls`` is what a window needs: the minimum share of its days, or ``any`` value.
     """
-    chosen = select(settings)
-    scopes: tuple[tuple[Scope, tuple[Feature[Any], ...]], ...] = (
-        ("market", chosen.market),
-        ("stock", chosen.stock),
-        ("cross_section", chosen.cross_section),
-    )
-    entries = {
-        feature.name: {
-            "name": feature.name,
-            "group": feature.group,
-            "formula": feature.formula,
-            "lookback_days": lookback(feature.name),
-            "inputs": list(feature.inputs),
-            "scope": scope,
-        }
-        for scope, features in scopes
-        for feature in features
+    return [_entry(feature, resolve(feature, settings.market_index)) for feature in select(settings)]
+
+
+def _entry(declared: Feature, written: Feature) -> dict[str, Any]:
+    """One entry; the formula as it was declared, the rest with the market's return written out."""
+    return {
+        "name": declared.name,
+        "group": declared.group,
+        "formula": declared.formula,
+        "description": declared.description,
+        "lookback_days": written.lookback_days,
+        "warm_up_days": written.warm_up_days,
+        "inputs": list(written.inputs),
+        "nulls": declared.nulls,
+        "availability": written.availability,
+        "scope": written.scope,
     }
-    return [entries[name] for name in chosen.names]

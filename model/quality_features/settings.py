@@ -1,8 +1,9 @@
 """Settings of the feature catalogue."""
 
-from typing import ClassVar, Literal, get_args
+import keyword
+from typing import Any, ClassVar, Literal, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from model.settings.base import Section
 
@@ -17,8 +18,38 @@ GroupName = Literal[
     "relative",
     "sector",
     "quality",
+    "flow",
+    "margin",
+    "short",
+    "statements",
 ]
 GROUP_NAMES: tuple[GroupName, ...] = get_args(GroupName)
+SLOW_GROUPS: tuple[GroupName, ...] = ("flow", "margin", "short", "statements")
+"""Groups that read slow data, which only some sources have."""
+BAR_GROUPS: tuple[GroupName, ...] = tuple(name for name in GROUP_NAMES if name not in SLOW_GROUPS)
+"""Groups that daily bars are enough for."""
+
+
+class CustomFeature(Section):
+    """A feature of one's own, declared in a preset."""
+
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=60)
+    """Name of its column."""
+    formula: str = Field(min_length=1)
+    """What it is, in the feature language; may name features of the catalogue and those before it in the list."""
+    group: str = Field(default="custom", pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=40)
+    """Group under which it is shown."""
+    nulls: Literal["share", "any"] = "share"
+    """What a window needs: ``minimum_share`` of its days, or any one value."""
+    description: str = ""
+    """A sentence for people."""
+
+    @field_validator("name")
+    @classmethod
+    def _nameable(cls, name: str) -> str:
+        if keyword.iskeyword(name):
+            raise ValueError(f"{name!r} is a word of Python and cannot be used in a formula; choose another name")
+        return name
 
 
 class FeatureSettings(Section):
@@ -26,8 +57,16 @@ class FeatureSettings(Section):
 
     unhashed: ClassVar[frozenset[str]] = frozenset({"months_per_block", "maximum_null_share", "checked_dates"})
 
-    groups: tuple[GroupName, ...] = GROUP_NAMES
-    """Groups of the catalogue to compute; the order of the columns is the catalogue's."""
+    set: Literal["catalogue", "alpha158", "both"] = "catalogue"
+    """The built-in catalogue, Qlib's Alpha158 (with three returns that the graph and the baselines read), or both."""
+    groups: tuple[GroupName, ...] = BAR_GROUPS
+    """Groups of the catalogue to compute; flow, margin, short and statements need a source that has these data."""
+    custom: tuple[CustomFeature, ...] = ()
+    """Features of one's own, in the feature language; always computed."""
+    modules: tuple[str, ...] = ()
+    """Python modules of one's own (dotted names) whose FEATURES, a tuple of declarations, are computed as well."""
+    market_index: str | None = Field(default=None, min_length=1)
+    """Index that stands for the market, such as TOPIX; without one it is the equal-weight mean over the universe."""
     minimum_share: float = Field(default=0.8, gt=0.0, le=1.0)
     """Share of a window's trading days that must hold a value; with fewer the feature is null."""
     minimum_sector_names: int = Field(default=3, ge=1)
@@ -46,6 +85,26 @@ class FeatureSettings(Section):
     @field_validator("groups")
     @classmethod
     def _known_once(cls, groups: tuple[GroupName, ...]) -> tuple[GroupName, ...]:
-        if not groups or len(set(groups)) != len(groups):
+        if not groups or len(frozenset(groups)) != len(groups):
             raise ValueError("features.groups must name at least one group, each once")
         return tuple(name for name in GROUP_NAMES if name in groups)
+
+    @model_validator(mode="after")
+    def _own_features_can_be_read(self) -> "FeatureSettings":
+        if self.custom or self.modules:
+            # Only now: the catalogue imports this module, and most presets have no features of their own.
+            from model.quality_features.selection import select
+
+            select(self)
+        return self
+
+    def hashed(self) -> dict[str, Any]:
+        """The section as plain JSON values; modules of one's own count by what they declare, not by their text."""
+        plain = super().hashed()
+        if self.modules:
+            from model.quality_features.selection import from_modules
+
+            plain["modules"] = [
+                [each.name, each.group, each.formula, each.nulls] for each in from_modules(self.modules)
+            ]
+        return plain

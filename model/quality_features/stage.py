@@ -1,58 +1,40 @@
-"""Materialise features and labels in month chunks, computing only the months whose inputs changed.
+"""Materialise features and labels in month chunks, computing only the cells that a change of the panel can reach.
 
-A chunk's input hash covers the content of every panel month that its rows read: back by the longest lookback for the
-features; back by the turnover window, and forward by the longest horizon, for the labels (which is why the labels of
-the newest days change when days are added). Months with the same input hash as before are taken over by a hard link.
-Neighbouring months are computed together, at most ``features.months_per_block`` at a time.
+Beside the chunks lie fingerprints of the rows that they were computed from (``rows_changes``). A panel month with
+another content hash is compared with them, which gives the rows and trading days that really differ; from these
+follow the cells to compute again (``bands_jobs``), and only those are, and put into their chunks (``bands_write``).
+Chunks of other code or settings, and of new months, are computed whole. The outcome is that of computing everything.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 import polars as pl
 
 from model.daily_quotes.settings import SimulatedSource
-from model.errors import DataError
-from model.labels.labels import PANEL_COLUMNS as LABEL_COLUMNS
-from model.labels.labels import TURNOVER_DAYS, labels, reach
-from model.quality_features.dense import KEY
-from model.quality_features.engine import PANEL_COLUMNS, compute_features
-from model.quality_features.selection import describe, max_lookback
+from model.labels.labels import PANEL_COLUMNS, TURNOVER_DAYS, label_names, labels, reach
+from model.quality_features.bands import Band, bands, catalogue_document
+from model.quality_features.bands_compute import compute_job, days_before
+from model.quality_features.bands_jobs import Job, Mask, Reached, feature_cells, jobs, label_jobs, reached
+from model.quality_features.bands_write import Chunks, Family, Table, Update
+from model.quality_features.coverage import COVERAGE_FILE, read_coverage
+from model.quality_features.coverage import KEY as COVERAGE_KEY
+from model.quality_features.engine import feature_plan
+from model.quality_features.read import ASSET, KEY
+from model.quality_features.rows_changes import DAYS_FILE, ROWS, Changes, find_changes
+from model.quality_features.rows_panel import SOURCE, Panel
+from model.quality_features.settings import FeatureSettings
 from model.store.hashing import json_hash
 from model.store.manifest import Manifest
 from model.store.stage import StageRun
 from model.store.store import Store
 from model.store.writer import ArtifactWriter
 
-ASSET = "quality_features"
-SOURCE = "raw_dataset"
-
-
-@dataclass(frozen=True)
-class Block:
-    """Neighbouring months computed together, and the dates of the panel that they read."""
-
-    months: tuple[str, ...]
-    first: date
-    last: date
-    read_from: date
-    read_to: date
-
-
-@dataclass(frozen=True)
-class Table:
-    """A chunked table of the artefact: how far its rows read, and how a block of it is computed."""
-
-    name: str
-    back: int
-    forward: int
-    fixed: Mapping[str, str]
-    """What else a chunk depends on: settings and code."""
-    whole_history: bool
-    """Whether a row reads the panel from its first day on, whatever ``back`` says."""
-    compute: Callable[[Block], pl.DataFrame]
+LABELS = "labels"
+_HEAD = (*KEY, "InUniverse")
 
 
 def materialise(run: StageRun) -> Manifest:
@@ -62,125 +44,98 @@ def materialise(run: StageRun) -> Manifest:
         StoreError: raw_dataset is not materialised, or its files are not as its manifest says.
         DataError: the panel holds no rows.
     """
-    months = _months(run.store)
     with run.writer(ASSET) as w:
-        w.json("catalogue.json", describe(run.settings.features))
-        computed = {table.name: _bring_up_to_date(run, w, table, months) for table in _tables(run)}
-        w.extra["computed_months"] = computed
-        w.extra["months"] = len(months)
+        changes = _record_rows(run, w)
+        panel = Panel(run.store)
+        layout = bands(run.settings.features)
+        w.json("catalogue.json", catalogue_document(run.settings.features, layout))
+        chunks = Chunks(
+            changes.months,
+            changes.read,
+            lambda month: pl.read_parquet(w.staged(_rows_file(month)), columns=list(_HEAD)),
+        )
+        families = {"features": _features(run, layout, panel, changes), "labels": _labels(run, panel, changes)}
+        updates = {name: Update(run, w, family, chunks) for name, family in families.items()}
+        seconds = {name: update.bring() for name, update in updates.items()}
+        w.table(COVERAGE_FILE, _coverage(run.store, updates, changes.months), COVERAGE_KEY, hashed=False)
+        w.extra |= _figures(run.store.manifest(ASSET), updates, seconds, len(changes.months))
     return w.manifest
 
 
-def _months(store: Store) -> dict[str, list[date]]:
-    """The trading days of each month of the panel."""
-    dates = store.read_chunks(SOURCE, "panel", columns=["Date"])["Date"].unique().sort().to_list()
-    months: dict[str, list[date]] = {}
-    for day in dates:
-        months.setdefault(f"{day:%Y-%m}", []).append(day)
-    if not months:
-        raise DataError("The panel of raw_dataset has no rows, so there is nothing to compute features from.")
-    return months
+def _record_rows(run: StageRun, w: ArtifactWriter) -> Changes:
+    """Find what changed, and write the fingerprints of the rows and days as they are now."""
+
+    def record(month: str, rows: pl.DataFrame, made_from: str) -> None:
+        w.table(_rows_file(month), rows, KEY, input_hash=made_from, hashed=False)
+
+    changes = find_changes(run.store, run.identity.code_version, run.settings.runtime.threads, record)
+    for month in changes.months:
+        if month not in changes.read:
+            w.reuse(_rows_file(month))
+    w.table(DAYS_FILE, changes.day_table, ("Date",), hashed=False)
+    return changes
 
 
-def _tables(run: StageRun) -> tuple[Table, Table]:
-    settings, code = run.settings, run.identity.code_version
-    simulated = settings.source if isinstance(settings.source, SimulatedSource) else None
-    oracle = _Oracle(run.store, simulated, settings.labels.horizons)
-    label_settings = {"labels": json_hash(settings.labels.hashed()), "code": code}
-    if simulated is not None:
-        label_settings["source"] = json_hash(simulated.hashed())
-    return (
+def _rows_file(month: str) -> str:
+    return f"{ROWS}/{month}.parquet"
+
+
+def _features(run: StageRun, layout: Sequence[Band], panel: Panel, changes: Changes) -> Family:
+    settings = run.settings.features
+    longest = max(band.lookback_days for band in layout)
+    bars, slow = reached(changes, "features", 0, longest - 1), reached(changes, "slow", 0, longest - 1)
+    tables = tuple(
         Table(
-            "features",
-            max_lookback(settings.features),
-            0,
-            {"features": json_hash(settings.features.hashed()), "code": code},
-            False,
-            lambda block: _features(run, block),
-        ),
-        Table(
-            "labels",
-            TURNOVER_DAYS,
-            reach(settings.labels),
-            label_settings,
-            simulated is not None,
-            lambda block: _labels(run, block, oracle),
-        ),
+            name=band.table,
+            key=band.key,
+            head=band.head,
+            names=band.names,
+            made_by=json_hash([settings.hashed(), run.identity.code_version, band.names]),
+            jobs=partial(feature_jobs, settings, band, bars, slow),
+        )
+        for band in layout
+    )
+    market = frozenset(column.name for band in layout for column in band.columns if column.market)
+    threads = run.settings.runtime.threads
+    compute = partial(compute_job, panel, changes.days, settings, market=market, threads=threads)
+    return Family(tables, compute, settings.months_per_block)
+
+
+def feature_jobs(
+    settings: FeatureSettings, band: Band, bars: Reached, slow: Reached, computed_whole: Mask
+) -> list[Job]:
+    """What changed bars reach in a band, and what changed slow values do, which only some columns read."""
+    planned: list[Job] = []
+    for found, names in ((bars, band.names), (slow, tuple(column.name for column in band.columns if column.slow))):
+        if found.days and names:
+            cells = feature_cells(feature_plan(settings, names), found)
+            planned += jobs(found, cells, band.lookback_days, computed_whole)
+    return planned
+
+
+def _labels(run: StageRun, panel: Panel, changes: Changes) -> Family:
+    settings = run.settings.labels
+    simulated = run.settings.source if isinstance(run.settings.source, SimulatedSource) else None
+    oracle = _Oracle(run.store, simulated, settings.horizons)
+    table = Table(
+        name=LABELS,
+        key=KEY,
+        head=_HEAD,
+        names=(*label_names(settings), *oracle.names),
+        made_by=json_hash([settings.hashed(), run.identity.code_version, simulated and simulated.hashed()]),
+        jobs=partial(label_jobs, changes, TURNOVER_DAYS - 1, reach(settings), whole_history=simulated is not None),
     )
 
+    def compute(job: Job) -> pl.DataFrame:
+        start = days_before(changes.days, job.first, TURNOVER_DAYS - 1)
+        days = changes.days[
+            bisect_left(changes.days, start) : bisect_left(changes.days, job.last) + reach(settings) + 1
+        ]
+        rows = panel.window(start, days[-1], dict.fromkeys(PANEL_COLUMNS[2:], start), job.codes)
+        table = labels(rows, settings, job.first, job.last)
+        return oracle.beside(table if job.codes is None else table.filter(pl.col("Code").is_in(job.codes)))
 
-def _bring_up_to_date(run: StageRun, w: ArtifactWriter, table: Table, months: dict[str, list[date]]) -> int:
-    """Write every chunk of a table; returns how many months had to be computed."""
-    days = [day for month in months.values() for day in month]
-    position = {day: index for index, day in enumerate(days)}
-    read = {
-        month: (
-            days[0] if table.whole_history else days[max(position[dates[0]] - table.back + 1, 0)],
-            days[min(position[dates[-1]] + table.forward, len(days) - 1)],
-        )
-        for month, dates in months.items()
-    }
-    inputs = _input_hashes(run.store, table, read)
-    stale: list[str] = []
-    for month in months:
-        name = f"{table.name}/{month}.parquet"
-        before = w.previous(name)
-        if before is not None and before.input_hash == inputs[month]:
-            w.reuse(name)
-        else:
-            stale.append(month)
-    done = 0
-    for group in _runs(stale, list(months), run.settings.features.months_per_block):
-        run.progress(done, len(stale), f"{table.name} {group[0]} to {group[-1]}")
-        block = Block(group, months[group[0]][0], months[group[-1]][-1], read[group[0]][0], read[group[-1]][1])
-        for month, chunk in _by_month(table.compute(block), group, months):
-            w.chunk(table.name, month, chunk, key=KEY, input_hash=inputs[month])
-        done += len(group)
-    run.progress(done, len(stale), f"{table.name} done")
-    return len(stale)
-
-
-def _input_hashes(store: Store, table: Table, read: dict[str, tuple[date, date]]) -> dict[str, str]:
-    """What each month's chunk is computed from: the panel months it reads, the settings, the code."""
-    panel = {month: entry.content_hash for month, entry in store.chunks(SOURCE, "panel").items()}
-    hashes = {}
-    for month, (start, end) in read.items():
-        touched = {key: value for key, value in panel.items() if f"{start:%Y-%m}" <= key <= f"{end:%Y-%m}"}
-        hashes[month] = json_hash({"panel": touched, **table.fixed})
-    return hashes
-
-
-def _runs(stale: list[str], months: list[str], longest: int) -> Iterator[tuple[str, ...]]:
-    """Stale months in contiguous groups of at most ``longest``."""
-    group: list[str] = []
-    for month in stale:
-        follows = group and months.index(month) == months.index(group[-1]) + 1
-        if group and (not follows or len(group) == longest):
-            yield tuple(group)
-            group = []
-        group.append(month)
-    if group:
-        yield tuple(group)
-
-
-def _by_month(
-    frame: pl.DataFrame, group: tuple[str, ...], months: dict[str, list[date]]
-) -> Iterator[tuple[str, pl.DataFrame]]:
-    for month in group:
-        yield month, frame.filter(pl.col("Date").is_between(months[month][0], months[month][-1]))
-
-
-def _features(run: StageRun, block: Block) -> pl.DataFrame:
-    panel = _panel(run.store, block, PANEL_COLUMNS)
-    threads = run.settings.runtime.threads
-    return compute_features(panel, run.settings.features, block.first, block.last, threads=threads)
-
-
-def _labels(run: StageRun, block: Block, oracle: "_Oracle") -> pl.DataFrame:
-    table = labels(_panel(run.store, block, LABEL_COLUMNS), run.settings.labels, block.first, block.last)
-    if oracle.source is None:
-        return table.with_columns(pl.lit(None, pl.Float64).alias(f"oracle_{h}") for h in oracle.horizons)
-    return table.join(oracle.expected, on=KEY, how="left", maintain_order="left")
+    return Family((table,), compute, run.settings.features.months_per_block)
 
 
 @dataclass(frozen=True)
@@ -191,8 +146,19 @@ class _Oracle:
     source: SimulatedSource | None
     horizons: tuple[int, ...]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its columns."""
+        return tuple(f"oracle_{h}" for h in self.horizons)
+
+    def beside(self, table: pl.DataFrame) -> pl.DataFrame:
+        """The labels with the oracle's columns."""
+        if self.source is None:
+            return table.with_columns(pl.lit(None, pl.Float64).alias(name) for name in self.names)
+        return table.join(self._expected, on=KEY, how="left", maintain_order="left")
+
     @cached_property
-    def expected(self) -> pl.DataFrame:
+    def _expected(self) -> pl.DataFrame:
         """Date, Code, oracle_{h}: each row from the panel up to its own date."""
         if self.source is None:
             raise TypeError("only a simulated market has an oracle")
@@ -201,5 +167,36 @@ class _Oracle:
         return oracle(self.store.read_chunks(SOURCE, "panel"), self.source, self.horizons)
 
 
-def _panel(store: Store, block: Block, columns: tuple[str, ...]) -> pl.DataFrame:
-    return store.read_chunks(SOURCE, "panel", start=block.read_from, end=block.read_to, columns=list(columns))
+def _coverage(store: Store, updates: Mapping[str, Update], months: Collection[str]) -> pl.DataFrame:
+    """The counts of the chunks that were written, and the recorded ones of those that were taken over."""
+    counts = {place: table for update in updates.values() for place, table in update.counts.items()}
+    kept = [(name, month) for update in updates.values() for name in update.done for month in months]
+    kept = [place for place in kept if place not in counts]
+    if kept:
+        wanted = pl.DataFrame(kept, schema={"table": pl.String, "month": pl.String}, orient="row")
+        counts["", ""] = read_coverage(store).join(wanted, on=["table", "month"], how="semi")
+    return pl.concat(counts.values()).sort(COVERAGE_KEY)
+
+
+def _figures(
+    before: Manifest | None, updates: Mapping[str, Update], seconds: Mapping[str, float], months: int
+) -> dict[str, Any]:
+    """What was computed now, and what computing everything cost the last time that it was done.
+
+    ``recomputed``: for each table its months, chunks written, days, codes and cells. ``seconds``: what the features and
+    the labels took. ``full``: for each of these the seconds and cells of the last time that all was computed.
+    """
+    full: dict[str, Any] = dict(before.extra.get("full", {})) if before else {}
+    done = {table: each for update in updates.values() for table, each in update.done.items()}
+    for name, update in updates.items():
+        if all(each.whole_months == months for each in update.done.values()):
+            cells = sum(each.cells for each in update.done.values())
+            parts = {f"{part}_seconds": round(value, 3) for part, value in update.whole_seconds.items()}
+            full[name] = {"seconds": round(seconds[name], 3), **parts, "cells": cells, "months": months}
+    return {
+        "months": months,
+        "computed_months": {table: len(each.months) for table, each in done.items()},
+        "recomputed": {table: each.figures() for table, each in done.items()},
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        "full": full,
+    }

@@ -3,12 +3,28 @@
 The cumulative factor of a row is the product of the factors from the code's first day up to and including the row's;
 adjusted prices are prices over it. A later split then changes no earlier value, where the usual backward adjustment
 rewrites the whole history of a code at each split.
+
+Numbers of shares from beside the bars are adjusted in the same way, as volumes are: times the factor of the day of
+which they speak. An adjusted close times adjusted shares is then money, and a split between two records moves nothing.
 """
+
+from collections.abc import Mapping
 
 import polars as pl
 
+from model.daily_quotes.availability import AVAILABLE_FROM, as_of
+
 STATE = pl.Schema({"Code": pl.String(), "cumulative": pl.Float64(), "last_close": pl.Float64()})
 """What one month hands to the next: each code's factor so far and its last known adjusted close."""
+SPLITS = pl.Schema({"Date": pl.Date(), "Code": pl.String(), "AdjustmentCumulative": pl.Float64()})
+"""The rows on which a code's cumulative factor changed, sorted by Date and Code: all that there is to know of it."""
+
+SHARES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "statements": ("Date", ("SharesOutstanding",)),
+    "margin": ("RecordDate", ("MarginLong", "MarginShort")),
+}
+"""By table beside the bars the day of which its numbers of shares speak, and their columns. Those of a statement count
+the splits up to its publication, as companies restate them; what is published after the close speaks of that day."""
 
 
 def empty_state() -> pl.DataFrame:
@@ -40,3 +56,25 @@ def next_state(state: pl.DataFrame, panel: pl.DataFrame) -> pl.DataFrame:
         cumulative=pl.coalesce("cumulative_month", "cumulative"),
         last_close=pl.coalesce("month_close", "last_close"),
     ).sort("Code")
+
+
+def splits_until(splits: pl.DataFrame, panel: pl.DataFrame) -> pl.DataFrame:
+    """``splits`` with those of a month of the panel (Date, Code, AdjustmentCumulative) that follows them."""
+    factor = pl.col("AdjustmentCumulative")
+    before = splits.group_by("Code").agg(so_far=factor.last())
+    joined = panel.select(list(SPLITS)).join(before, on="Code", how="left", maintain_order="left")
+    previous = pl.coalesce(factor.shift(1).over("Code"), "so_far", 1.0)
+    return pl.concat([splits, joined.filter(factor != previous).select(list(SPLITS))])
+
+
+def in_adjusted_shares(table: str, records: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
+    """Rows of a table beside the bars with their numbers of shares adjusted, in the same order.
+
+    Args:
+        table: one of ``SHARES``.
+        splits: all splits up to the newest day of the records.
+    """
+    day, columns = SHARES[table]
+    days = records.select("Code", Date=day).with_row_index("row").sort("Date")
+    joined = as_of(days, splits.rename({"Date": AVAILABLE_FROM}), ["Code"]).sort("row")
+    return records.with_columns(pl.col(columns) * joined["AdjustmentCumulative"].fill_null(1.0))

@@ -66,6 +66,12 @@ class Settings(Section):
                 f"tensors.lookback is {self.tensors.lookback} days and folds.lookback_days only "
                 f"{self.folds.lookback_days}: a fold must reach back at least as far as the network looks"
             )
+        if self.features.market_index not in (None, self.quality.index):
+            raise ValueError(
+                f"features.market_index is {self.features.market_index} and quality.index {self.quality.index}: the "
+                "market is the index that raw_dataset keeps. Name the same index in both, or leave "
+                "features.market_index out for the equal-weight market"
+            )
         if self.portfolio.headline_horizon not in self.labels.horizons:
             raise ValueError(
                 f"portfolio.headline_horizon is {self.portfolio.headline_horizon}, which is none of labels.horizons "

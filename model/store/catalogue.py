@@ -7,7 +7,8 @@ partitioned asset has the partition beside each row.
 import os
 import re
 import uuid
-from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from model.store.manifest import MAIN_TABLE
@@ -24,38 +25,63 @@ def write_catalogue(store: Store) -> Path:
     temporary = target.with_name(f".{NAME}.{uuid.uuid4().hex}")
     try:
         with duckdb.connect(str(temporary)) as connection:
-            for view, pattern, partitioned in _views(store):
-                connection.execute(f'CREATE VIEW "{view}" AS {_select(pattern, partitioned)}')
+            for name, select in _views(store):
+                connection.execute(f'CREATE VIEW "{name}" AS {select}')
         os.replace(temporary, target)  # noqa: PTH105 - the atomic form is meant
     finally:
         temporary.unlink(missing_ok=True)
     return target
 
 
-def _views(store: Store) -> list[tuple[str, str, bool]]:
-    tables: dict[tuple[str, str], tuple[str, bool]] = {}
+@dataclass(frozen=True)
+class _Table:
+    """A table of an asset: where its files lie, whether by partition, and its columns."""
+
+    pattern: str
+    partitioned: bool
+    columns: Mapping[str, str]
+
+    @property
+    def key(self) -> str:
+        """What rows of tables that lie side by side have in common."""
+        return ", ".join(f'"{name}"' for name in ("Date", "Code") if name in self.columns)
+
+
+def _views(store: Store) -> Iterator[tuple[str, str]]:
+    """Name and query of each view. Tables ``<main>_<band>`` hold further columns of the main one and join its view."""
     for folder in sorted(path for path in store.root.glob("*") if path.is_dir() and not path.name.startswith(".")):
-        names: dict[str, str] = defaultdict(str)
-        partitions = store.partitions(folder.name)
-        for partition in partitions[-1:]:
-            manifest = store.manifest(folder.name, None if partition == "all" else partition)
-            for file in manifest.files if manifest else {}:
-                if file.endswith(".parquet"):
-                    table = file.removesuffix(".parquet").split("/")[0]
-                    names[table] = f"{table}/*.parquet" if "/" in file else file
-        for table, file in names.items():
-            tables[folder.name, table] = (str(folder / "*" / file), partitions != ["all"])
-    return [
-        (asset if MAIN_TABLE.get(asset) == table else f"{asset}_{table}", pattern, partitioned)
-        for (asset, table), (pattern, partitioned) in tables.items()
-    ]
+        asset, tables = folder.name, _tables(store, folder)
+        main = MAIN_TABLE.get(asset, "")
+        bands = [name for name in tables if main and name.startswith(f"{main}_")]
+        for name, table in tables.items():
+            if name in bands:
+                continue
+            query = _select(table)
+            if name == main:
+                joins = (f"JOIN ({_select(tables[band])}) USING ({tables[band].key})" for band in bands)
+                query = f"SELECT * FROM ({query}) {' '.join(joins)}" if bands else query
+            yield (asset if name == main else f"{asset}_{name}"), query
 
 
-def _select(pattern: str, partitioned: bool) -> str:
-    quoted = pattern.replace("'", "''")
-    if not partitioned:
+def _tables(store: Store, folder: Path) -> dict[str, _Table]:
+    """The tables of an asset by name, as its newest partition has them."""
+    partitions = store.partitions(folder.name)
+    tables: dict[str, _Table] = {}
+    for partition in partitions[-1:]:
+        manifest = store.manifest(folder.name, None if partition == "all" else partition)
+        for file, entry in manifest.files.items() if manifest else ():
+            if file.endswith(".parquet"):
+                name = file.removesuffix(".parquet").split("/")[0]
+                pattern = str(folder / "*" / (f"{name}/*.parquet" if "/" in file else file))
+                tables[name] = _Table(pattern, partitions != ["all"], entry.columns or {})
+    return tables
+
+
+def _select(table: _Table) -> str:
+    quoted = table.pattern.replace("'", "''")
+    if not table.partitioned:
         return f"SELECT * FROM read_parquet('{quoted}', union_by_name = true)"
-    folder = re.escape(pattern.split("*", 1)[0]).replace("'", "''")
+    folder = re.escape(table.pattern.split("*", 1)[0]).replace("'", "''")
     return (
         f"SELECT regexp_extract(filename, '^{folder}([^/]+)/', 1) AS \"partition\", * EXCLUDE (filename) "
         f"FROM read_parquet('{quoted}', union_by_name = true, filename = true)"

@@ -68,7 +68,7 @@ def table_hash(frame: pl.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def _column_bytes(column: pl.Series) -> Iterable[bytes]:
+def _column_bytes(column: pl.Series) -> Iterable[bytes | memoryview]:
     if column.null_count():
         yield np.packbits(column.is_null().to_numpy()).tobytes()
     dtype = column.dtype
@@ -94,8 +94,14 @@ def _unique_stream(column: pl.Series) -> Iterable[str]:
     yield joined.item() if len(joined) else ""
 
 
-def _plain_bytes(array: NDArray[Any]) -> bytes:
+def _plain_bytes(array: NDArray[Any]) -> memoryview:
+    """The values little-endian in C order, without copying what is that already."""
     array = np.asarray(array, order="C")
     if array.dtype.kind == "f":
-        array = np.where(np.isnan(array), np.array(np.nan, array.dtype), array + np.array(0.0, array.dtype))
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+        array = np.add(array, 0, dtype=array.dtype)  # -0.0 becomes 0.0
+        missing = np.isnan(array)
+        if missing.any():
+            array[missing] = np.nan
+    if not array.size:  # an empty view cannot be cast
+        return memoryview(b"")
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).reshape(-1).data.cast("B")

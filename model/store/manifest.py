@@ -5,7 +5,7 @@ decided from manifests alone.
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,8 @@ class Manifest:
 
     def to_json(self) -> str:
         """The text of ``manifest.json``."""
-        document = {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        document = {"schema_version": SCHEMA_VERSION, **vars(self)}  # asdict would copy every value of every file
+        document["files"] = {name: vars(entry) for name, entry in self.files.items()}
         document["first_date"] = self.first_date.isoformat() if self.first_date else None
         document["last_date"] = self.last_date.isoformat() if self.last_date else None
         return json.dumps(document, indent=1, allow_nan=False) + "\n"

@@ -4,7 +4,7 @@ The record names the content hash it speaks of: once the artefact is computed an
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +13,15 @@ from model.store import atomic
 from model.store.checks import CheckOutcome
 from model.store.manifest import Manifest
 from model.store.store import WHOLE, Store
+
+Blocks = Callable[[str, str, bool], bool]
+"""From an asset, a check's name and whether it blocked when it failed to whether it blocks."""
+
+
+def as_recorded(asset: str, name: str, blocked: bool) -> bool:
+    """A failure blocks if it did when it happened."""
+    return blocked
+
 
 UNCHECKED = "its checks have not been run"
 
@@ -53,8 +62,12 @@ def record(store: Store, manifest: Manifest, outcomes: Mapping[str, CheckOutcome
     atomic.write_bytes(path, (json.dumps(document, indent=1, default=str) + "\n").encode())
 
 
-def refusals(store: Store, manifest: Manifest) -> tuple[str, ...]:
-    """The blocking checks that refused this very content, each with what it said."""
+def refusals(store: Store, manifest: Manifest, blocks: Blocks = as_recorded) -> tuple[str, ...]:
+    """The blocking checks that refused this very content, each with what it said.
+
+    Args:
+        blocks: whether a failure blocks under the settings of now; as it was when it happened by default.
+    """
     try:
         document = json.loads(_path(store, manifest.asset, manifest.partition).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -64,7 +77,9 @@ def refusals(store: Store, manifest: Manifest) -> tuple[str, ...]:
     if document["content_hash"] != manifest.content_hash:
         return ()
     return tuple(
-        f"check {name}: {failed['summary']}" for name, failed in document["failed"].items() if failed["blocking"]
+        f"check {name}: {failed['summary']}"
+        for name, failed in document["failed"].items()
+        if blocks(manifest.asset, name, failed["blocking"])
     )
 
 

@@ -23,6 +23,9 @@ from model.store import atomic, hashing
 from model.store import manifest as manifests
 from model.store.manifest import MAIN_TABLE, FileEntry, Identity, Manifest
 
+FULL_SECONDS = "full_seconds"
+"""Under ``extra``: the seconds of the last time that nothing of the artefact was taken over."""
+_FEW_COLUMNS = 32
 _LIBRARIES = ("polars", "numpy", "torch", "torch-geometric", "lightgbm", "pyarrow", "dagster", "mlflow")
 
 
@@ -88,7 +91,8 @@ class ArtifactWriter:
         """
         self._check_key(name, frame, key)
         path = self._new(name)
-        frame.write_parquet(path, compression="zstd", compression_level=1, statistics=True)
+        # Minimum and maximum help a reader to skip rows by key; those of a hundred features help nobody.
+        frame.write_parquet(path, compression="zstd", compression_level=1, statistics=frame.width <= _FEW_COLUMNS)
         columns = {column: str(dtype) for column, dtype in frame.schema.items()}
         return self._record(
             name,
@@ -235,6 +239,9 @@ class ArtifactWriter:
         return tables.get(MAIN_TABLE.get(self._asset, ""), sum(tables.values()))
 
     def _publish(self) -> None:
+        seconds = round(time.perf_counter() - (self._started or 0.0), 3)
+        whole = self._previous.extra.get(FULL_SECONDS, self._previous.seconds) if self._previous else seconds
+        self.extra[FULL_SECONDS] = whole if self._linked else seconds
         hashes = {name: entry.content_hash for name, entry in self._files.items() if entry.hashed}
         self._manifest = Manifest(
             asset=self._asset,
@@ -248,7 +255,7 @@ class ArtifactWriter:
             rows=self._rows(),
             first_date=_day(min((e.first_date for e in self._files.values() if e.first_date), default=None)),
             last_date=_day(max((e.last_date for e in self._files.values() if e.last_date), default=None)),
-            seconds=round(time.perf_counter() - (self._started or 0.0), 3),
+            seconds=seconds,
             peak_memory_bytes=peak_memory_bytes(),
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             libraries=_library_versions(),

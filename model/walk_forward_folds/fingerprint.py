@@ -8,34 +8,44 @@ only names and scopes count, which decide how a feature is normalised; its prose
 """
 
 from calendar import monthrange
-from collections.abc import Collection
+from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
-from model.quality_features.read import feature_chunks, feature_columns, read_features
+from model.quality_features.read import TABLE, band_chunks
 from model.store.hashing import json_hash, merkle_root, table_hash
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from model.store.store import Store
 
 ASSET = "quality_features"
-TABLES = ("features", "labels")
+FEATURES, LABELS = "features", "labels"
+BAND = "band:"
+"""Before the name of a band's table, for its own months."""
 
 
-def fingerprint(store: "Store", start: date, end: date, tables: Collection[str] = TABLES) -> dict[str, dict[str, str]]:
+def fingerprint(store: "Store", start: date, end: date) -> dict[str, dict[str, str]]:
     """Hash of each month of each table, cut to ``start`` … ``end`` (both included).
 
     Returns:
-        table -> month such as ``2016-01`` -> hash; and under ``root`` one hash over each table and the catalogue.
+        table -> month such as ``2016-01`` -> hash, for each band of the features, for the features as a whole and for
+        the labels; and under ``root`` one hash over features, labels and the catalogue.
 
     Raises:
         StoreError: the features are not materialised or not as written.
     """
-    months = {table: _months(store, table, start, end) for table in tables}
-    roots = {table: merkle_root(hashes) for table, hashes in months.items()}
-    return {**months, "root": {**roots, "catalogue": _catalogue(store)}}
+    bands = {band: _months(store, band, months, start, end) for band, months in band_chunks(store).items()}
+    labels = {month: entry.content_hash for month, entry in store.chunks(ASSET, LABELS).items()}
+    whole = {
+        FEATURES: {month: merkle_root({band: found[month] for band, found in bands.items()}) for month in bands[TABLE]},
+        LABELS: _months(store, LABELS, labels, start, end),
+    }
+    roots = {table: merkle_root(hashes) for table, hashes in whole.items()}
+    return {
+        **{f"{BAND}{band}": found for band, found in bands.items()},
+        **whole,
+        "root": {**roots, "catalogue": _catalogue(store)},
+    }
 
 
 def _catalogue(store: "Store") -> str:
@@ -43,29 +53,18 @@ def _catalogue(store: "Store") -> str:
     return json_hash([[entry["name"], entry.get("scope")] for entry in entries])
 
 
-def _months(store: "Store", table: str, start: date, end: date) -> dict[str, str]:
+def _months(store: "Store", table: str, chunks: Mapping[str, str], start: date, end: date) -> dict[str, str]:
     hashes: dict[str, str] = {}
-    for month, content in _chunks(store, table).items():
+    for month, content in chunks.items():
         first, last = month_bounds(month)
         if last < start or first > end:
             continue
         if start <= first and last <= end:
             hashes[month] = content
         else:
-            hashes[month] = table_hash(_rows(store, table, max(start, first), min(end, last)))
+            low, high = max(start, first), min(end, last)
+            hashes[month] = table_hash(store.read_chunks(ASSET, table, start=low, end=high))
     return hashes
-
-
-def _chunks(store: "Store", table: str) -> dict[str, str]:
-    if table == "features":
-        return feature_chunks(store)
-    return {month: entry.content_hash for month, entry in store.chunks(ASSET, table).items()}
-
-
-def _rows(store: "Store", table: str, start: date, end: date) -> "pl.DataFrame":
-    if table == "features":
-        return read_features(store, start=start, end=end, columns=feature_columns(store))
-    return store.read_chunks(ASSET, table, start=start, end=end)
 
 
 def month_bounds(month: str) -> tuple[date, date]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from model.daily_quotes.sources.base import DayBatch
 from model.daily_quotes.sources.source import open_source
 from model.daily_quotes.stage import ingest
 from model.lineage.graph import STAGES
@@ -44,9 +45,19 @@ def build() -> Build:
 
 
 @pytest.fixture(scope="session")
-def bars() -> pl.DataFrame:
+def market() -> DayBatch:
+    """What the tiny market says on all its days."""
+    source = open_source(presets.load(TINY), today=date(2024, 1, 1))
+    return source.read(sorted(source.index().days))
+
+
+@pytest.fixture(scope="session")
+def bars(market: DayBatch) -> pl.DataFrame:
     """The tiny market's bars as a plain table, to be written as a file and edited."""
-    settings = presets.load(TINY)
-    source = open_source(settings, today=date(2024, 1, 1))
-    quotes = source.read(sorted(source.index().days)).quotes
-    return quotes.drop("KnownAt")
+    return market.quotes.drop("KnownAt")
+
+
+@pytest.fixture(scope="session")
+def tables(market: DayBatch) -> dict[str, pl.DataFrame]:
+    """The tables beside the bars."""
+    return {name: rows for name, rows in market.beside.items() if name != "revisions"}

@@ -11,6 +11,8 @@ Built = tuple[str, str | None]
 Build = Callable[[Path, Settings], list[Built]]
 
 
-def files_settings(path: Path, *overrides: str) -> Settings:
-    """The tiny preset on a file of bars."""
-    return presets.load(TINY, [f"source={{kind: files, path: {path}}}", "calendar.exchange=from_data", *overrides])
+def files_settings(path: Path, *overrides: str, tables: tuple[str, ...] = ()) -> Settings:
+    """The tiny preset on a file of bars, with tables beside it in files of their own names."""
+    beside = ", ".join(f"{name}: {name}.parquet" for name in tables)
+    source = f"source={{kind: files, path: {path}, tables: {{{beside}}}}}"
+    return presets.load(TINY, [source, "calendar.exchange=from_data", "calendar.close=15:00", *overrides])

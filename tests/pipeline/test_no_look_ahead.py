@@ -9,6 +9,7 @@ import pytest
 from model.lineage.graph import FOLD_STAGES
 from model.normalization_stats.load import read_daily
 from model.normalization_stats.statistics import STATISTICS
+from model.quality_features.read import feature_columns, read_features
 from model.settings.root import Settings
 from model.store.hashing import table_hash
 from model.store.store import Store
@@ -21,18 +22,37 @@ PRICES = ("Open", "High", "Low", "Close")
 
 
 @pytest.fixture(scope="module")
-def homes(tmp_path_factory: pytest.TempPathFactory, bars: pl.DataFrame, build: Build) -> tuple[Store, Store, Settings]:
+def homes(
+    tmp_path_factory: pytest.TempPathFactory, bars: pl.DataFrame, tables: dict[str, pl.DataFrame], build: Build
+) -> tuple[Store, Store, Settings]:
     """The same market twice: as it was, and with everything after the cut changed."""
     stores = []
     settings = None
-    for name, table in (("as_it_was", bars), ("other_future", other_future(bars))):
+    other = other_future(bars)
+    for name, rows, beside in (
+        ("as_it_was", bars, tables),
+        ("other_future", other, {name: other_publications(rows, other) for name, rows in tables.items()}),
+    ):
         folder = tmp_path_factory.mktemp(name)
-        table.write_parquet(folder / "bars.parquet")
-        settings = files_settings(folder / "bars.parquet")
+        rows.write_parquet(folder / "bars.parquet")
+        for table, published in beside.items():
+            published.write_parquet(folder / f"{table}.parquet")
+        settings = files_settings(folder / "bars.parquet", tables=tuple(tables))
         build(folder / "home", settings)
         stores.append(Store(folder / "home"))
     assert settings is not None
     return stores[0], stores[1], settings
+
+
+def other_publications(rows: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
+    """Every figure published after the cut drawn anew, a tenth of them never published."""
+    rng = np.random.default_rng(6)
+    past, future = rows.filter(pl.col("Date") <= CUT), rows.filter(pl.col("Date") > CUT)
+    days = bars["Date"].unique()
+    future = future.filter(pl.Series(rng.random(future.height) < 0.9) & pl.col("Date").is_in(days.implode()))
+    figures = [name for name, dtype in future.schema.items() if dtype == pl.Float64]
+    drawn = [pl.col(name) * pl.Series(rng.uniform(0.2, 3.0, future.height)) for name in figures]
+    return pl.concat([past, future.with_columns(drawn)])
 
 
 def other_future(bars: pl.DataFrame) -> pl.DataFrame:
@@ -64,16 +84,31 @@ def same(one: pl.DataFrame, other: pl.DataFrame) -> bool:
 def test_the_future_was_really_changed(homes: tuple[Store, Store, Settings]) -> None:
     one, other, _ = homes
     assert one.require("raw_dataset").content_hash != other.require("raw_dataset").content_hash
-    late = [store.read_chunks("quality_features", "features", start=date(2019, 3, 1)) for store in (one, other)]
+    columns = feature_columns(one)
+    late = [read_features(store, start=date(2019, 3, 1), columns=columns) for store in (one, other)]
     assert not same(*late)
+    for table in ("slow", "market"):
+        late = [store.read_chunks("raw_dataset", table, start=date(2019, 3, 1)) for store in (one, other)]
+        assert not same(*late), table
 
 
-@pytest.mark.parametrize(("asset", "table"), [("raw_dataset", "panel"), ("quality_features", "features")])
-def test_every_row_dated_up_to_the_cut_is_bit_identical(
-    homes: tuple[Store, Store, Settings], asset: str, table: str
+@pytest.mark.parametrize("table", ["panel", "slow", "market"])
+def test_every_row_of_the_raw_dataset_dated_up_to_the_cut_is_bit_identical(
+    homes: tuple[Store, Store, Settings], table: str
 ) -> None:
     one, other, _ = homes
-    assert same(one.read_chunks(asset, table, end=CUT), other.read_chunks(asset, table, end=CUT))
+    assert same(one.read_chunks("raw_dataset", table, end=CUT), other.read_chunks("raw_dataset", table, end=CUT))
+
+
+def test_every_feature_dated_up_to_the_cut_is_bit_identical(homes: tuple[Store, Store, Settings]) -> None:
+    one, other, _ = homes
+    columns = feature_columns(one)
+    assert columns == feature_columns(other) and len(columns) > 150
+    past, same_past = (read_features(store, end=CUT, columns=columns) for store in (one, other))
+    differing = [name for name in columns if not past[name].equals(same_past[name])]
+    assert same(past, same_past), differing
+    known = {name for name in columns if past[name].null_count() < past.height}
+    assert {"log_market_value", "margin_long_days", "short_ratio", "flow_foreign_ratio", "net_margin"} <= known
 
 
 def test_every_label_resolved_up_to_the_cut_is_bit_identical(homes: tuple[Store, Store, Settings]) -> None:

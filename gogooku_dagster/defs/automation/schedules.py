@@ -7,6 +7,7 @@ import dagster as dg
 
 from gogooku_dagster.defs.automation.jobs import folds_job, ingest_job
 from gogooku_dagster.lib.configuration import current, day_partitions, fold_partitions
+from gogooku_dagster.lib.credentials import source_access
 from gogooku_dagster.lib.partitions import DYNAMIC_DAYS
 from model.lineage.source_days import look_up
 
@@ -62,7 +63,7 @@ def _published_days(context: dg.ScheduleEvaluationContext) -> list[str]:
         with dg.partition_loading_context(effective_dt=at):
             return list(partitions.get_partition_keys())
     place = current()
-    days = sorted(f"{found}" for found in look_up(place.store, place.settings, at.date()))
+    days = sorted(f"{found}" for found in look_up(place.store, place.settings, at.date(), source_access()))
     context.instance.add_dynamic_partitions(DYNAMIC_DAYS, days)
     return days
 

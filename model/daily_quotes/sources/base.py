@@ -6,14 +6,16 @@ Both speak of whole trading days, because a day is what an artefact of ``daily_q
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol
 
 import polars as pl
 
+from model.daily_quotes.beside import validate_beside
 from model.daily_quotes.sources.day_hashes import slice_hashes
+from model.errors import SourceError
 from model.store.hashing import json_hash
 
 
@@ -40,24 +42,68 @@ class SourceIndex:
 
 
 @dataclass(frozen=True)
+class Day:
+    """One trading day of a batch: slices of its tables, without copies."""
+
+    day: date
+    quotes: pl.DataFrame
+    received: pl.DataFrame | None
+    beside: Mapping[str, pl.DataFrame]
+
+
+@dataclass(frozen=True)
 class DayBatch:
     """The rows of several days.
 
     ``quotes`` is canonical. ``received`` holds the same rows with the source's own columns, or is None where the
     source has no other form; its rows are grouped by day in the same order as those of ``quotes`` and sorted by
-    ``received_key`` within a day.
+    ``received_key`` within a day. ``beside`` holds the other canonical tables that the source has, by name (see
+    :mod:`model.daily_quotes.beside`), each with the rows of all days in the order of its key.
     """
 
     days: tuple[date, ...]
     quotes: pl.DataFrame
     received: pl.DataFrame | None = None
     received_key: tuple[str, ...] = ()
+    beside: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
-    def split(self) -> Iterator[tuple[date, pl.DataFrame, pl.DataFrame | None]]:
+    def split(self) -> Iterator[Day]:
         """Each day with its slices (no copies); a day without rows yields empty frames."""
-        for day, offset, length in day_slices(self.quotes["Date"], self.days):
+        names = sorted(self.beside)
+        slices = [day_slices(self.beside[name]["Date"], self.days) for name in names]
+        for (day, offset, length), *places in zip(day_slices(self.quotes["Date"], self.days), *slices, strict=True):
             received = None if self.received is None else self.received.slice(offset, length)
-            yield day, self.quotes.slice(offset, length), received
+            beside = {
+                name: self.beside[name].slice(first, rows) for name, (_, first, rows) in zip(names, places, strict=True)
+            }
+            yield Day(day, self.quotes.slice(offset, length), received, beside)
+
+    def only(self, days: Sequence[date]) -> "DayBatch":
+        """The same tables with the rows of these days alone."""
+        wanted = tuple(sorted(set(days)))
+        if wanted == self.days:
+            return self
+        chosen = pl.col("Date").is_in(list(wanted))
+        received = None if self.received is None else self.received.filter(self.quotes["Date"].is_in(list(wanted)))
+        beside = {name: frame.filter(chosen) for name, frame in self.beside.items()}
+        return DayBatch(wanted, self.quotes.filter(chosen), received, self.received_key, beside)
+
+
+def validate_batch(batch: DayBatch) -> DayBatch:
+    """Return ``batch`` unchanged if the tables beside its bars are canonical and lie on its days.
+
+    Raises:
+        SourceError: a table is not canonical, or has rows on a day that the batch does not have.
+    """
+    for name, frame in batch.beside.items():
+        validate_beside(name, frame)
+        strays = frame.filter(~pl.col("Date").is_in(list(batch.days)))
+        if strays.height:
+            raise SourceError(
+                f"The table {name} has {strays.height} of {frame.height} rows on days without bars, the first being "
+                f"{strays['Date'][0]}. Rows lie under the first trading day on or after their publication."
+            )
+    return batch
 
 
 class Source(Protocol):
@@ -82,12 +128,17 @@ def day_slices(dates: pl.Series, days: Sequence[date]) -> Iterator[tuple[date, i
 
 
 def batch_index(fingerprint: str, batch: DayBatch) -> SourceIndex:
-    """The index over all days of a batch."""
+    """The index over all days of a batch; every table that it holds counts."""
     slices = [(offset, length) for _, offset, length in day_slices(batch.quotes["Date"], batch.days)]
     hashes = slice_hashes(batch.quotes, slices)
     if batch.received is not None:
         received = slice_hashes(batch.received, slices)
         hashes = [json_hash(pair) for pair in zip(hashes, received, strict=True)]
+    for name in sorted(batch.beside):
+        frame = batch.beside[name]
+        places = [(offset, length) for _, offset, length in day_slices(frame["Date"], batch.days)]
+        beside = slice_hashes(frame, places)
+        hashes = [json_hash([before, name, content]) for before, content in zip(hashes, beside, strict=True)]
     return SourceIndex(fingerprint, dict(zip(batch.days, hashes, strict=True)))
 
 
@@ -122,17 +173,11 @@ class IndexedSource(ABC):
 
     def read(self, days: Sequence[date]) -> DayBatch:
         """The rows of these days; days that the source does not have come back without rows."""
-        whole = self._all()
-        wanted = tuple(sorted(set(days)))
-        if wanted == whole.days:
-            return whole
-        keep = whole.quotes["Date"].is_in(list(wanted))
-        received = None if whole.received is None else whole.received.filter(keep)
-        return DayBatch(wanted, whole.quotes.filter(keep), received, whole.received_key)
+        return self._all().only(days)
 
     def _all(self) -> DayBatch:
         if self._batch is None:
-            self._batch = self.load()
+            self._batch = validate_batch(self.load())
         return self._batch
 
 

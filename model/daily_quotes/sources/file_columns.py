@@ -5,17 +5,31 @@ wrong, the first of them, and what to do.
 """
 
 from dataclasses import dataclass
+from datetime import time
 from pathlib import Path
 
 import polars as pl
 
 from model.daily_quotes.schema import PRICES
 from model.daily_quotes.settings import FilesSource
-from model.daily_quotes.sources.file_reading import file_column
 from model.errors import SourceError
 
 _TRUE = ("1", "true", "t", "yes", "1.0")
 _FALSE = ("0", "false", "f", "no", "0.0", "")
+_GROUPED = r"^[-+]?\d{1,3}(,\d{3})+(\.\d+)?$"
+_DECIMAL_COMMA = r"^[-+]?\d+,\d+$"
+_CLOCK_TIME = r"^\d{4}\D?\d{2}\D?\d{2}[ T]\d{2}:"
+_ZONED, _LOCAL = "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f"
+_LARGEST = 9.0e18
+"""Volumes are 64-bit whole numbers."""
+
+
+TIME = pl.Datetime("us", "UTC")
+
+
+def _printable(value: object) -> str:
+    text = str(value)
+    return text if text.isprintable() else repr(text)
 
 
 @dataclass(frozen=True)
@@ -25,14 +39,35 @@ class FileFrame:
     path: Path
     rows: pl.DataFrame
     settings: FilesSource
+    timezone: str
+    mapped: bool = True
+    """Whether ``source.columns`` maps names; tables beside the bars have canonical names."""
+
+    def name(self, canonical: str) -> str:
+        """The file's name of a canonical column."""
+        return self.settings.columns.get(canonical, canonical) if self.mapped else canonical
 
     def column(self, canonical: str) -> pl.Series:
         """The file's column for a canonical one, under the canonical name."""
-        return self.rows[file_column(self.settings, canonical)].alias(canonical)
+        return self.rows[self.name(canonical)].alias(canonical)
 
     def has(self, canonical: str) -> bool:
         """Whether the file has a column for a canonical one."""
-        return file_column(self.settings, canonical) in self.rows.columns
+        return self.name(canonical) in self.rows.columns
+
+    def remedy(self, canonical: str) -> str:
+        """How another column can be taken for a canonical one."""
+        if self.mapped:
+            return f"Map the right column in source.columns.{canonical}."
+        return f"Rename the right column to {canonical}."
+
+    def refuse_type(self, canonical: str, what: str) -> SourceError:
+        """What to raise for a column whose type cannot be what it should."""
+        column = self.rows[self.name(canonical)]
+        return SourceError(
+            f"The column {self.name(canonical)!r} of {self.path} has type {column.dtype} in all {len(column)} rows, "
+            f"which is no {what}. {self.remedy(canonical)}"
+        )
 
     def refuse(self, canonical: str, wrong: pl.Series, what: str, remedy: str) -> None:
         """Raise if any row is wrong.
@@ -45,116 +80,153 @@ class FileFrame:
             return
         first = wrong.arg_max()
         assert first is not None
-        names = dict.fromkeys(file_column(self.settings, name) for name in (canonical, "Date", "Code"))
-        shown = ", ".join(f"{name}={self.rows[name][first]!s}" for name in names if name in self.rows.columns)
+        names = dict.fromkeys(self.name(name) for name in (canonical, "Date", "Code"))
+        shown = ", ".join(f"{name}={_printable(self.rows[name][first])}" for name in names if name in self.rows.columns)
         raise SourceError(
-            f"The column {file_column(self.settings, canonical)!r} of {self.path} {what} in {count} of "
+            f"The column {self.name(canonical)!r} of {self.path} {what} in {count} of "
             f"{self.rows.height} rows, the first being row {first + 1} ({shown}). {remedy}"
         )
 
 
 def canonical_columns(file: FileFrame) -> pl.DataFrame:
-    """Canonical columns of one file, rows in the file's order (KnownAt is added later).
+    """Canonical columns of one file, rows in the file's order; KnownAt is null where the file does not say.
 
     Raises:
         SourceError: see the module.
     """
     columns = [dates(file), codes(file)]
+    height = file.rows.height
     columns += [price(file, name) for name in PRICES]
     columns.append(volume(file))
-    height = file.rows.height
-    for name in ("TurnoverValue",):
-        columns.append(_numbers(file, name) if file.has(name) else pl.Series(name, [None] * height, dtype=pl.Float64))
+    no_turnover = pl.Series("TurnoverValue", [None], dtype=pl.Float64).new_from_index(0, height)
+    columns.append(numbers(file, "TurnoverValue") if file.has("TurnoverValue") else no_turnover)
     columns.append(factor(file))
     columns += [flag(file, name) for name in ("UpperLimit", "LowerLimit")]
     columns += [label(file, name) for name in ("Sector", "Market")]
+    unknown = pl.Series("KnownAt", [None], dtype=TIME).new_from_index(0, height)
+    columns.append(time_stamps(file, "KnownAt") if file.has("KnownAt") else unknown)
     return pl.DataFrame(columns)
 
 
-def dates(file: FileFrame) -> pl.Series:
-    """Dates; of a time stamp the date is taken as written."""
-    column = file.column("Date")
+def dates(file: FileFrame, name: str = "Date") -> pl.Series:
+    """Dates; of a time stamp the date is taken as written, unless it is another one at the exchange."""
+    column = file.column(name)
+    remedy = "Set source.date_format (strftime codes, such as %Y%m%d or %d/%m/%Y), or correct those rows."
     if column.dtype == pl.Date:
         parsed = column
     elif column.dtype == pl.Datetime:
-        parsed = column.dt.replace_time_zone(None).dt.date()
+        parsed = _dates_of_stamps(file, name, column)
     elif column.dtype == pl.String or column.dtype.is_integer():
         text = column.cast(pl.String).str.strip_chars()
         parsed = text.str.to_date(file.settings.date_format, strict=False)
+        if (parsed.is_null() & text.str.contains(_CLOCK_TIME)).any():
+            remedy = "Those are dates with times: write them without, or set source.date_format to '%Y-%m-%d %H:%M:%S'."
     else:
-        raise SourceError(
-            f"The column {file_column(file.settings, 'Date')!r} of {file.path} has type {column.dtype} in all "
-            f"{len(column)} rows, which is no date. Map the date column in source.columns.Date."
+        raise file.refuse_type(name, "date")
+    file.refuse(name, parsed.is_null(), f"is no date in the format {file.settings.date_format}", remedy)
+    return parsed.alias(name)
+
+
+def _dates_of_stamps(file: FileFrame, name: str, column: pl.Series) -> pl.Series:
+    """Midnight stands for its own date; any other hour must lie on the same date where the exchange is."""
+    written = column.dt.replace_time_zone(None)
+    parsed = written.dt.date()
+    if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone is not None:
+        there = column.dt.convert_time_zone(file.timezone).dt.date()
+        shifted = (written.dt.time() != time(0)) & (parsed != there)
+        file.refuse(
+            name,
+            shifted.fill_null(False),
+            f"is a time stamp that lies on another date in {file.timezone}",
+            "Write dates without times, or time stamps of the exchange's own zone.",
         )
+    return parsed
+
+
+def time_stamps(file: FileFrame, name: str) -> pl.Series:
+    """Moments in UTC, null where the cell is empty; without a zone they are the exchange's local time."""
+    column = file.column(name)
+    if column.dtype == pl.Null:
+        return column.cast(TIME)
+    if column.dtype == pl.Datetime:
+        missing, parsed = column.is_null(), _in_utc(column, file.timezone)
+    elif column.dtype == pl.String:
+        text = column.str.strip_chars().str.replace(" ", "T", literal=True)
+        missing = text.is_null() | text.is_in(list(file.settings.missing))
+        zoned = text.str.to_datetime(_ZONED, strict=False, time_zone="UTC", time_unit="us")
+        local = text.str.to_datetime(_LOCAL, strict=False, time_unit="us")
+        parsed = zoned.zip_with(zoned.is_not_null(), _in_utc(local, file.timezone))
+    else:
+        raise file.refuse_type(name, "time stamp")
     file.refuse(
-        "Date",
-        parsed.is_null(),
-        f"is no date in the format {file.settings.date_format}",
-        "Set source.date_format (strftime codes, such as %Y%m%d or %d/%m/%Y), or correct those rows.",
+        name, parsed.is_null() & ~missing, "is no time stamp", "Write it like 2020-01-06T16:30:00+09:00 in every row."
     )
-    return parsed.alias("Date")
+    return parsed.alias(name)
 
 
-def codes(file: FileFrame) -> pl.Series:
+def _in_utc(column: pl.Series, timezone: str) -> pl.Series:
+    plain = column.dt.cast_time_unit("us")
+    if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone is None:
+        # The hour that a clock shows twice in autumn is its later self: never known too early.
+        plain = plain.dt.replace_time_zone(timezone, ambiguous="latest", non_existent="null")
+    return plain.dt.convert_time_zone("UTC")
+
+
+def codes(file: FileFrame, name: str = "Code") -> pl.Series:
     """Codes as text, exactly as written."""
-    column = file.column("Code")
+    column = file.column(name)
     if column.dtype.is_integer():
         if file.settings.code_type != "integer":
             raise SourceError(
-                f"The column {file_column(file.settings, 'Code')!r} of {file.path} holds whole numbers in all "
+                f"The column {file.name(name)!r} of {file.path} holds whole numbers in all "
                 f"{len(column)} rows; codes are text, and numbers may have lost leading zeros. Write the codes as "
                 "text, or set source.code_type=integer and source.code_width to the length of a code."
             )
-    elif not (column.dtype == pl.String or isinstance(column.dtype, (pl.Categorical, pl.Enum))):
-        raise SourceError(
-            f"The column {file_column(file.settings, 'Code')!r} of {file.path} has type {column.dtype} in all "
-            f"{len(column)} rows, which is no code. Map the code column in source.columns.Code."
-        )
+    elif column.dtype != pl.String:
+        raise file.refuse_type(name, "code")
     text = column.cast(pl.String).str.strip_chars()
     if file.settings.code_width is not None:
         text = text.str.zfill(file.settings.code_width)
     missing = text.is_null() | (text == "")
-    file.refuse("Code", missing, "is empty", "Give every row its code.")
+    file.refuse(name, missing, "is empty", "Give every row its code.")
+    file.refuse(name, text.str.contains(r"\p{Cc}"), "holds line ends or control characters", "Correct those rows.")
     return text
 
 
 def price(file: FileFrame, name: str) -> pl.Series:
     """Prices; zero is let through to the quality gate, negative is not."""
-    numbers = _numbers(file, name)
+    values = numbers(file, name)
     file.refuse(
         name,
-        (numbers < 0).fill_null(False),
+        (values < 0).fill_null(False),
         "is negative",
         "No share has a negative price: correct those rows, or map the right column in source.columns.",
     )
-    return numbers
+    return values
 
 
 def volume(file: FileFrame) -> pl.Series:
     """Volumes in whole shares."""
-    numbers = _numbers(file, "Volume")
-    file.refuse(
-        "Volume",
-        (numbers < 0).fill_null(False),
-        "is negative",
-        "Correct those rows, or map the right column in source.columns.",
-    )
-    return numbers.round().cast(pl.Int64)
+    values = numbers(file, "Volume")
+    remedy = "Correct those rows, or map the right column in source.columns."
+    file.refuse("Volume", (values < 0).fill_null(False), "is negative", remedy)
+    file.refuse("Volume", (values > _LARGEST).fill_null(False), "is larger than any volume", remedy)
+    return values.round().cast(pl.Int64)
 
 
 def factor(file: FileFrame) -> pl.Series:
     """Adjustment factors; 1 where there is none, everywhere if prices are already adjusted."""
     if file.settings.adjusted or not file.has("AdjustmentFactor"):
         return pl.Series("AdjustmentFactor", [1.0], dtype=pl.Float64).new_from_index(0, file.rows.height)
-    numbers = _numbers(file, "AdjustmentFactor").fill_null(1.0)
+    values = numbers(file, "AdjustmentFactor").fill_null(1.0)
     file.refuse(
         "AdjustmentFactor",
-        numbers <= 0,
+        values <= 0,
         "is zero or negative",
         "A 2-for-1 split is 0.5 on its first day, no split is 1: correct those rows, or set source.adjusted=true "
         "if prices are already adjusted.",
     )
-    return numbers
+    return values
 
 
 def flag(file: FileFrame, name: str) -> pl.Series:
@@ -180,27 +252,28 @@ def label(file: FileFrame, name: str) -> pl.Series:
     )[name]
 
 
-def _numbers(file: FileFrame, name: str) -> pl.Series:
+def numbers(file: FileFrame, name: str) -> pl.Series:
     """A column as float64: missing texts and NaN become null, anything else that is no number is refused."""
     column = file.column(name)
-    if column.dtype == pl.String or isinstance(column.dtype, (pl.Categorical, pl.Enum)):
-        text = column.cast(pl.String).str.strip_chars()
+    if column.dtype == pl.String:
+        text = column.str.strip_chars()
         missing = text.is_null() | text.is_in(list(file.settings.missing))
-        numbers = text.cast(pl.Float64, strict=False)
-        wrong = numbers.is_null() & ~missing
-        remedy = (
-            "Correct those rows, map the right column in source.columns, or add the text to source.missing if it "
-            "stands for a missing number."
-        )
-        file.refuse(name, wrong, "is not a number", remedy)
-        numbers = numbers.zip_with(~missing, pl.Series(name, [None], dtype=pl.Float64).new_from_index(0, len(text)))
+        values = text.cast(pl.Float64, strict=False)
+        wrong = values.is_null() & ~missing
+        file.refuse(name, wrong, "is not a number", _remedy_for_text(text.filter(wrong), file.remedy(name)))
+        values = values.zip_with(~missing, pl.Series(name, [None], dtype=pl.Float64).new_from_index(0, len(text)))
     elif column.dtype.is_numeric() or column.dtype == pl.Null:
-        numbers = column.cast(pl.Float64)
+        values = column.cast(pl.Float64)
     else:
-        raise SourceError(
-            f"The column {file_column(file.settings, name)!r} of {file.path} has type {column.dtype} in all "
-            f"{len(column)} rows, which is no number. Map the right column in source.columns.{name}."
-        )
-    numbers = numbers.fill_nan(None)
-    file.refuse(name, numbers.is_infinite().fill_null(False), "is infinite", "Correct those rows.")
-    return numbers.alias(name)
+        raise file.refuse_type(name, "number")
+    values = values.fill_nan(None)
+    file.refuse(name, values.is_infinite().fill_null(False), "is infinite", "Correct those rows.")
+    return values.alias(name)
+
+
+def _remedy_for_text(wrong: pl.Series, mapping: str) -> str:
+    if wrong.str.contains(_GROUPED).any():
+        return "Write numbers without thousands separators (1234.5, not 1,234.5): it is not guessed what a comma means."
+    if wrong.str.contains(_DECIMAL_COMMA).any():
+        return "Write numbers with a decimal point (1.5, not 1,5): it is not guessed what a comma means."
+    return f"Correct those rows, add the text to source.missing if it stands for a missing number, or: {mapping}"

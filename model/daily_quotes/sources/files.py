@@ -1,6 +1,6 @@
 """One's own bars in Parquet or CSV as a source of canonical rows."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -8,11 +8,14 @@ import polars as pl
 
 from model.daily_quotes import calendar
 from model.daily_quotes.cross_section import require_names
-from model.daily_quotes.schema import CANONICAL, rising, validate_canonical
+from model.daily_quotes.schema import CANONICAL, KEY, OPTIONAL, REQUIRED, rising_by, validate_canonical
 from model.daily_quotes.settings import CalendarSettings, FilesSource
 from model.daily_quotes.sources.base import DayBatch, IndexedSource, fingerprint_of
 from model.daily_quotes.sources.file_columns import FileFrame, canonical_columns
-from model.daily_quotes.sources.file_reading import check_columns, file_column, find_files, read_columns
+from model.daily_quotes.sources.file_finding import find_files, find_tables
+from model.daily_quotes.sources.file_reading import check_columns, read_columns
+from model.daily_quotes.sources.file_tables import read_table
+from model.daily_quotes.sources.file_versions import newest, refuse_impossible_times, revisions
 from model.errors import SourceError
 from model.lineage.code_version import code_version
 from model.store.hashing import file_hash
@@ -36,9 +39,10 @@ class FilesOfBars(IndexedSource):
     max_bad_close_share: float = 1.0
 
     def fingerprint(self) -> str:
-        """The files' bytes, how they are read, and the code that reads them."""
-        contents = [file_hash(path) for path in find_files(self.settings)]
-        reading = self.settings.model_dump(mode="json", exclude={"path"})
+        """The files' bytes, what their folders say, how they are read, and the code that reads them."""
+        found = {"bars": find_files(self.settings), **find_tables(self.settings)}
+        contents = {name: [(file_hash(each.path), each.partitions) for each in files] for name, files in found.items()}
+        reading = self.settings.model_dump(mode="json", exclude={"path", "tables"})
         return fingerprint_of(contents, reading, self.calendar.hashed(), code_version(__name__))
 
     def load(self) -> DayBatch:
@@ -47,42 +51,69 @@ class FilesOfBars(IndexedSource):
         Raises:
             SourceError: the files are missing, unreadable, or say something impossible.
         """
-        paths = find_files(self.settings)
-        received, canonical = [], []
-        for path in paths:
-            rows = read_columns(path, self.settings)
-            check_columns(rows, path, self.settings)
-            canonical.append(canonical_columns(FileFrame(path, rows, self.settings)))
+        files = find_files(self.settings)
+        tables = find_tables(self.settings)
+        received, canonical, versioned = [], [], False
+        mapped = [name for name in (*OPTIONAL, "KnownAt") if name in self.settings.columns]
+        for found in files:
+            rows = read_columns(found, self.settings)
+            check_columns(rows, found.path, self.settings.columns, (*REQUIRED, *mapped))
+            file = FileFrame(found.path, rows, self.settings, self.calendar.timezone)
+            versioned |= file.has("KnownAt")
+            canonical.append(canonical_columns(file))
             received.append(rows)
-        where = str(paths[0]) if len(paths) == 1 else f"{self.settings.path} ({len(paths)} files)"
-        return self._batch_of(pl.concat(canonical), pl.concat(received, how="diagonal_relaxed"), where)
+        where = str(files[0].path) if len(files) == 1 else f"{self.settings.path} ({len(files)} files)"
+        frame, rows = pl.concat(canonical), received_of(received)
+        del canonical, received  # whole markets: no copy is held longer than it is used
+        batch = self._batch_of(frame, rows, where, versioned)
+        zone = self.calendar.timezone
+        beside = {name: read_table(name, found, self.settings, zone, batch.days) for name, found in tables.items()}
+        return replace(batch, beside={**batch.beside, **beside})
 
-    def _batch_of(self, frame: pl.DataFrame, received: pl.DataFrame, where: str) -> DayBatch:
+    def _batch_of(self, frame: pl.DataFrame, received: pl.DataFrame, where: str, versioned: bool) -> DayBatch:
         refuse_future(frame, where, self.today)
+        if versioned:
+            refuse_impossible_times(frame, where, self.calendar.timezone, self.today)
         if not self.settings.sort:
             refuse_unsorted(frame, where)
-        keep = pl.lit(True)
+        order = self._chosen(frame, where)
+        refuse_duplicates(order, where, versioned)
+        del frame
+        beside = {}
+        if versioned:
+            is_newest = newest(order)
+            beside["revisions"] = revisions(order, is_newest)
+            order = order.filter(is_newest)
+        column = self.settings.columns.get("Close", "Close")
+        refuse_bad_closes(order, where, column, self.max_bad_close_share)
+        quotes = validate_canonical(order.select(list(CANONICAL)))
+        self._refuse_closed_days(quotes, where)
+        names = quotes.group_by("Date", maintain_order=True).agg(names=pl.col("Close").count())
+        require_names(names["names"], quotes["Code"].n_unique(), self.min_names, where)
+        code = self.settings.columns.get("Code", "Code")
+        rows = _received_in_order(received, order, code)
+        del received, order
+        if rows.equals(quotes.select(name for name in CANONICAL if name in rows.columns)):
+            return DayBatch(tuple(names["Date"].to_list()), quotes, beside=beside)  # the files are canonical already
+        return DayBatch(tuple(names["Date"].to_list()), quotes, rows, (code,), beside)
+
+    def _chosen(self, frame: pl.DataFrame, where: str) -> pl.DataFrame:
+        """The rows from ``source.start`` to ``source.end``, numbered as in the files and sorted, versions included."""
+        chosen = frame.with_row_index(_ROW)
         if self.settings.start is not None:
-            keep &= pl.col("Date") >= self.settings.start
+            chosen = chosen.filter(pl.col("Date") >= self.settings.start)
         if self.settings.end is not None:
-            keep &= pl.col("Date") <= self.settings.end
-        order = frame.with_row_index(_ROW).filter(keep).sort("Date", "Code", maintain_order=True)
-        if not order.height:
+            chosen = chosen.filter(pl.col("Date") <= self.settings.end)
+        published = calendar.known_at(self.calendar, pl.col("Date"))
+        if not chosen.height:
             raise SourceError(
                 f"None of the {frame.height} rows of {where} lies from source.start={self.settings.start} to "
                 f"source.end={self.settings.end}. Widen them."
             )
-        refuse_duplicates(order, where)
-        refuse_bad_closes(order, where, file_column(self.settings, "Close"), self.max_bad_close_share)
-        quotes = order.with_columns(KnownAt=calendar.known_at(self.calendar, pl.col("Date"))).select(list(CANONICAL))
-        self._refuse_closed_days(quotes, where)
-        names = quotes.group_by("Date", maintain_order=True).agg(names=pl.col("Close").count())
-        require_names(names["names"], quotes["Code"].n_unique(), self.min_names, where)
-        days = tuple(names["Date"].to_list())
-        code = file_column(self.settings, "Code")
-        return DayBatch(
-            days, validate_canonical(quotes), _received_in_order(received, order, code), received_key=(code,)
-        )
+        chosen = chosen.with_columns(KnownAt=pl.col("KnownAt").fill_null(published))
+        key = ("Date", "Code", "KnownAt")
+        in_order = chosen.select(rising_by(key).slice(1).all()).item()
+        return chosen if in_order else chosen.sort(key, maintain_order=True)
 
     def _refuse_closed_days(self, quotes: pl.DataFrame, where: str) -> None:
         """Every row lies on a trading day of the calendar."""
@@ -139,19 +170,36 @@ def refuse_bad_closes(ordered: pl.DataFrame, where: str, column: str, limit: flo
         )
 
 
-def refuse_duplicates(ordered: pl.DataFrame, where: str) -> None:
-    """No two rows may have the same Date and Code (the frame is sorted by them)."""
-    repeated = ordered.with_columns(new=rising()).slice(1).filter(~pl.col("new"))
+def refuse_duplicates(ordered: pl.DataFrame, where: str, versioned: bool = False) -> None:
+    """No two rows may have the same Date and Code, or be the same version of one (the frame is sorted)."""
+    key = ("Date", "Code", "KnownAt") if versioned else KEY
+    repeated = ordered.with_columns(new=rising_by(key)).slice(1).filter(~pl.col("new"))
     if repeated.height:
         first = repeated.row(0, named=True)
+        at = f" known at {first['KnownAt']}" if versioned else ""
         raise SourceError(
-            f"{where} has more than one row for the same Date and Code: {repeated.height} of {ordered.height} rows "
-            f"repeat another, the first being code {first['Code']} on {first['Date']}. Remove the repeats; the source "
-            "cannot know which row is right."
+            f"{where} has more than one row for the same {', '.join(key[:-1])} and {key[-1]}: {repeated.height} of "
+            f"{ordered.height} rows repeat another, the first being code {first['Code']} on {first['Date']}{at}. "
+            "Remove the repeats; the source cannot know which row is right."
         )
+
+
+def received_of(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """The rows of all files under one another; a column of which the files hold different types becomes text."""
+    types: dict[str, set[pl.DataType]] = {}
+    for frame in frames:
+        for name, dtype in frame.schema.items():
+            types.setdefault(name, set()).add(dtype)
+    mixed = [name for name, found in types.items() if len(found - {pl.Null()}) > 1]
+    as_text = [frame.with_columns(pl.col(n).cast(pl.String) for n in mixed if n in frame.columns) for frame in frames]
+    return pl.concat(as_text, how="diagonal_relaxed")
 
 
 def _received_in_order(received: pl.DataFrame, order: pl.DataFrame, code: str) -> pl.DataFrame:
     """The received rows by day, and within a day by the file's own code column."""
-    rows = received[order[_ROW]].with_columns(order["Date"].alias(_ROW))
-    return rows.sort(_ROW, code, maintain_order=True).drop(_ROW)
+    place = order[_ROW]
+    as_they_are = len(place) == received.height and bool((place == pl.int_range(len(place), eager=True)).all())
+    rows = received if as_they_are else received[place]
+    if rows.schema[code] == pl.String and rows[code].equals(order["Code"]):
+        return rows
+    return rows.with_columns(order["Date"].alias(_ROW)).sort(_ROW, code, maintain_order=True).drop(_ROW)

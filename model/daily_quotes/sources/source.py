@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from model.daily_quotes.settings import FilesSource
+from model.daily_quotes.sources.access import NO_ACCESS, Access
 from model.daily_quotes.sources.base import DayBatch, Source, SourceIndex
 from model.daily_quotes.sources.files import FilesOfBars
+from model.daily_quotes.sources.jquants.settings import JQuantsSource
 from model.daily_quotes.sources.simulated.source import SimulatedMarket
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ def open_source(
     settings: "Settings",
     cached: SourceIndex | None = None,
     *,
+    access: Access = NO_ACCESS,
     today: date | None = None,
     config_dir: Path | None = None,
 ) -> Source:
@@ -28,12 +31,17 @@ def open_source(
     Args:
         settings: all settings; ``source`` and ``calendar`` are used.
         cached: an index kept from an earlier run; it is used if its fingerprint still holds.
+        access: the storage root, secrets and a listener, for a source that fetches and keeps.
         today: no row of a file may be dated after this day; the exchange's present date by default.
         config_dir: the folder with ``holidays/``; the packaged one by default.
     """
     source, calendar = settings.source, settings.calendar
+    now = today or datetime.now(ZoneInfo(calendar.timezone)).date()
+    if isinstance(source, JQuantsSource):
+        from model.daily_quotes.sources.jquants.source import JQuantsDays
+
+        return JQuantsDays(source, calendar, now, access, config_dir)
     if isinstance(source, FilesSource):
-        now = today or datetime.now(ZoneInfo(calendar.timezone)).date()
         return FilesOfBars(
             cached,
             settings=source,

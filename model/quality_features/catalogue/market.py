@@ -1,71 +1,72 @@
-"""The equal-weight market of the universe: one value a day, the same for every name."""
+"""The market: one value a day, the same for every name.
 
-import numpy as np
+``market_return`` is the 1-day return of ``features.market_index`` where that names an index, else the equal-weight mean
+over the universe's members. Longer returns are compounded from it, so both cases have the same definitions.
 
-from model.quality_features import windows as w
-from model.quality_features.feature import TRADING_DAYS_PER_YEAR, Feature, Market
-from model.quality_features.windows import Array
+There is no level of the market to average (it would depend on its first day), but its log level minus the EMA of the
+log level over a span is (span - 1)/2 times the EMA of the log returns: that is how the EMA ratio and gaps are written.
+"""
 
-_INPUTS = ("AdjClose", "InUniverse")
+from model.quality_features.catalogue.volatility import ANNUAL
+from model.quality_features.language.expression import Expression
+from model.quality_features.language.feature import Feature
+from model.quality_features.language.operators import (
+    close,
+    drawdown,
+    ema,
+    expm1,
+    log1p,
+    market_mean,
+    market_return,
+    mean,
+    positive,
+    ret,
+    std,
+)
+from model.quality_features.language.operators import sum as total
 
-
-def _return(days: int) -> Feature[Market]:
-    def compute(market: Market) -> Array:
-        return market.compound(days)
-
-    return Feature(
-        f"mkt_ret_{days}d",
-        "market",
-        f"compounded mean r of universe members over {days} days",
-        days + 1,
-        _INPUTS,
-        compute,
-    )
-
-
-def _volatility(market: Market) -> Array:
-    return float(np.sqrt(TRADING_DAYS_PER_YEAR)) * market.moments[20].std(market.need(20))
-
-
-def _drawdown(market: Market) -> Array:
-    return np.expm1(w.drawdown(market.log_returns, 252, market.need(252)))
+_LOG_RETURN = log1p(market_return)
 
 
-def _trend(market: Market) -> Array:
-    change = market.compound(60)
-    return np.where(np.isnan(change), np.nan, (change > 0.0).astype(np.float64))
+def compound(days: int) -> Expression:
+    """The market's return over several days."""
+    return market_return if days == 1 else expm1(total(_LOG_RETURN, days))
 
 
-def _z_score(x: Array, market: Market) -> Array:
-    year = w.moments(x, (252,))[252]
-    spread = year.std(market.need(252))
-    return (x - year.average(market.need(252))) / np.where(spread > 0.0, spread, np.nan)
+def _above_ema(span: int) -> Expression:
+    """Log level of the market minus its exponential mean."""
+    return (span - 1) / 2 * ema(_LOG_RETURN, span)
 
 
-def _return_z(market: Market) -> Array:
-    return _z_score(market.compound(20), market)
+def _z(x: Expression) -> Expression:
+    return (x - mean(x, 252)) / positive(std(x, 252))
 
 
-def _volatility_z(market: Market) -> Array:
-    return _z_score(_volatility(market), market)
+_VOLATILITY = ANNUAL * std(market_return, 20)
 
-
-FEATURES: tuple[Feature[Market], ...] = (
-    _return(1),
-    _return(5),
-    _return(20),
-    Feature("mkt_vol_20d", "market", "√252 · std of the market's daily returns over 20 days", 21, _INPUTS, _volatility),
+FEATURES: tuple[Feature, ...] = (
+    *(Feature(f"mkt_ret_{days}d", "market", compound(days)) for days in (1, 5, 10, 20, 60)),
+    Feature("mkt_vol_20d", "market", _VOLATILITY),
+    Feature("mkt_vol_60d", "market", ANNUAL * std(market_return, 60)),
+    Feature("mkt_ema_ratio_60d", "market", _above_ema(60), description="ln of the market over its EMA."),
+    Feature("mkt_ema_gap_5_20d", "market", _above_ema(20) - _above_ema(5), description="ln of EMA 5 over EMA 20."),
+    Feature("mkt_ema_gap_20_60d", "market", _above_ema(60) - _above_ema(20), description="ln of EMA 20 over EMA 60."),
     Feature(
         "mkt_drawdown_252d",
         "market",
-        "market level / its highest level of the last 252 days - 1",
-        253,
-        _INPUTS,
-        _drawdown,
+        expm1(drawdown(_LOG_RETURN, 252)),
+        description="Market level over its highest level of the window, minus 1.",
     ),
-    Feature("mkt_trend_60d", "market", "1 if the market's 60-day return is positive, else 0", 61, _INPUTS, _trend),
-    Feature("mkt_ret_20d_z_252d", "market", "z-score of mkt_ret_20d within the last 252 days", 272, _INPUTS, _return_z),
+    Feature("mkt_trend_60d", "market", compound(60) > 0, description="1 where the market rose, else 0."),
     Feature(
-        "mkt_vol_20d_z_252d", "market", "z-score of mkt_vol_20d within the last 252 days", 272, _INPUTS, _volatility_z
+        "mkt_high_vol",
+        "market",
+        _z(_VOLATILITY) > 1,
+        description="1 where volatility is a standard deviation above its mean of the last year, else 0.",
+    ),
+    Feature("mkt_ret_20d_z_252d", "market", _z(compound(20))),
+    Feature("mkt_vol_20d_z_252d", "market", _z(_VOLATILITY)),
+    Feature(
+        "mkt_advancers_1d", "market", market_mean(ret(close, 1) > 0), description="Share of the members that rose."
     ),
 )

@@ -1,56 +1,25 @@
-"""The day's range, volume against its past, and traded value."""
+"""The day's range, volume against its past, and traded value.
 
-import numpy as np
+The turnover rate needs the number of shares and stands with the statements.
+"""
 
-from model.quality_features import windows as w
-from model.quality_features.feature import Feature, Stock
-from model.quality_features.windows import Array
+from model.quality_features.language.feature import Feature
+from model.quality_features.language.operators import close, high, log, low, mean, positive, std, turnover, volume
 
-_VOLUME = ("AdjVolume",)
-_TURNOVER = ("TurnoverValue",)
-
-
-def _range(stock: Stock) -> Array:
-    return stock.high / stock.low - 1.0
-
-
-def _from_high(stock: Stock) -> Array:
-    width = stock.high - stock.low
-    return (stock.high - stock.close) / np.where(width > 0.0, width, np.nan)
-
-
-def _volume_ratio(days: int) -> Feature[Stock]:
-    def compute(stock: Stock) -> Array:
-        mean = w.totals(stock.volume, (days,))[days].mean(stock.need(days))
-        return stock.volume / np.where(mean > 0.0, mean, np.nan)
-
-    return Feature(f"volume_ratio_{days}d", "range_volume", f"V / mean of V over {days} days", days, _VOLUME, compute)
-
-
-def _turnover_ratio(stock: Stock) -> Array:
-    month = stock.turnover_totals[20].mean(stock.need(20))
-    return stock.turnover_totals[5].mean(stock.need(5)) / np.where(month > 0.0, month, np.nan)
-
-
-def _log_turnover(stock: Stock) -> Array:
-    month = stock.turnover_totals[20].mean(stock.need(20))
-    return np.log(np.where(month > 0.0, month, np.nan))
-
-
-FEATURES: tuple[Feature[Stock], ...] = (
-    Feature("range_1d", "range_volume", "H / L - 1", 1, ("AdjHigh", "AdjLow"), _range),
-    Feature("close_from_high", "range_volume", "(H - C) / (H - L)", 1, ("AdjHigh", "AdjLow", "AdjClose"), _from_high),
-    _volume_ratio(5),
-    _volume_ratio(20),
+FEATURES: tuple[Feature, ...] = (
+    Feature("range_1d", "range_volume", high / low - 1),
+    Feature("range_20d", "range_volume", mean(high / low - 1, 20)),
     Feature(
-        "turnover_ratio_5_20d",
+        "close_from_high",
         "range_volume",
-        "mean traded value over 5 days / over 20 days",
-        20,
-        _TURNOVER,
-        _turnover_ratio,
+        (high - close) / (high - low),
+        description="0 where the day closed at its high, 1 at its low; missing without a range.",
     ),
+    *(Feature(f"volume_ratio_{days}d", "range_volume", volume / mean(volume, days)) for days in (5, 20)),
+    Feature("volume_z_20d", "range_volume", (volume - mean(volume, 20)) / std(volume, 20)),
+    Feature("turnover_ratio_5_20d", "range_volume", mean(turnover, 5) / mean(turnover, 20)),
     Feature(
-        "log_turnover_20d", "range_volume", "ln of the mean traded value over 20 days", 20, _TURNOVER, _log_turnover
+        "log_turnover_1d", "range_volume", log(turnover), description="ln of the traded value; currency of the quotes."
     ),
+    Feature("log_turnover_20d", "range_volume", log(positive(mean(turnover, 20)))),
 )

@@ -1,59 +1,43 @@
-"""The stock against the equal-weight market."""
+"""The stock against the market (see the market group for what that is)."""
 
-from functools import partial
+from model.quality_features.catalogue.market import compound
+from model.quality_features.catalogue.volatility import ANNUAL
+from model.quality_features.language.expression import Expression
+from model.quality_features.language.feature import Feature
+from model.quality_features.language.operators import (
+    close,
+    determination,
+    given,
+    market_return,
+    mean,
+    ret,
+    slope,
+    sqrt,
+    std,
+)
 
-from model.quality_features.feature import Feature, Stock
-from model.quality_features.windows import Array
-
-_INPUTS = ("AdjClose", "InUniverse")
-
-
-def _beta(stock: Stock) -> Array:
-    return stock.joint_moments.slope(stock.need(60))
-
-
-def _idiosyncratic_share(stock: Stock) -> Array:
-    return 1.0 - stock.joint_moments.determination(stock.need(60))
-
-
-def _strength(days: int, stock: Stock) -> Array:
-    return (1.0 + stock.over(days)) / (1.0 + stock.market.compound(days)) - 1.0
-
-
-def _excess(days: int, stock: Stock) -> Array:
-    return stock.over(days) - stock.market.compound(days)
+_RETURN = ret(close, 1)
+_BETA = slope(_RETURN, market_return, 60)
+_UNEXPLAINED = 1 - determination(_RETURN, market_return, 60)
 
 
-FEATURES: tuple[Feature[Stock], ...] = (
-    Feature("beta_60d", "relative", "least-squares slope of r on the market's r over 60 days", 61, _INPUTS, _beta),
+def _strength(days: int) -> Expression:
+    return (1 + ret(close, days)) / (1 + compound(days)) - 1
+
+
+FEATURES: tuple[Feature, ...] = (
+    Feature("beta_60d", "relative", _BETA),
     Feature(
-        "idio_vol_share_60d",
+        "alpha_60d",
         "relative",
-        "1 - squared correlation of r with the market's r over 60 days",
-        61,
-        _INPUTS,
-        _idiosyncratic_share,
+        252 * (mean(_RETURN, 60) - _BETA * mean(given(market_return, _RETURN), 60)),
+        description="Intercept of the regression on the market, a year.",
     ),
-    *(
-        Feature(
-            f"rel_strength_{days}d",
-            "relative",
-            f"(1 + ret_{days}d) / (1 + mkt_ret_{days}d) - 1",
-            days + 1,
-            _INPUTS,
-            partial(_strength, days),
-        )
-        for days in (20, 60)
+    Feature("beta_stability_60d", "relative", std(_BETA, 60), description="How far beta itself moved; low is stable."),
+    Feature(
+        "idio_vol_share_60d", "relative", _UNEXPLAINED, description="Share of the variance that the market leaves."
     ),
-    *(
-        Feature(
-            f"excess_ret_{days}d",
-            "relative",
-            f"ret_{days}d - mkt_ret_{days}d",
-            days + 1,
-            _INPUTS,
-            partial(_excess, days),
-        )
-        for days in (1, 5)
-    ),
+    Feature("idio_vol_60d", "relative", ANNUAL * std(_RETURN, 60) * sqrt(_UNEXPLAINED)),
+    *(Feature(f"rel_strength_{days}d", "relative", _strength(days)) for days in (20, 60)),
+    *(Feature(f"excess_ret_{days}d", "relative", ret(close, days) - compound(days)) for days in (1, 5, 20)),
 )

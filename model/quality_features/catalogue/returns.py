@@ -1,36 +1,14 @@
-"""Returns of the stock itself over several horizons, and their overnight and intraday parts."""
+"""Returns of the stock itself over several horizons, simple and logarithmic, and their overnight and intraday parts."""
 
-import numpy as np
+from model.quality_features.language.feature import Feature
+from model.quality_features.language.operators import close, lag, log1p, ret
+from model.quality_features.language.operators import open as opening
 
-from model.quality_features.feature import Feature, Stock
-from model.quality_features.windows import Array
+HORIZONS = (1, 5, 10, 20, 60, 120)
 
-
-def _simple(days: int) -> Feature[Stock]:
-    def compute(stock: Stock) -> Array:
-        return stock.returns if days == 1 else stock.over(days)
-
-    return Feature(f"ret_{days}d", "returns", f"C[t] / C[t-{days}] - 1", days + 1, ("AdjClose",), compute)
-
-
-def _log(days: int) -> Feature[Stock]:
-    def compute(stock: Stock) -> Array:
-        return np.log1p(stock.over(days))
-
-    return Feature(f"logret_{days}d", "returns", f"ln(C[t] / C[t-{days}])", days + 1, ("AdjClose",), compute)
-
-
-def _overnight(stock: Stock) -> Array:
-    return stock.open / stock.previous_close - 1.0
-
-
-def _intraday(stock: Stock) -> Array:
-    return stock.close / stock.open - 1.0
-
-
-FEATURES: tuple[Feature[Stock], ...] = (
-    *(_simple(days) for days in (1, 5, 10, 20, 60, 120)),
-    *(_log(days) for days in (1, 5, 20)),
-    Feature("ret_overnight", "returns", "O[t] / C[t-1] - 1", 2, ("AdjOpen", "AdjClose"), _overnight),
-    Feature("ret_intraday", "returns", "C[t] / O[t] - 1", 1, ("AdjOpen", "AdjClose"), _intraday),
+FEATURES: tuple[Feature, ...] = (
+    *(Feature(f"ret_{days}d", "returns", ret(close, days)) for days in HORIZONS),
+    *(Feature(f"logret_{days}d", "returns", log1p(ret(close, days))) for days in HORIZONS),
+    Feature("ret_overnight", "returns", opening / lag(close, 1) - 1, description="From yesterday's close to the open."),
+    Feature("ret_intraday", "returns", close / opening - 1, description="From the open to the close."),
 )

@@ -1,60 +1,46 @@
-"""Moving averages: price over each, gaps between them, and slopes.
+"""Moving averages of the close: price over each, gaps between them, and slopes.
 
-An EMA of span s has weights (1 - 2/(s+1))^age over the last m days, normalised over the days present; m is the
-power of two from 4 s upward, after which less than 0.04 % of the weight is missing.
+Every column is a ratio. The level of an average is in the currency unit of one adjusted price series: it differs from
+name to name by the size of the share, and under forward adjustment by the splits of its past, so it means nothing
+across the names of a day. Price over average holds the same information without the unit.
+
+An EMA is normalised over a finite memory (see ``ema`` in the table of operators); what is older has no influence at
+all, not even on the last bit.
 """
 
-from model.quality_features import windows as w
-from model.quality_features.feature import Feature, Stock
-from model.quality_features.windows import Array
+from model.quality_features.language.expression import Expression
+from model.quality_features.language.feature import Feature
+from model.quality_features.language.operators import close, ema, high, lag, larger, low, mean, smaller, wilder
 
-_CLOSE = ("AdjClose",)
-
-
-def memory(span: int) -> int:
-    """Days that an EMA of a span looks back: the smallest power of two of at least 4 spans."""
-    return 1 << (4 * span - 1).bit_length()
+TRUE_RANGE = larger(high, lag(close, 1)) - smaller(low, lag(close, 1))
+"""The day's range, the gap from yesterday's close included."""
+AVERAGE_TRUE_RANGE = wilder(TRUE_RANGE, 14)
 
 
-def ema(stock: Stock, span: int) -> Array:
-    """Exponential moving average of the close."""
-    return stock.exponential(stock.close, 1.0 - 2.0 / (span + 1.0), memory(span))
+def _gap(short: Expression, long: Expression) -> Expression:
+    return short / long - 1
 
 
-def _over_sma(days: int) -> Feature[Stock]:
-    def compute(stock: Stock) -> Array:
-        return stock.close / stock.sma(days) - 1.0
-
-    return Feature(f"sma_ratio_{days}d", "trend", f"C / SMA{days} - 1", days, _CLOSE, compute)
-
-
-def _over_ema(span: int) -> Feature[Stock]:
-    def compute(stock: Stock) -> Array:
-        return stock.close / ema(stock, span) - 1.0
-
-    return Feature(f"ema_ratio_{span}d", "trend", f"C / EMA{span} - 1", memory(span), _CLOSE, compute)
-
-
-def _gap(short: int, long: int) -> Feature[Stock]:
-    def compute(stock: Stock) -> Array:
-        return stock.sma(short) / stock.sma(long) - 1.0
-
-    return Feature(f"sma_gap_{short}_{long}d", "trend", f"SMA{short} / SMA{long} - 1", long, _CLOSE, compute)
-
-
-def _slope(days: int) -> Feature[Stock]:
-    def compute(stock: Stock) -> Array:
-        average = stock.sma(days)
-        return average / w.lag(average, 5) - 1.0
-
-    return Feature(f"sma_slope_{days}d", "trend", f"SMA{days}[t] / SMA{days}[t-5] - 1", days + 5, _CLOSE, compute)
-
-
-FEATURES: tuple[Feature[Stock], ...] = (
-    *(_over_sma(days) for days in (5, 20, 60)),
-    *(_over_ema(span) for span in (10, 20, 60)),
-    _gap(5, 20),
-    _gap(20, 60),
-    _slope(20),
-    _slope(60),
+FEATURES: tuple[Feature, ...] = (
+    *(Feature(f"sma_ratio_{days}d", "trend", close / mean(close, days) - 1) for days in (5, 10, 20, 60, 120)),
+    *(Feature(f"ema_ratio_{span}d", "trend", close / ema(close, span) - 1) for span in (5, 10, 20, 60, 200)),
+    *(
+        Feature(f"sma_gap_{short}_{long}d", "trend", _gap(mean(close, short), mean(close, long)))
+        for short, long in ((5, 20), (20, 60))
+    ),
+    *(
+        Feature(f"ema_gap_{short}_{long}d", "trend", _gap(ema(close, short), ema(close, long)))
+        for short, long in ((5, 20), (20, 60))
+    ),
+    *(
+        Feature(f"sma_slope_{days}d", "trend", _gap(mean(close, days), lag(mean(close, days), 5)))
+        for days in (20, 60, 120)
+    ),
+    *(Feature(f"ema_slope_{span}d", "trend", _gap(ema(close, span), lag(ema(close, span), 5))) for span in (20, 60)),
+    Feature(
+        "ema_distance_200d",
+        "trend",
+        (close - ema(close, 200)) / AVERAGE_TRUE_RANGE,
+        description="Distance to the EMA of 200 days, in average true ranges.",
+    ),
 )

@@ -105,7 +105,7 @@ class Upstream:
                 w.chunk("daily", str(month), chunk, key=("Date", "feature"), input_hash="x")
             w.table("bounds.parquet", bounds, key=("feature",))
             w.table("targets.parquet", targets, key=("horizon",))
-            w.json("normalization.json", {"features": list(FEATURES), "method": "zscore"})
+            w.json("normalization.json", {"features": list(FEATURES), "method": "zscore", "minimum_names": 2})
 
     def _write_graph(self, name: str, rebalances: list[date]) -> None:
         rows = [

@@ -131,3 +131,16 @@ def test_a_bar_becomes_known_at_the_publication_time_of_its_day() -> None:
     assert tokyo == [datetime(2020, 1, 6, 7, 30, tzinfo=UTC), datetime(2020, 7, 6, 7, 30, tzinfo=UTC)]
     new_york = frame.select(known_at(US, pl.col("Date"))).to_series().to_list()
     assert new_york == [datetime(2020, 1, 6, 21, 30, tzinfo=UTC), datetime(2020, 7, 6, 20, 30, tzinfo=UTC)]
+
+
+def test_a_corrected_holiday_changes_the_hash_of_the_calendar_and_its_path_does_not(tmp_path: Path) -> None:
+    text = "first_year: 2020\nlast_year: 2021\nholidays:\n  2020-01-01: New Year\n"
+    one, same, other = (tmp_path / name for name in ("one.yaml", "same.yaml", "other.yaml"))
+    one.write_text(text)
+    same.write_text(text)
+    other.write_text(text + "  2020-01-02: another\n")
+    hashes = [CalendarSettings(holidays=str(path)).hashed() for path in (one, same, other)]
+    assert hashes[0] == hashes[1] != hashes[2]
+    assert CalendarSettings(exchange="from_data").hashed()["holidays"] is None
+    with pytest.raises(SettingsError, match="does not exist"):
+        CalendarSettings(holidays=str(tmp_path / "none.yaml")).hashed()

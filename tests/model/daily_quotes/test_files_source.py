@@ -132,10 +132,10 @@ def test_columns_can_be_mapped_and_dates_written_in_another_way(tmp_path: Path) 
 
 def test_the_received_rows_of_a_day_are_those_of_the_day(tmp_path: Path) -> None:
     path = write(tmp_path / "bars.parquet", bars().with_columns(Note=pl.col("Code") + "!"))
-    for day, quotes, received in source(path).read(DAYS).split():
-        assert received is not None
-        assert received["Date"].unique().to_list() == [day]
-        assert received["Note"].to_list() == [f"{code}!" for code in quotes["Code"]]
+    for day in source(path).read(DAYS).split():
+        assert day.received is not None
+        assert day.received["Date"].unique().to_list() == [day.day]
+        assert day.received["Note"].to_list() == [f"{code}!" for code in day.quotes["Code"]]
 
 
 def test_whole_number_codes_and_time_stamps_are_read_when_asked_for(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The reachable oracle: right about tomorrow, blind to it until then."""
 
+from datetime import date
+
 import numpy as np
 import polars as pl
 import pytest
@@ -7,9 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from model.daily_quotes.settings import SimulatedSource
+from model.daily_quotes.settings import CalendarSettings, SimulatedSource
 from model.daily_quotes.sources.simulated.market import simulate
 from model.daily_quotes.sources.simulated.oracle import REFIT_DAYS, oracle
+from model.daily_quotes.sources.simulated.source import SimulatedMarket
+from model.daily_quotes.sources.simulated.statements import surprise_signal
+from model.daily_quotes.sources.simulated.structure import structure
 from model.errors import DataError
 
 STRENGTHS = ("tabular_strength", "lead_lag_strength", "regime_strength")
@@ -113,3 +118,56 @@ def test_the_table_has_a_row_for_each_row_of_the_panel_and_null_without_a_close(
 def test_a_panel_of_another_market_is_refused(bars: pl.DataFrame) -> None:
     with pytest.raises(DataError, match="does not have"):
         oracle(bars.with_columns(Code=pl.lit("AAPL")), BASE, [1])
+
+
+def statement_market(strength: float, **keys: object) -> tuple[SimulatedSource, pl.DataFrame]:
+    """A market that follows its statements alone, and its panel on the exchange's own dates."""
+    values = {"seed": 21, "stocks": 100, "end": "2019-12-30", **dict.fromkeys(STRENGTHS, 0.0), **keys}
+    source = SimulatedSource.model_validate({**values, "statement_strength": strength})
+    market = SimulatedMarket(settings=source, calendar=CalendarSettings())
+    cumulative = pl.col("AdjustmentFactor").cum_prod().over("Code")
+    quotes = market.read(market.days()).quotes
+    return source, quotes.select(
+        "Date",
+        "Code",
+        AdjClose=pl.col("Close") / cumulative,
+        AdjVolume=pl.col("Volume") * cumulative,
+        Tradable=pl.col("Close").is_not_null() & (pl.col("Volume") > 0),
+    )
+
+
+def test_prices_drift_after_surprising_statements_and_the_oracle_knows_by_how_much() -> None:
+    source, rows = statement_market(0.15)
+    said = oracle(rows, source, [1, 5])
+    later = pl.col("AdjClose").shift(-1).over("Code") / pl.col("AdjClose") - 1
+    both = rows.with_columns(label=later, said=said["oracle_1"]).drop_nulls(["label", "said"])
+    ics = [
+        spearmanr(day["said"], day["label"]).statistic
+        for _, day in both.sort("Date").group_by("Date", maintain_order=True)
+        if day["said"].n_unique() > 10
+    ]
+    assert len(ics) > 200 and 0.06 < float(np.mean(ics)) < 0.2
+    assert np.polyfit(both["said"], both["label"], 1)[0] == pytest.approx(1.0, abs=0.3)
+    assert said["oracle_5"].drop_nulls().std() > said["oracle_1"].drop_nulls().std()
+
+
+def test_the_oracle_of_statements_knows_nothing_of_later_days_either() -> None:
+    source, rows = statement_market(0.15, stocks=30)
+    cut = rows["Date"].unique().sort()[300]
+    said = oracle(rows, source, [1, 5]).filter(pl.col("Date") <= cut)
+    assert oracle(rows.filter(pl.col("Date") <= cut), source, [1, 5]).equals(said)
+
+
+def test_a_surprise_counts_from_the_day_after_its_publication() -> None:
+    source, rows = statement_market(0.15, stocks=60)
+    days = rows["Date"].unique().sort()
+    market = SimulatedMarket(settings=source, calendar=CalendarSettings())
+    published = market.read(market.days()).beside["statements"].drop_nulls("Profit")
+    signal = surprise_signal(source, structure(source), days.to_numpy())
+    codes = list(structure(source).codes)
+    first = published.unique("Code", keep="first", maintain_order=True).filter(pl.col("ForecastProfit").is_not_null())
+    for day, code in first.filter(pl.col("Date") < date(2018, 12, 1)).select("Date", "Code").iter_rows():
+        place, stock = days.index_of(day), codes.index(code)
+        assert place is not None
+        moved = np.flatnonzero(np.diff(signal[:, stock], prepend=0.0))
+        assert place + 1 in moved and place not in moved

@@ -1,5 +1,6 @@
 """Days in the store: one artefact each, readable, and judged by their checks."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +9,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from model.daily_quotes.beside import TABLES
 from model.daily_quotes.checks import CHECKS
+from model.daily_quotes.cross_section import require_names
 from model.daily_quotes.schema import ASSET, KEY, QUOTES, RECEIVED
 from model.daily_quotes.settings import CalendarSettings, FilesSource, SimulatedSource
 from model.daily_quotes.sources.source import open_source
@@ -43,6 +46,7 @@ def failed(store: Store, settings: Any, day: str) -> set[str]:
 
 def test_each_day_becomes_an_artefact_of_its_own_that_passes_its_checks(tmp_path: Path, simulated: Any) -> None:
     store, seen = Store(tmp_path), []
+    tables = {QUOTES, *(table.file for name, table in TABLES.items() if name != "revisions")}
     wanted = identities(simulated)
     done = dict(ingest(store, simulated, wanted, lambda done, total, note="": seen.append((done, total))))
     assert list(done) == list(wanted) and store.partitions(ASSET) == [day.isoformat() for day in wanted]
@@ -50,7 +54,7 @@ def test_each_day_becomes_an_artefact_of_its_own_that_passes_its_checks(tmp_path
     for day, manifest in done.items():
         table = store.read_table(ASSET, QUOTES, day.isoformat())
         assert table["Date"].unique().to_list() == [day]
-        assert manifest.first_date == manifest.last_date == day and set(manifest.files) == {QUOTES}
+        assert manifest.first_date == manifest.last_date == day and set(manifest.files) == tables
         assert not failed(store, simulated, day.isoformat())
 
 
@@ -95,6 +99,34 @@ def test_a_day_on_which_the_whole_exchange_stood_still_passes(tmp_path: Path, si
     with store.writer(ASSET, day.isoformat(), identity) as writer:
         writer.table(QUOTES, rows.with_columns(nothing), key=KEY)
     assert not failed(store, simulated, day.isoformat())
+
+
+def test_a_day_without_any_price_can_be_ingested_alone_and_among_others(tmp_path: Path, simulated: Any) -> None:
+    wanted = identities(simulated)
+    source = open_source(simulated, today=TODAY)
+    still, *others = wanted
+    batch = source.read(list(wanted))
+    nothing = [
+        pl.when(pl.col("Date") != still).then(pl.col(name)).alias(name) for name in ("Open", "High", "Low", "Close")
+    ]
+    outage = replace(batch, quotes=batch.quotes.with_columns(nothing))
+    for days in ([still], [still, *others]):
+        store = Store(tmp_path / str(len(days)))
+        read = SimpleNamespace(read=lambda wanted: outage.only(tuple(wanted)))
+        assert list(dict(ingest(store, simulated, {day: wanted[day] for day in days}, source=read))) == days
+        assert store.read_table(ASSET, QUOTES, str(still))["Close"].count() == 0
+    few = replace(outage, quotes=outage.quotes.filter(pl.col("Code") <= sorted(outage.quotes["Code"].unique())[2]))
+    read = SimpleNamespace(read=lambda wanted: few.only(tuple(wanted)))
+    with pytest.raises(DataError, match="a cross-section needs at least 20"):
+        list(ingest(Store(tmp_path / "few"), simulated, {still: wanted[still]}, source=read))
+
+
+def test_names_are_judged_on_days_with_prices_and_there_must_be_one() -> None:
+    require_names(pl.Series([0, 0, 0, 25]), 25, 20)
+    with pytest.raises(DataError, match="the median day has 19 names"):
+        require_names(pl.Series([0, 19, 30, 19]), 30, 20)
+    with pytest.raises(DataError, match="the median day has 0 names"):
+        require_names(pl.Series([0, 0]), 30, 20)
 
 
 @pytest.mark.parametrize(

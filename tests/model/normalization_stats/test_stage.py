@@ -139,6 +139,17 @@ def test_nothing_of_a_later_day_reaches_what_is_fitted(store: Store, tmp_path: P
     assert early[0].equals(early[1])
 
 
+def test_a_day_with_too_few_names_counts_as_missing_for_that_feature(tmp_path: Path) -> None:
+    few = (pl.col("Date") == DAYS[9]) & (pl.col("Code") > "00015")
+    thinned = features().with_columns(size=pl.when(few).then(None).otherwise("size").cast(pl.Float32))
+    store = build(tmp_path, thinned, chosen())
+    grid = thinned.select(FEATURES).to_numpy().reshape(len(DAYS), NAMES, len(FEATURES))
+    z = Normalizer.load(store, "f").apply(grid)
+    assert (z[9, :, 0] == 0.0).all() and (z[9, :, 3] != 0.0).any() and (z[10, :16, 0] != 0.0).any()
+    outcome = checks.check_enough_names(store, chosen(), "f")
+    assert outcome.passed and outcome.metadata["thin_days_size"] == 1
+
+
 def test_only_the_months_that_changed_are_computed_again_and_other_folds_share_them(
     store: Store, tmp_path: Path
 ) -> None:

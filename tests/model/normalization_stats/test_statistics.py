@@ -11,21 +11,22 @@ from model.normalization_stats.statistics import (
     cross_section,
     daily_moments,
     fitted_in_time,
+    one_value,
     pooled,
     z_scores,
 )
 
 
-@given(seed=st.integers(0, 10**6), rows=st.integers(0, 60))
-@settings(max_examples=25, deadline=None)
-def test_a_days_statistics_are_those_of_its_own_values(seed: int, rows: int) -> None:
+@given(seed=st.integers(0, 10**6), names=st.integers(0, 60))
+@settings(max_examples=40, deadline=None)
+def test_a_days_statistics_are_those_of_its_values(seed: int, names: int) -> None:
     rng = np.random.Generator(np.random.PCG64(seed))
-    day = np.sort(rng.integers(0, 6, rows))
-    x = np.round(rng.normal(0, 3, rows), 1)
-    x[rng.random(rows) < 0.2] = np.nan
-    daily = cross_section(x, day, 6, (0.1, 0.95))
-    for number in range(6):
-        values = x[(day == number) & ~np.isnan(x)]
+    x = np.round(rng.normal(0, 3, (6, names)), 1)
+    x[rng.random((6, names)) < 0.2] = np.nan
+    x[5] = np.nan
+    daily = cross_section(x, (0.1, 0.95))
+    for number, row in enumerate(x):
+        values = row[~np.isnan(row)]
         assert daily.n[number] == len(values)
         if not len(values):
             assert np.isnan([getattr(daily, name)[number] for name in STATISTICS]).all()
@@ -37,20 +38,27 @@ def test_a_days_statistics_are_those_of_its_own_values(seed: int, rows: int) -> 
         np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
-def test_other_days_and_more_names_on_them_change_no_bit() -> None:
-    rng = np.random.Generator(np.random.PCG64(1))
-    day, x = np.repeat(np.arange(5), 40), rng.normal(size=200)
-    more_days, more = np.concatenate((day, np.full(300, 5))), np.concatenate((x, rng.normal(size=300)))
+def test_features_computed_together_change_no_bit_of_each_other() -> None:
+    x = np.random.Generator(np.random.PCG64(1)).normal(size=(9, 83)).astype(np.float32)
+    x[2, :30] = np.nan
+    together, alone = cross_section(x), [cross_section(row[None, :]) for row in x]
     for name in STATISTICS:
-        assert getattr(cross_section(x, day, 5), name).tobytes() == (
-            getattr(cross_section(more, more_days, 6), name)[:5].tobytes()
-        )
+        apart = np.concatenate([getattr(each, name) for each in alone])
+        assert getattr(together, name).tobytes() == apart.tobytes()
 
 
 def test_equal_values_have_exactly_no_spread() -> None:
-    daily = cross_section(np.full(7, 0.1), np.zeros(7, dtype=np.int64), 1)
+    daily = cross_section(np.full((1, 7), 0.1))
     assert daily.std[0] == 0.0 and daily.mad[0] == 0.0
     assert np.isnan(z_scores(np.array([0.1]), daily.mean, daily.std)).all()
+
+
+def test_a_market_feature_stands_for_itself_on_each_day() -> None:
+    daily = one_value(np.array([2.5, np.nan], np.float32), np.array([40, 40]))
+    assert daily.n.tolist() == [40, 0] and daily.median[0] == daily.mean[0] == daily.low[0] == 2.5
+    assert daily.std[0] == 0.0 and np.isnan(daily.std[1])
+    many = cross_section(np.full((1, 40), 2.5, np.float32))
+    assert [getattr(many, name)[0] for name in STATISTICS] == [getattr(daily, name)[0] for name in STATISTICS]
 
 
 def test_a_market_feature_is_scaled_by_its_own_days() -> None:
@@ -62,10 +70,10 @@ def test_a_market_feature_is_scaled_by_its_own_days() -> None:
 
 def test_clip_bounds_are_the_median_of_the_days_own_quantiles_and_stop_at_the_cap() -> None:
     rng = np.random.Generator(np.random.PCG64(5))
-    day, x = np.repeat(np.arange(21), 200), rng.standard_t(3, 4200)
-    daily = cross_section(x, day, 21, (0.01, 0.99))
+    x = rng.standard_t(3, (21, 200))  # a row a day
+    daily = cross_section(x, (0.01, 0.99))
     bounds = clip_bounds(daily.low, daily.high, daily.mean, daily.std, 5.0)
-    scores = ((x - daily.mean[day]) / daily.std[day]).reshape(21, 200)
+    scores = (x - daily.mean[:, None]) / daily.std[:, None]
     expected = np.median(np.quantile(scores, (0.01, 0.99), axis=1), axis=1)
     assert bounds == pytest.approx(tuple(expected))
     assert clip_bounds(daily.low * 9, daily.high * 9, daily.mean, daily.std, 2.5) == (-2.5, 2.5)

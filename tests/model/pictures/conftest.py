@@ -13,6 +13,7 @@ import pytest
 from model.atft_tensors.panel import INDEX, STATS
 from model.atft_tensors.shards import MonthArrays, write_month
 from model.atft_tensors.stage import shard_directory
+from model.quality_features import coverage
 from model.settings.presets import load
 from model.settings.root import Settings
 from model.store.manifest import Identity
@@ -84,9 +85,13 @@ def _quality_features(store: Store, rows: pl.DataFrame, rng: np.random.Generator
     )
     labels = rows.select("Date", "Code", *(_label(noise, empty).alias(f"target_{h}") for h in HORIZONS))
     with store.writer("quality_features", None, IDENTITY) as w:
+        counts = []
         for table, frame in (("features", features), ("labels", labels)):
             for month, chunk in _months(frame).items():
                 w.chunk(table, month, chunk, key=("Date", "Code"), input_hash="x")
+                members = rows.filter(pl.col("Date").is_between(chunk["Date"][0], chunk["Date"][-1]))["InUniverse"]
+                counts.append(coverage.count(table, month, chunk, members))
+        w.table(coverage.COVERAGE_FILE, pl.concat(counts).sort(coverage.KEY), key=coverage.KEY, hashed=False)
         w.json("catalogue.json", [{"name": "full", "group": "returns"}, {"name": "half", "group": "trend"}])
 
 

@@ -87,6 +87,8 @@ def make_inputs(
             "entry_return_next": returns[:cut].ravel(),
             "can_buy_next": rng.random(cut * names) > 0.01,
             "can_sell_next": rng.random(cut * names) > 0.01,
+            "Sector": [f"Sector {n % 6}" for n in range(names)] * cut,
+            "turnover_20": (np.exp(rng.normal(18, 1, names))[None, :] * np.ones((cut, 1))).ravel(),
         },
         schema_overrides={"Date": pl.Date},
     )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from scipy.stats import false_discovery_control, norm
 
 from model.errors import DataError, SettingsError
 from model.portfolio_report.compare import Evaluation, evaluate
@@ -177,3 +178,45 @@ def test_paths_are_judged_apart_and_averaged_day_by_day() -> None:
     }
     assert double["models"][NETWORK]["5"]["sharpe"] == single["models"][NETWORK]["5"]["sharpe"]
     assert all(fold["rank_ic"]["lightgbm"]["value"] == pytest.approx(0.0, abs=1e-15) for fold in double["folds"])
+
+
+def test_q_values_control_all_models_and_horizons_but_the_oracle_and_luck(report: dict[str, Any]) -> None:
+    tested = [(name, h) for name in report["models"] if name not in (ORACLE, RANDOM) for h in report["models"][name]]
+    p = [report["models"][name][h]["rank_ic_p"]["value"] for name, h in tested]
+    q = [report["models"][name][h]["rank_ic_q"]["value"] for name, h in tested]
+    np.testing.assert_allclose(q, false_discovery_control(p), rtol=1e-12)
+    t = report["models"]["ridge"]["5"]["nw_t"]["value"]
+    assert report["models"]["ridge"]["5"]["rank_ic_p"]["value"] == pytest.approx(2 * norm.sf(abs(t)))
+    for name in (ORACLE, RANDOM):
+        assert report["models"][name]["5"]["rank_ic_q"]["value"] is None
+
+
+def test_months_sum_up_to_the_whole_and_carry_the_running_sum(inputs: Inputs) -> None:
+    found = run(inputs)
+    months, rows = found.report["monthly"]["ridge"], found.daily.table.filter(model="ridge", horizon=5)
+    assert [(m["year"], m["month"]) for m in months] == sorted({(d.year, d.month) for d in rows["Date"]})
+    for side in ("gross", "net"):
+        running = np.cumsum([month[f"return_{side}"] for month in months])
+        np.testing.assert_allclose([month[f"cumulative_{side}"] for month in months], running)
+        assert running[-1] == pytest.approx(rows[side].sum())
+    assert sum(month["n"] for month in months) == found.report["coverage"]["portfolio_days"]
+
+
+def test_signals_and_books_are_shown_of_the_network_and_lightgbm_only(report: dict[str, Any]) -> None:
+    assert set(report["signal"]) == set(report["exposures"]) == {NETWORK, "lightgbm"}
+    decay = report["signal"][NETWORK]["ic_decay"]
+    assert [row["lag"] for row in decay] == [1, 2, 3, 4, 5]
+    for book in report["exposures"].values():
+        assert sum(row["net"] for row in book["sectors"]) == pytest.approx(book["net"]["value"])
+
+
+def test_without_a_market_there_are_correlations_and_no_portfolios(inputs: Inputs) -> None:
+    found = run(replace(inputs, market=None)).report
+    whole = run(inputs).report
+    for name in ("ic", "rank_ic", "icir", "nw_t", "hit_rate"):
+        assert found["models"]["ridge"]["5"][name] == whole["models"]["ridge"]["5"][name]
+    assert found["models"]["ridge"]["5"]["sharpe"] == {"value": None, "n": 0, "interval": None}
+    assert found["exposures"] is None and found["signal"][NETWORK]["ic_decay"] is None
+    assert found["coverage"]["portfolio_days"] == 0 and found["yearly"]["ridge"][0]["sharpe"] is None
+    assert all(found["self_tests"][name]["passed"] for name in ("perfect", "inverted", "random"))
+    json.dumps(found, allow_nan=False)

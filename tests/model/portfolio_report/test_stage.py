@@ -51,6 +51,7 @@ def write_inputs(store: Store, inputs: Inputs, folds: tuple[str, ...] = FOLDS) -
         ).sort("Date", "Code", "horizon", "model")
         with store.writer("baseline", name, IDENTITY) as w:
             w.table("predictions.parquet", stacked, key=("Date", "Code", "horizon", "model"))
+            w.json("metrics.json", {"features": ["ret_1d", "ret_5d", "vol_20d"]})
         with store.writer("trained_model", name, IDENTITY) as w:
             w.json("metrics.json", {"history": curves[str(document["fold"])], "best_epoch": 3})
 
@@ -103,7 +104,8 @@ def test_the_page_is_one_file_that_fetches_nothing(built: tuple[Store, Manifest]
     reader.feed(page)
     assert reader.open == []
     assert all(target.startswith("#") for target in reader.fetched)
-    assert "<script" not in page and "@import" not in page
+    assert page.count("<script>") == 1 and "<script " not in page and "@import" not in page
+    assert not re.search(r"fetch\(|XMLHttpRequest|WebSocket|sendBeacon|https?://(?!www\.w3\.org)", page)
     assert not re.search(r"url\((?!#)", page)
 
 

@@ -1,5 +1,6 @@
 """A small simulated market in a store, and a way to change one of its days."""
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +15,14 @@ import pytest
 from model.daily_quotes.schema import ASSET, KEY, QUOTES
 from model.daily_quotes.settings import CalendarSettings, SimulatedSource
 from model.daily_quotes.sources.source import open_source
+from model.quality_features.settings import FeatureSettings
 from model.raw_dataset import stage
 from model.raw_dataset.settings import QualitySettings, UniverseSettings
 from model.store.manifest import Identity, Manifest
 from model.store.stage import StageRun
 from model.store.store import Store
+from tests.model.raw_dataset.synthetic import Market, make_market
+from tests.model.raw_dataset.synthetic import build as build_from
 
 
 @dataclass
@@ -47,8 +51,8 @@ class Installation:
         return stage.materialise(StageRun(self.store, self.settings, identity))
 
     def afresh(self, home: Path) -> "Installation":
-        """The same days in a store that has never seen a raw_dataset."""
-        shutil.copytree(self.store.root / ASSET, home / "artifacts" / ASSET)
+        """The same days in a store that has never seen a raw_dataset; files are shared, no writer changes one."""
+        shutil.copytree(self.store.root / ASSET, home / "artifacts" / ASSET, copy_function=os.link)
         return Installation(Store(home), self.settings)
 
 
@@ -59,6 +63,7 @@ def sections(**keys: Any) -> Any:
         "calendar": CalendarSettings(),
         "quality": QualitySettings(),
         "universe": UniverseSettings(size=25, lookback_days=30, rebalance="monthly"),
+        "features": FeatureSettings(groups=("returns", "volatility")),
         "hash": "settings",
         **keys,
     }
@@ -83,3 +88,24 @@ def installation(tmp_path: Path, market: Installation) -> Installation:
     copy = market.afresh(tmp_path / "home")
     copy.settings = sections()
     return copy
+
+
+@pytest.fixture(scope="session")
+def handmade() -> Market:
+    return make_market()
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory, handmade: Market) -> Store:
+    store = Store(tmp_path_factory.mktemp("built"))
+    handmade.publish(store)
+    build_from(store)
+    return store
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory, handmade: Market) -> Store:
+    """The days of the same market without anything beside the bars."""
+    store = Store(tmp_path_factory.mktemp("bare"))
+    Market(handmade.quotes, {}).publish(store)
+    return store

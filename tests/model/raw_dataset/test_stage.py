@@ -47,7 +47,7 @@ def test_the_panel_holds_every_row_of_every_day_in_month_chunks(installation: An
     assert panel.schema == PANEL and list(store.chunks(ASSET, "panel")) == MONTHS
     assert panel.select("Date", "Code", "Close").equals(market_rows.select("Date", "Code", "Close"))
     assert manifest.first_date == date(2020, 1, 6) and manifest.last_date == date(2020, 7, 31)
-    assert set(manifest.files) - {f"panel/{month}.parquet" for month in MONTHS} == {
+    assert set(manifest.files) - {f"{table}/{month}.parquet" for table in ("panel", "state") for month in MONTHS} == {
         "quarantine.parquet",
         "universe.parquet",
         "calendar.parquet",

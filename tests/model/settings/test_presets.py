@@ -87,3 +87,15 @@ def test_settings_never_change_after_loading() -> None:
     settings = presets.load("demo")
     with pytest.raises(ValueError, match="frozen"):
         settings.seed = 1
+
+
+def test_a_time_without_quotation_marks_is_a_time() -> None:
+    calendar = presets.load("demo", ["calendar.close=15:30", "calendar.publication=16:05"]).calendar
+    assert (calendar.close, calendar.publication) == ("15:30", "16:05")
+
+
+def test_the_market_index_of_the_features_is_the_one_that_is_kept() -> None:
+    with pytest.raises(SettingsError, match=r"quality\.index"):
+        presets.load("demo", ["features.market_index=NIKKEI"])
+    both = ["features.market_index=NIKKEI", "quality.index=NIKKEI"]
+    assert presets.load("demo", both).features.market_index == "NIKKEI"

@@ -1,6 +1,7 @@
 """Artefacts are there whole or not at all, and what is read is what was written."""
 
 import json
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
@@ -133,6 +134,15 @@ def test_rows_out_of_order_or_repeated_are_refused(tmp_path: Path, days: list[da
         w.table("t.parquet", table(days), ("Date", "Code"))
 
 
+def test_the_text_of_a_manifest_is_that_of_every_field_copied(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write(store)
+    manifest = store.require("quality_features")
+    copied = {"schema_version": 1, **asdict(manifest), "first_date": "2020-01-30", "last_date": "2020-02-03"}
+    text = (store.directory("quality_features") / "manifest.json").read_text(encoding="utf-8")
+    assert text == manifest.to_json() == json.dumps(copied, indent=1) + "\n"
+
+
 def test_the_manifest_on_disk_is_plain_json_with_every_promised_field(tmp_path: Path) -> None:
     store = Store(tmp_path)
     write(store)
@@ -168,3 +178,25 @@ def test_a_refusal_counts_for_the_content_that_was_refused_only(tmp_path: Path) 
     assert refusals(store, store.require("quality_features")) == ()
     record(store, manifest, {"finite": CheckOutcome(True, "fine")}, blocking={"finite"})
     assert refusals(store, manifest) == ()
+
+
+def test_columns_that_lie_in_bands_are_one_view(tmp_path: Path) -> None:
+    import duckdb
+
+    store = Store(tmp_path)
+    with store.writer("quality_features", None, IDENTITY) as w:
+        rows = table(DAYS)
+        w.chunk("features", "2020-01", rows, ("Date", "Code"), input_hash="a")
+        w.chunk("features_long", "2020-01", rows.rename({"x": "slow"}), ("Date", "Code"), input_hash="a")
+        market = pl.DataFrame({"Date": DAYS, "market": [1.0, 2.0, 3.0]})
+        w.chunk("features_market", "2020-01", market, ("Date",), input_hash="a")
+        w.chunk("labels", "2020-01", rows, ("Date", "Code"), input_hash="a")
+    with duckdb.connect(str(write_catalogue(store)), read_only=True) as connection:
+        found = pl.from_arrow(connection.sql("SELECT * FROM quality_features ORDER BY Date").to_arrow_table())
+        assert isinstance(found, pl.DataFrame)
+        names = {
+            name for (name,) in connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
+        }
+    assert found.columns == ["Date", "Code", "x", "slow", "market"] and found.height == rows.height
+    assert found["slow"].equals(found["x"].rename("slow")) and found["market"].to_list() == [1.0, 2.0, 3.0]
+    assert names == {"quality_features", "quality_features_labels"}

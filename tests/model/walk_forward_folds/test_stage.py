@@ -10,7 +10,6 @@ from model.store.hashing import merkle_root, table_hash
 from model.store.manifest import Manifest
 from model.store.store import Store
 from model.walk_forward_folds.checks import CHECKS
-from model.walk_forward_folds.fingerprint import month_bounds
 from model.walk_forward_folds.fold import Fold
 from model.walk_forward_folds.splitter import fold_keys
 from model.walk_forward_folds.stage import materialise
@@ -90,11 +89,9 @@ def test_a_whole_month_takes_the_hash_of_its_chunk_and_a_cut_month_that_of_its_r
     for table, frame in (("features", FEATURES), ("labels", LABELS)):
         months = frame.filter(inside).group_by(pl.col("Date").dt.strftime("%Y-%m"), maintain_order=True)
         for (month,), rows in months:
-            first, last = month_bounds(str(month))
-            whole = fold.window_start <= first and last <= fold.window_end
-            bands = {"features": table_hash(rows)}  # one band here
-            expected = merkle_root(bands) if whole and table == "features" else table_hash(rows)
-            assert found[table][str(month)] == expected
+            own = table_hash(rows)  # one band here
+            assert found[table][str(month)] == (merkle_root({"features": own}) if table == "features" else own)
+            assert found["band:features" if table == "features" else table][str(month)] == own
 
 
 def test_checks_refuse_a_fold_whose_gap_is_too_short_for_the_labels(tmp_path: Path) -> None:

@@ -4,10 +4,11 @@ A stock's return is the market's, its cluster's and its sector's move, its own s
 now and then news, and the planted expectation that follows from what was observable the day before. Prices move in
 ticks, stop at the daily limit, split and consolidate; stocks list, delist, are suspended, and miss a row.
 
-Random numbers are drawn day-major from one stream a purpose: a longer run has the shorter one as its prefix, bit
-for bit.
+Random numbers are drawn day-major from one stream a purpose, some days at a time: a longer run has the shorter one
+as its prefix, bit for bit, and memory grows with the bars alone.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,11 +22,14 @@ from model.daily_quotes.sources.simulated.observables import (
     part_weights,
 )
 from model.daily_quotes.sources.simulated.structure import Stream, Structure, generator, structure
+from model.errors import DataError
 
 _DAYS_A_YEAR = 245
 _CALM_TO_STORMY, _STORMY_TO_CALM = 1 / 80, 1 / 40
 _SPLIT_PRICE, _CONSOLIDATION_PRICE = 2000.0, 150.0
 _LOT = 100.0
+_BLOCK_DAYS = 64
+"""Days whose random numbers are held at a time."""
 
 _LIMIT_BASE = np.array(
     [
@@ -63,8 +67,9 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Bars:
-    """[T, N] arrays; ``row`` says where a row exists, prices are NaN where it has none."""
+    """[T, N] arrays; ``row`` says where a row exists (of a listed stock it may be missing), prices may be NaN."""
 
+    listed: NDArray[np.bool_]
     row: NDArray[np.bool_]
     open: Matrix
     high: Matrix
@@ -79,7 +84,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class _Draws:
-    """Everything random, drawn before the first day; the first axis is the day."""
+    """Everything random of some consecutive days; the first axis is the day."""
 
     market: Matrix
     regime: Matrix
@@ -89,31 +94,77 @@ class _Draws:
     events: Matrix
     intraday: Matrix
     volume: Matrix
+    outages: Matrix
 
 
-def simulate(settings: SimulatedSource, days: int) -> tuple[Structure, Bars]:
-    """The first ``days`` trading days of the market."""
+def simulate(settings: SimulatedSource, days: int, surprise: Matrix | None = None) -> tuple[Structure, Bars]:
+    """The first ``days`` trading days of the market.
+
+    Args:
+        surprise: [days, N], the part of the planted signals that follows from statements; needed where
+            ``settings.statement_strength`` is not 0.
+
+    Raises:
+        DataError: the statements are to move prices, and ``surprise`` is not given.
+    """
+    if settings.statement_strength and surprise is None:
+        raise DataError(
+            f"source.statement_strength is {settings.statement_strength}, and the {days} days were simulated without "
+            "their statements. Simulate them with the dates that the statements need."
+        )
     fixed = structure(settings)
-    draws = _draw(settings, fixed, days)
+    bars = _empty_bars(days, fixed.size)
+    columns = list(vars(bars).values())
     market = _Market(settings, fixed)
-    rows = [market.step(day, draws) for day in range(days)]
-    columns = [np.stack(column) for column in zip(*rows, strict=True)]
-    return fixed, Bars(*columns)
+    for day, draws, place in _draws(settings, fixed, days):
+        values = market.step(day, draws, place, None if surprise is None else surprise[day])
+        for column, value in zip(columns, values, strict=True):
+            column[day] = value
+    return fixed, bars
 
 
-def _draw(settings: SimulatedSource, fixed: Structure, days: int) -> _Draws:
+def _empty_bars(days: int, stocks: int) -> Bars:
+    def flags() -> NDArray[np.bool_]:
+        return np.empty((days, stocks), dtype=np.bool_)
+
+    def numbers() -> Matrix:
+        return np.empty((days, stocks))
+
+    return Bars(
+        listed=flags(),
+        row=flags(),
+        open=numbers(),
+        high=numbers(),
+        low=numbers(),
+        close=numbers(),
+        volume=numbers(),
+        turnover=numbers(),
+        factor=numbers(),
+        upper=flags(),
+        lower=flags(),
+    )
+
+
+def _draws(settings: SimulatedSource, fixed: Structure, days: int) -> Iterator[tuple[int, _Draws, int]]:
+    """Each day with the draws of its block and its place in them."""
     n = fixed.size
     tail = settings.tail_degrees
-    return _Draws(
-        market=generator(settings, Stream.MARKET).standard_normal(days),
-        regime=generator(settings, Stream.REGIME).random(days),
-        sectors=generator(settings, Stream.SECTORS).standard_normal((days, settings.sectors)),
-        clusters=generator(settings, Stream.CLUSTERS).standard_normal((days, fixed.clusters)),
-        shocks=generator(settings, Stream.SHOCKS).standard_t(tail, (days, n)) * np.sqrt((tail - 2.0) / tail),
-        events=generator(settings, Stream.EVENTS).random((days, 8, n)),
-        intraday=generator(settings, Stream.INTRADAY).standard_normal((days, 3, n)),
-        volume=generator(settings, Stream.VOLUME).standard_normal((days, 2, n)),
-    )
+    streams = {stream: generator(settings, stream) for stream in Stream}
+    for first in range(0, days, _BLOCK_DAYS):
+        count = min(_BLOCK_DAYS, days - first)
+        draws = _Draws(
+            market=streams[Stream.MARKET].standard_normal(count),
+            regime=streams[Stream.REGIME].random(count),
+            sectors=streams[Stream.SECTORS].standard_normal((count, settings.sectors)),
+            clusters=streams[Stream.CLUSTERS].standard_normal((count, fixed.clusters)),
+            shocks=streams[Stream.SHOCKS].standard_t(tail, (count, n)) * np.sqrt((tail - 2.0) / tail),
+            events=streams[Stream.EVENTS].random((count, 8, n)),
+            intraday=streams[Stream.INTRADAY].standard_normal((count, 3, n)),
+            volume=streams[Stream.VOLUME].standard_normal((count, 2, n)),
+            outages=streams[Stream.OUTAGES].random(count),
+        )
+        for place in range(count):
+            yield first + place, draws, place
 
 
 class _Market:
@@ -135,27 +186,28 @@ class _Market:
         self._alive = np.ones(n, dtype=np.bool_)
         self._stormy = False
 
-    def step(self, day: int, draws: _Draws) -> tuple[NDArray[np.generic], ...]:
-        """One day's bars, in the order of the fields of :class:`Bars`."""
-        events = draws.events[day]
+    def step(self, day: int, draws: _Draws, place: int, surprise: Matrix | None) -> tuple[NDArray[np.generic], ...]:
+        """One day's bars, in the order of the fields of :class:`Bars`; its draws are those at ``place``."""
+        events = draws.events[place]
         listed = self._listed(day, events[0])
         trading = self._trading(listed, events[1], events[2])
+        trading &= bool(draws.outages[place] >= self._settings.outage_rate)
         row = listed & (events[3] >= self._settings.missing_row_rate)
         trading &= row
         factor = self._split(trading, events[4], events[5])
         base = self._close * factor
-        target = base * (1.0 + self._returns(day, draws, events[6], events[7]))
+        target = base * (1.0 + self._returns(place, draws, events[6], events[7]))
         close, upper, lower = _limited(target, base)
         close = np.where(trading, close, base)
         moved = close / base - 1.0
-        volume = self._traded(moved, draws.volume[day])
-        first, high, low = _range(base, close, draws.intraday[day], self._fixed.volatility, upper | lower)
-        self._observe(close, volume, factor, trading)
+        volume = self._traded(moved, draws.volume[place])
+        first, high, low = _range(base, close, draws.intraday[place], self._fixed.volatility, upper | lower)
+        self._observe(close, volume, factor, trading, surprise)
         self._close = close
         nan = np.where(trading, 0.0, np.nan)
         value = np.rint(volume * (high + low + 2.0 * close) / 4.0)
         return (
-            *(row, first + nan, high + nan, low + nan, close + nan),
+            *(listed, row, first + nan, high + nan, low + nan, close + nan),
             *(np.where(trading, volume, 0.0), np.where(trading, value, 0.0), np.where(row, factor, 1.0)),
             *(upper & trading, lower & trading),
         )
@@ -180,20 +232,20 @@ class _Market:
         factor: Matrix = np.where(splits, 1.0 / ratio, np.where(joins, 10.0, 1.0))
         return factor
 
-    def _returns(self, day: int, draws: _Draws, jump: Matrix, jump_size: Matrix) -> Matrix:
+    def _returns(self, place: int, draws: _Draws, jump: Matrix, jump_size: Matrix) -> Matrix:
         """The returns that the day would bring without ticks and limits."""
         fixed = self._fixed
         turns = _STORMY_TO_CALM if self._stormy else _CALM_TO_STORMY
-        self._stormy ^= bool(draws.regime[day] < turns)
+        self._stormy ^= bool(draws.regime[place] < turns)
         level = STORMY_VOLATILITY if self._stormy else CALM_VOLATILITY
-        market = 0.0003 + fixed.market_volatility * level * draws.market[day]
-        shock = np.sqrt(self._variance) * draws.shocks[day]
+        market = 0.0003 + fixed.market_volatility * level * draws.market[place]
+        shock = np.sqrt(self._variance) * draws.shocks[place]
         self._variance = np.clip(0.04 + 0.06 * shock**2 + 0.90 * self._variance, 0.2, 6.0)
         news = np.where(jump < self._settings.jump_rate, 0.5 * jump_size - 0.25, 0.0)
         total = (
             fixed.beta * market
-            + fixed.cluster_loading * draws.clusters[day, fixed.cluster]
-            + fixed.sector_loading * draws.sectors[day, fixed.sector]
+            + fixed.cluster_loading * draws.clusters[place, fixed.cluster]
+            + fixed.sector_loading * draws.sectors[place, fixed.sector]
             + fixed.volatility * (1.2 if self._stormy else 0.93) * shock
             + self._expected
             + news
@@ -210,13 +262,15 @@ class _Market:
         volume: Matrix = lots * _LOT
         return volume
 
-    def _observe(self, close: Matrix, volume: Matrix, factor: Matrix, trading: NDArray[np.bool_]) -> None:
+    def _observe(
+        self, close: Matrix, volume: Matrix, factor: Matrix, trading: NDArray[np.bool_], surprise: Matrix | None
+    ) -> None:
         """Publish the day, and form the expectation that moves the next one."""
         self._cumulative = self._cumulative * factor
         adjusted = np.where(trading, close / self._cumulative, np.nan)
         returns = adjusted / self._published - 1.0
         adjusted_volume = np.where(trading, volume * self._cumulative, np.nan)
-        parts = self._observable.update(returns, adjusted_volume)
+        parts = self._observable.update(returns, adjusted_volume, surprise)
         self._published = adjusted
         self._expected = expectation(parts, self._weights, self._fixed)
 

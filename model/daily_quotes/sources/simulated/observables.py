@@ -1,8 +1,8 @@
 """The planted signals, as functions of what anybody could observe up to a day.
 
 The simulated market and the oracle both run this one class over the days: the market to move tomorrow's prices,
-the oracle to say what tomorrow's prices are expected to do. It sees published returns and volumes only; what it
-knows beyond them is the structure (who belongs to which cluster, who leads).
+the oracle to say what tomorrow's prices are expected to do. It sees published returns, volumes and statements only;
+what it knows beyond them is the structure (who belongs to which cluster, who leads).
 
 Only elementwise arithmetic and reductions over the stocks present on the day are used, so a value of day t has the
 same bits whatever comes later.
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from model.daily_quotes.settings import SimulatedSource
 from model.daily_quotes.sources.simulated.structure import Structure
 
-PARTS = ("reversal", "momentum", "volume", "lead_lag", "oscillation", "regime_momentum")
+PARTS = ("reversal", "momentum", "volume", "lead_lag", "oscillation", "regime_momentum", "surprise")
 
 HISTORY_DAYS = 60
 REVERSAL_DAYS = 5
@@ -36,7 +36,10 @@ Vector = NDArray[np.float64]
 def part_weights(settings: SimulatedSource) -> NDArray[np.float64]:
     """Weight of each of ``PARTS``; a strength is about the daily IC of its parts together."""
     tabular, lead_lag, regime = settings.tabular_strength, settings.lead_lag_strength, settings.regime_strength
-    return np.array([0.6 * tabular, 0.5 * tabular, 0.6 * tabular, 1.5 * lead_lag, 0.7 * regime, 0.7 * regime])
+    statements = settings.statement_strength
+    return np.array(
+        [0.6 * tabular, 0.5 * tabular, 0.6 * tabular, 1.5 * lead_lag, 0.7 * regime, 0.7 * regime, statements]
+    )
 
 
 class ObservableState:
@@ -51,12 +54,19 @@ class ObservableState:
         self._wave = (waves / np.sqrt(np.sum(waves**2)))[:, np.newaxis]
         self._sign = np.sign(structure.cluster_loading)
 
-    def update(self, returns: NDArray[np.float64], volume: NDArray[np.float64]) -> NDArray[np.float64]:
+    def update(
+        self,
+        returns: NDArray[np.float64],
+        volume: NDArray[np.float64],
+        surprise: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float64]:
         """Take in one day and give the parts of the expectation of the next day's return.
 
         Args:
             returns: [N] simple one-day returns, NaN where a close of the day or of the day before is missing.
             volume: [N] split-adjusted volumes, NaN where there was no trading.
+            surprise: [N] what the statements of the last days say (:func:`...statements.surprise_signal`); none by
+                default.
 
         Returns:
             [parts, N], each of about unit variance, 0 where nothing is known.
@@ -76,6 +86,7 @@ class ObservableState:
                 self._lead_lag(relative, present),
                 _clip((self._wave * past[: 2 * PERIOD_DAYS]).sum(axis=0)),
                 self._regime_sign() * _clip(recent),
+                np.zeros_like(recent) if surprise is None else surprise,
             ]
         )
 

@@ -1,7 +1,8 @@
 """The reachable oracle: the expectation of a label given what anybody could observe up to t.
 
 It knows the market's true structure (clusters, leaders, the form of each signal) and computes each part from the
-observed panel, so its IC is the most that a model could reach, not what a hidden state would give.
+observed panel and from the published statements, so its IC is the most that a model could reach, not what a hidden
+state would give.
 
 For one day ahead the expectation is the planted one, in closed form. For h days ahead each part p contributes
 c_{p,h} times its one-day value; the c are fitted by ridge regression (shrunk towards 1, the contribution of the first
@@ -15,8 +16,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from model.daily_quotes.settings import SimulatedSource
+from model.daily_quotes.sources.simulated.clock import Dates
 from model.daily_quotes.sources.simulated.market import expectation
 from model.daily_quotes.sources.simulated.observables import ObservableState, part_weights
+from model.daily_quotes.sources.simulated.statements import surprise_signal
 from model.daily_quotes.sources.simulated.structure import Structure, structure
 from model.errors import DataError
 
@@ -47,7 +50,8 @@ def oracle(panel: pl.DataFrame, settings: SimulatedSource, horizons: Sequence[in
     close = _grid(panel["AdjClose"], day, stock, days, fixed.size)
     traded = pl.Series(np.where(panel["Tradable"].to_numpy(), 1.0, np.nan))
     volume = _grid(panel["AdjVolume"].cast(pl.Float64) * traded, day, stock, days, fixed.size)
-    parts = _weighted_parts(close, volume, fixed, settings)
+    dates = panel["Date"].unique().sort().to_numpy()
+    parts = _weighted_parts(close, volume, dates, fixed, settings)
     columns = {}
     for horizon in horizons:
         values = _expected(parts, close, fixed, horizon)
@@ -76,15 +80,18 @@ def _grid(column: pl.Series, day: NDArray[np.int64], stock: NDArray[np.int64], d
     return grid
 
 
-def _weighted_parts(close: Matrix, volume: Matrix, fixed: Structure, settings: SimulatedSource) -> Matrix:
+def _weighted_parts(close: Matrix, volume: Matrix, dates: Dates, fixed: Structure, settings: SimulatedSource) -> Matrix:
     """[T, parts, N]: each part of the expected next return, in units of the stock's relative volatility."""
+    surprise = None
+    if settings.statement_strength and len(dates):
+        surprise = surprise_signal(settings, fixed, dates)
     weights = part_weights(settings)
     planted = np.flatnonzero(weights)
     state = ObservableState(fixed)
     before = np.full(fixed.size, np.nan)
     days = []
-    for now, traded in zip(close, volume, strict=True):
-        parts = state.update(now / before - 1.0, traded)
+    for day, (now, traded) in enumerate(zip(close, volume, strict=True)):
+        parts = state.update(now / before - 1.0, traded, None if surprise is None else surprise[day])
         days.append(weights[planted, np.newaxis] * parts[planted])
         before = now
     return np.stack(days) if days else np.zeros((0, len(planted), fixed.size))

@@ -1,4 +1,4 @@
-"""The simulated market as a source of canonical rows."""
+"""The simulated market as a source of canonical rows and of the tables beside them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,12 @@ from model.daily_quotes import calendar
 from model.daily_quotes.schema import CANONICAL, validate_canonical
 from model.daily_quotes.settings import CalendarSettings, SimulatedSource
 from model.daily_quotes.sources.base import DayBatch, IndexedSource, fingerprint_of
+from model.daily_quotes.sources.simulated.beside import Simulated, beside_tables, sector_names
+from model.daily_quotes.sources.simulated.clock import Clock
 from model.daily_quotes.sources.simulated.market import simulate
+from model.daily_quotes.sources.simulated.revisions import mistakes, revise
+from model.daily_quotes.sources.simulated.statements import surprise_signal
+from model.daily_quotes.sources.simulated.structure import structure
 from model.errors import DataError, SettingsError
 from model.lineage.code_version import code_version
 
@@ -28,7 +33,7 @@ class SimulatedMarket(IndexedSource):
     def fingerprint(self) -> str:
         """Settings, trading days and the code that simulates."""
         plain = self.settings.model_dump(mode="json")
-        return fingerprint_of(plain, self.calendar.hashed(), self._days(), code_version(__name__))
+        return fingerprint_of(plain, self.calendar.hashed(), self.days(), code_version(__name__))
 
     def load(self) -> DayBatch:
         """Simulate every day.
@@ -36,10 +41,21 @@ class SimulatedMarket(IndexedSource):
         Raises:
             DataError: there is no trading day between start and end.
         """
-        days = self._days()
-        return DayBatch(days, canonical_rows(self.settings, self.calendar, days))
+        days = self.days()
+        market = simulated(self.settings, self.calendar, days)
+        quotes, beside = canonical_rows(market), beside_tables(market)
+        if self.settings.revision_rate:
+            found = mistakes(self.settings, market.bars)
+            quotes, beside["revisions"] = revise(quotes, market.clock, market.bars, found)
+        return DayBatch(days, validate_canonical(quotes), beside=beside)
 
-    def _days(self) -> tuple[date, ...]:
+    def days(self) -> tuple[date, ...]:
+        """The trading days of the market.
+
+        Raises:
+            DataError: there is none between start and end.
+            SettingsError: the calendar has no days of its own.
+        """
         if self.calendar.exchange == "from_data":
             raise SettingsError(
                 "The simulated source has no trading days of its own, and calendar.exchange is from_data. Set it "
@@ -54,28 +70,35 @@ class SimulatedMarket(IndexedSource):
         return days
 
 
-def canonical_rows(settings: SimulatedSource, exchange: CalendarSettings, days: Sequence[date]) -> pl.DataFrame:
-    """The canonical table of the market on these consecutive trading days, the first of which is its first."""
-    fixed, bars = simulate(settings, len(days))
+def simulated(settings: SimulatedSource, exchange: CalendarSettings, days: Sequence[date]) -> Simulated:
+    """The market on these consecutive trading days, the first of which is its first."""
+    clock = Clock(tuple(days), exchange)
+    surprise = None
+    if settings.statement_strength:
+        surprise = surprise_signal(settings, structure(settings), clock.dates)
+    fixed, bars = simulate(settings, clock.size, surprise)
+    return Simulated(settings, clock, fixed, bars)
+
+
+def canonical_rows(market: Simulated) -> pl.DataFrame:
+    """The bars as they are, each known from its publication on."""
+    bars = market.bars
     at, stock = np.nonzero(bars.row)
-    codes = pl.Series("Code", fixed.codes, dtype=pl.String)
-    sectors = pl.Series("Sector", [f"S{number + 1:02d}" for number in fixed.sector], dtype=pl.String)
-    position = pl.Series("position", stock.astype(np.uint32))
-    prices = {
-        name: pl.Series(values[at, stock], nan_to_null=True)
-        for name, values in {"Open": bars.open, "High": bars.high, "Low": bars.low, "Close": bars.close}.items()
-    }
+    codes = pl.Series("Code", market.fixed.codes, dtype=pl.String)
+    numbers = {"Open": bars.open, "High": bars.high, "Low": bars.low, "Close": bars.close}
+    prices = {name: pl.Series(values[at, stock], nan_to_null=True) for name, values in numbers.items()}
     frame = pl.DataFrame(
         {
-            "Date": pl.Series(list(days), dtype=pl.Date).gather(pl.Series(at.astype(np.uint32))),
-            "Code": codes.gather(position),
+            "Date": market.clock.column(at),
+            "Code": codes.gather(stock),
             **prices,
             "Volume": bars.volume[at, stock].astype(np.int64),
             "TurnoverValue": bars.turnover[at, stock],
             "AdjustmentFactor": bars.factor[at, stock],
             "UpperLimit": bars.upper[at, stock],
             "LowerLimit": bars.lower[at, stock],
-            "Sector": sectors.gather(position),
+            "Sector": sector_names(market.fixed.sector).gather(stock),
         }
-    ).with_columns(Market=pl.lit("Simulated", dtype=pl.String), KnownAt=calendar.known_at(exchange, pl.col("Date")))
-    return validate_canonical(frame.select(list(CANONICAL)))
+    )
+    known_at = calendar.known_at(market.clock.calendar, pl.col("Date"))
+    return frame.with_columns(Market=pl.lit("Simulated", dtype=pl.String), KnownAt=known_at).select(list(CANONICAL))

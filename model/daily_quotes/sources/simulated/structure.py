@@ -25,6 +25,17 @@ class Stream(IntEnum):
     INTRADAY = 7
     VOLUME = 8
     REGIME = 9
+    OUTAGES = 10
+    REVISIONS = 11
+    COMPANIES = 12
+    STATEMENTS = 13
+    FLOW = 14
+    MARGIN = 15
+    MARGIN_DAILY = 16
+    SHORT_SELLING = 17
+    INDEX = 18
+    FLOW_CORRECTIONS = 19
+    SHORT_SELLING_MISSING = 20
 
 
 def generator(settings: SimulatedSource, stream: Stream) -> np.random.Generator:

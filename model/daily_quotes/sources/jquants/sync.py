@@ -1,0 +1,184 @@
+"""Bringing the memory up to date: ask, compare, keep, and record what the plan lacks.
+
+Units are asked for one after the other and kept at once, so a sync that is cut off anywhere goes on where it was.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import polars as pl
+
+from model.daily_quotes.settings import CalendarSettings
+from model.daily_quotes.sources.jquants.cache import VISIBLE, Cache, Coverage
+from model.daily_quotes.sources.jquants.client import NotInPlanError, OutsideWindowError, PatientClient
+from model.daily_quotes.sources.jquants.due import Ask, Moment, due
+from model.daily_quotes.sources.jquants.rate import Clock
+from model.daily_quotes.sources.jquants.rows import join, to_frame
+from model.daily_quotes.sources.jquants.settings import JQuantsSource
+from model.daily_quotes.sources.jquants.statements import without_place
+from model.daily_quotes.sources.jquants.tables import QUOTES, STATEMENTS, Table, first_day, last_day
+from model.daily_quotes.sources.jquants.versions import first_versions, update
+from model.daily_quotes.sources.jquants.visible import visible
+from model.errors import SourceError
+from model.store.stage import Progress
+
+Window = tuple[date | None, date | None]
+"""First and last day that the plan covers; None where it is open."""
+
+_LATE_DAYS = 2
+"""So many of the newest trading days may still be without bars; an empty day before them is a gap."""
+
+
+@dataclass
+class Sync:
+    """One run against the API.
+
+    ``windows`` and ``absent`` are what this run has learnt of the plan, so that nothing is asked for in vain.
+    """
+
+    settings: JQuantsSource
+    exchange: CalendarSettings
+    cache: Cache
+    client: PatientClient
+    progress: Progress
+    clock: Clock
+    windows: dict[str, Window] = field(default_factory=dict)
+    absent: set[str] = field(default_factory=set, init=False)
+    _place: tuple[int, int] = field(default=(0, 0), init=False)
+
+    def __post_init__(self) -> None:
+        self.client.notify = lambda text: self.progress(*self._place, text)
+
+    def run(self, days: Sequence[date], coverage: Coverage) -> None:
+        """Ask for all that is due on these trading days, and keep it; ``coverage`` is brought up to date.
+
+        Raises:
+            SourceError: the key was rejected, a required table is not to be had, a trading day stayed empty, or the
+                server did not give usable answers.
+        """
+        started = self.clock.now()
+        at = Moment(started, tuple(days), self.exchange)
+        coverage.awaited = {day: asked for day, asked in coverage.awaited.items() if date.fromisoformat(day) in days}
+        asks = [ask for ask in due(self.settings, self.cache, coverage, at) if not self._left_out(ask)]
+        if asks:
+            self._ask_all(asks, at, coverage)
+        coverage.synced = started.isoformat(timespec="seconds") if asks else coverage.synced
+        self.cache.write_coverage(coverage)
+        self._require_no_gaps(coverage, days)
+
+    def _ask_all(self, asks: Sequence[Ask], at: Moment, coverage: Coverage) -> None:
+        total = sum(ask.table.requests for ask in asks)
+        self._tell(0, total, f"{total:,} requests to J-Quants, {self._time(total)}")
+        done = 0
+        try:
+            for ask in asks:
+                if not self._left_out(ask):
+                    self._ask(ask, at, coverage)
+                done += ask.table.requests
+                self._tell(done, total, f"{ask.table.name} {ask.unit}, {self._time(total - done)} left")
+        finally:
+            self.cache.write_coverage(coverage)
+
+    def _tell(self, done: int, total: int, note: str) -> None:
+        self._place = (done, total)
+        self.progress(done, total, note)
+
+    def _time(self, requests: int) -> str:
+        minutes = requests / self.settings.rate
+        if minutes <= 1:
+            return "less than a minute"
+        return f"about {math.ceil(minutes)} minutes" if minutes < 120 else f"about {minutes / 60:.1f} hours"
+
+    def _left_out(self, ask: Ask) -> bool:
+        """Whether this run knows already that the plan has nothing on the unit."""
+        first, last = self.windows.get(ask.table.name, self.windows.get("calendar", (None, None)))
+        before = first is not None and last_day(ask.unit) < first
+        return ask.table.name in self.absent or before or (last is not None and first_day(ask.unit) > last)
+
+    def _ask(self, ask: Ask, at: Moment, coverage: Coverage) -> None:
+        status = coverage.status(ask.table.name)
+        try:
+            answer = self._answer(ask, at.days[-1])
+        except NotInPlanError as error:
+            self._note_absent(ask.table, str(error), coverage)
+            return
+        except OutsideWindowError as error:
+            known = self.windows.get(ask.table.name)
+            self.windows[ask.table.name] = (error.first, error.last)
+            status.window = [day.isoformat() if day else None for day in (error.first, error.last)]
+            if ask.table.cadence == "year" and known != (error.first, error.last) and not self._left_out(ask):
+                self._ask(ask, at, coverage)
+            return
+        asked = self.clock.now().isoformat(timespec="seconds")
+        status.state, status.message, status.asked = "present", "", asked
+        if ask.table.required:
+            coverage.awaited.pop(ask.unit, None)
+            if not answer.height:
+                coverage.awaited[ask.unit] = asked
+                return
+        if ask.table.name == STATEMENTS.name:
+            coverage.note_left_out(ask.table.name, ask.unit, without_place(answer))
+        self._keep(ask, answer, at.days)
+
+    def _note_absent(self, table: Table, message: str, coverage: Coverage) -> None:
+        if table.required:
+            raise SourceError(
+                f"The J-Quants plan of this key lacks {' or '.join(each.path for each in table.endpoints)}, which the "
+                f"source needs ({message}). Subscribe to a plan in the J-Quants dashboard (the free one has both), "
+                "and set source.plan to it."
+            )
+        status = coverage.status(table.name)
+        status.state, status.message = "absent", message
+        status.asked = self.clock.now().isoformat(timespec="seconds")
+        self.absent.add(table.name)
+
+    def _answer(self, ask: Ask, today: date) -> pl.DataFrame:
+        params = self._clipped(ask, today)
+        parts: list[pl.DataFrame] = []
+        for endpoint in ask.table.endpoints:
+            part = to_frame(endpoint, self.client.rows(endpoint.path, params), ask.unit)
+            if not part.height and parts:
+                raise SourceError(
+                    f"J-Quants has {parts[0].height} rows of {ask.table.endpoints[0].path} for {ask.unit} and none of "
+                    f"{endpoint.path}, so their sectors and markets are not known. Run the command again later."
+                )
+            if not part.height:
+                return pl.DataFrame(schema=ask.table.schema)
+            parts.append(part)
+        return join(ask.table, parts)
+
+    def _clipped(self, ask: Ask, today: date) -> dict[str, str]:
+        """A unit's query; that of a year is cut to the plan's window, and to the days that have been."""
+        if ask.table.cadence != "year":
+            return {"date": ask.unit}
+        first, last = self.windows.get(ask.table.name, self.windows.get("calendar", (None, None)))
+        low, high = first_day(ask.unit), min(last_day(ask.unit), today)
+        return {"from": max(low, first or low).isoformat(), "to": min(high, last or high).isoformat()}
+
+    def _keep(self, ask: Ask, answer: pl.DataFrame, days: Sequence[date]) -> None:
+        now = self.clock.now()
+        known = self.cache.rows(ask.table, ask.unit)
+        if known is None:
+            versions = first_versions(answer)
+        else:
+            before = known.drop(VISIBLE)
+            versions = update(ask.table, ask.unit, before, answer, now)
+            if versions is before:
+                self.cache.note(ask.table, ask.unit, known, now)
+                return
+        self.cache.keep(ask.table, ask.unit, visible(ask.table, versions, days, self.exchange), now)
+
+    def _require_no_gaps(self, coverage: Coverage, days: Sequence[date]) -> None:
+        """Refuse a trading day without bars that later days have overtaken."""
+        last = max((unit for unit, entry in self.cache.entries(QUOTES.name).items() if entry.rows), default="")
+        late = {day.isoformat() for day in days[-_LATE_DAYS:]}
+        gaps = [day for day in sorted(coverage.awaited) if day < last or day not in late]
+        if gaps:
+            reason = "has later ones" if gaps[0] < last else "has had time to publish them"
+            raise SourceError(
+                f"J-Quants has no bars on {len(gaps)} trading days of the {self.exchange.exchange} calendar, the first "
+                f"being {gaps[0]}, and {reason}. Run the command again later; if there was no trading on that day, "
+                "correct the holidays (calendar.holidays), or name the day in source.empty_days."
+            )

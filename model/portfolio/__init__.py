@@ -1,0 +1,1 @@
+"""Portfolios simulated from rankings: books, execution under constraints, one cost object, capacity."""

@@ -1,0 +1,79 @@
+"""What a simulation writes down of every day, and the engine for books whose days do not depend on their fills.
+
+Inside its h days a sleeve is left alone: weights drift with prices, so a sleeve without missing prices earns exactly
+the h-day return that the labels hold. An expiring sleeve is netted against the new one. At the end of a run of test
+days everything is sold, and that is charged too.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from model.portfolio.market import Floats, Market, Run
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Trades, positions and gross return of all days; capital is a constant 1, gains are not reinvested."""
+
+    gross: Floats
+    """[T] earned from day t to the next, before costs."""
+    trades: Floats
+    """[T, N] signed weight traded on the day, the closing of a run apart."""
+    positions: Floats
+    """[T, N] weight held after the day's trades."""
+    closing: dict[int, Floats] = field(default_factory=dict)
+    """Last day of each run to [N]: what was traded to end it."""
+    missing_returns: int = 0
+    """Held positions (sleeve, day and stock) whose return was missing and counted as 0."""
+
+    @classmethod
+    def empty(cls, market: Market) -> "Ledger":
+        """To be filled run by run."""
+        shape = market.missing.shape
+        return cls(np.zeros(shape[0]), np.zeros(shape), np.zeros(shape))
+
+
+def hold_sleeves(sleeves: Floats, market: Market, horizon: int, exit_at_entry: bool) -> Ledger:
+    """Hold every sleeve for ``horizon`` days and let it go at once, whatever the market.
+
+    Args:
+        sleeves: [T, N] filled weights of the sleeve of each day.
+        exit_at_entry: exits are filled at the entry price of the day that follows, not at the close.
+    """
+    ledger = Ledger.empty(market)
+    for run in market.runs:
+        _hold(sleeves[run.days], run, horizon, exit_at_entry, ledger)
+    return Ledger(ledger.gross, ledger.trades, ledger.positions, ledger.closing, _missing(sleeves, market, horizon))
+
+
+def _hold(new: Floats, run: Run, horizon: int, exit_at_entry: bool, ledger: Ledger) -> None:
+    """One run, with nothing held before and after.
+
+    A sleeve S of day i is worth ``S (1 + entry[i]) growth[t] / growth[i + 1]`` at the start of day t > i, so all
+    sleeves alive at t are ``growth[t]`` times a difference of running sums: no loop over their ages.
+    """
+    length = len(new)
+    sums = np.zeros((horizon + length + 1, new.shape[1]))  # row horizon + t: sleeves of days before t
+    np.cumsum(new * run.first_day, axis=0, out=sums[horizon + 1 :])
+    held = (sums[horizon:] - sums[1 : length + 2]) * run.growth  # sleeves of age 1 to h - 1 at the start of t
+    leaving = (sums[1 : length + 2] - sums[: length + 1]) * run.growth  # the sleeve of age h
+    gross = np.einsum("tn,tn->t", new, run.entry_returns) + np.einsum("tn,tn->t", held[:-1], run.returns)
+    sold = leaving[:-1]
+    if exit_at_entry:
+        gross += np.einsum("tn,tn->t", sold, run.overnight)
+        sold = sold * (1.0 + run.overnight)
+    ledger.gross[run.days] = gross
+    np.subtract(new, sold, out=ledger.trades[run.days])
+    np.add(new, held[:-1], out=ledger.positions[run.days])
+    ledger.closing[run.days.stop - 1] = -(held[-1] + leaving[-1])
+
+
+def _missing(sleeves: Floats, market: Market, horizon: int) -> int:
+    """Held positions (sleeve, day, stock) without a return."""
+    total = int(np.count_nonzero(market.missing_entry & (sleeves != 0.0)))
+    day, code = np.nonzero(market.missing)
+    for age in range(1, horizon):
+        inside = market.day_in_run[day] >= age
+        total += int(np.count_nonzero(sleeves[day[inside] - age, code[inside]]))
+    return total

@@ -1,0 +1,314 @@
+"""The market of the test days as dense arrays: what a book earns, and what stands in the way of its orders.
+
+The row of day t speaks of the time from t to the next trading day. Days of the table that are no test days show where
+runs of consecutive test days end, and give volatility and covariance their history.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from model.errors import DataError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+VOLATILITY_DAYS = 20
+VOLATILITY_MIN_DAYS = 10
+NO_SECTOR = -1
+_BLOCK = 64
+
+
+@dataclass(frozen=True)
+class Run:
+    """Consecutive trading days among the test days, [t, N] arrays; missing returns are 0."""
+
+    days: slice
+    returns: Floats
+    """Close to next close."""
+    entry_returns: Floats
+    """Entry price to next close."""
+    overnight: Floats
+    """Close to entry price; 0 for entries at the close."""
+
+    @cached_property
+    def growth(self) -> Floats:
+        """[t + 1, N] value at the start of each day, and at the end of the last, of 1 held since the first."""
+        value = np.ones((len(self.returns) + 1, self.returns.shape[1]))
+        np.cumprod(1.0 + self.returns, axis=0, out=value[1:])
+        return value
+
+    @cached_property
+    def first_day(self) -> Floats:
+        """[t, N] ``(1 + entry) / growth`` at the day's end: a new position in units of ``growth``."""
+        return np.asarray((1.0 + self.entry_returns) / self.growth[1:], dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """T days by N codes, both in order."""
+
+    dates: tuple[date, ...]
+    codes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Market(Grid):
+    """T test days whose next day is known, N codes; D days of the whole table."""
+
+    runs: tuple[Run, ...]
+    """The returns, cut where the test days are not consecutive."""
+    missing: Flags
+    """[T, N] the close-to-close return is missing."""
+    missing_entry: Flags
+    """[T, N] the entry return is missing."""
+    unpriced: Flags
+    """[T, N] the close-to-close return was missing before gaps were closed: where the next day trades, there is no
+    close on this one."""
+    can_buy: Flags
+    can_sell: Flags
+    ended: Flags
+    """[T, N] the stock has no return on this day or later: it is settled at its last price."""
+    calendar_returns: Floats
+    """[D, N] close-to-close returns, NaN where missing."""
+    day: Ints
+    """[T] row of each test day in ``calendar_returns``; rows before it were known on the day."""
+    traded_value: Floats | None
+    """[T, N] median traded value of the last 20 days in currency units (column turnover_20)."""
+    price: Floats | None
+    """[T, N] close as traded (column price)."""
+    sector: NDArray[np.int16] | None
+    """[T, N] position in ``sectors``, ``NO_SECTOR`` where there is none (column Sector)."""
+    sectors: tuple[str, ...]
+
+    @cached_property
+    def day_in_run(self) -> Ints:
+        """[T] how many days of the run came before."""
+        return np.concatenate([np.arange(run.days.stop - run.days.start) for run in self.runs])
+
+    @cached_property
+    def volatility(self) -> Floats:
+        """[T, N] std of the last daily returns known on the day, NaN where too few."""
+        return trailing_volatility(self.calendar_returns)[self.day]
+
+    @cached_property
+    def known_volatility(self) -> Floats:
+        """[T, N] volatility; the day's median stands in where a stock has too few returns yet."""
+        return _with_typical(self.volatility)
+
+    @cached_property
+    def known_traded_value(self) -> Floats:
+        """[T, N] traded value; the day's median stands in where a stock has none.
+
+        Raises:
+            DataError: the market has no traded values.
+        """
+        return _with_typical(self.needed("traded_value"))
+
+    def needed(self, name: Literal["traded_value", "price"]) -> Floats:
+        """An optional array that a setting asks for.
+
+        Raises:
+            DataError: the market table lacked its column.
+        """
+        found: Floats | None = getattr(self, name)
+        if found is None:
+            column = {"traded_value": "turnover_20", "price": "price"}[name]
+            raise DataError(
+                f"The market table has no column {column}, which lots, volume caps or impact need. Hand it in with the "
+                "market, or leave portfolio.execution and portfolio.costs.impact_coefficient at their defaults."
+            )
+        return found
+
+
+def dense_market(
+    market: pl.DataFrame, test_dates: Sequence[date], suspended: Literal["flat", "gap"] = "flat"
+) -> Market:
+    """Lay the market of the test days out as arrays.
+
+    Args:
+        market: Date, Code, return_next, entry_return_next, can_buy_next, can_sell_next; unique by (Date, Code). Where
+            there, also turnover_20, Sector, ``price`` (close as traded) and ``close`` (adjusted close, null without a
+            trade, for ``suspended="gap"``).
+        suspended: whether the first return after days without price is lost or holds the whole gap.
+
+    Raises:
+        DataError: no test day with a known next day, a return of -100 % or less, or gaps asked for without ``close``.
+    """
+    calendar = market["Date"].unique().sort()
+    codes = tuple(market["Code"].unique().sort().to_list())
+    day = np.searchsorted(calendar.to_physical().to_numpy(), market["Date"].to_physical().to_numpy())
+    grid = _Rows(market, day, code_positions(market["Code"], codes), (len(calendar), len(codes)))
+    returns, entry = grid.floats("return_next"), grid.floats("entry_return_next")
+    if min(_lowest(returns), _lowest(entry)) <= -1.0:
+        raise DataError(
+            "validation_predictions/market.parquet holds a return of -100 % or less: prices must be positive."
+        )
+    kept = _kept_days(calendar, returns, test_dates)
+    unpriced = np.isnan(returns[kept])
+    if suspended == "gap":
+        if "close" not in market.columns:
+            raise DataError(
+                "portfolio.execution.suspended = gap needs the column close (adjusted) in the market table. Hand it "
+                "in, or use flat."
+            )
+        returns = _with_gaps(returns, grid.floats("close"))
+    sector, sectors = grid.sectors(kept)
+    starts = np.flatnonzero(np.diff(kept, prepend=kept[0] - 2) > 1)
+    later = np.logical_or.accumulate((~np.isnan(returns) | ~np.isnan(entry))[::-1])[::-1]
+    return Market(
+        dates=tuple(calendar.gather(kept).to_list()),
+        codes=codes,
+        runs=tuple(
+            _run(slice(int(a), int(b)), returns[kept[a:b]], entry[kept[a:b]])
+            for a, b in zip(starts, np.append(starts[1:], len(kept)), strict=True)
+        ),
+        missing=np.isnan(returns[kept]),
+        missing_entry=np.isnan(entry[kept]),
+        unpriced=unpriced,
+        can_buy=grid.flags("can_buy_next")[kept],
+        can_sell=grid.flags("can_sell_next")[kept],
+        ended=~later[kept],
+        calendar_returns=returns,
+        day=kept,
+        traded_value=grid.floats("turnover_20")[kept] if "turnover_20" in market.columns else None,
+        price=grid.floats("price")[kept] if "price" in market.columns else None,
+        sector=sector,
+        sectors=sectors,
+    )
+
+
+def dense_grid(predictions: pl.DataFrame) -> Grid:
+    """The days and codes of a table with Date and Code."""
+    days, codes = (predictions[name].unique().sort().to_list() for name in ("Date", "Code"))
+    return Grid(tuple(days), tuple(codes))
+
+
+def dense_scores(predictions: pl.DataFrame, column: str, market: Grid) -> Floats:
+    """[T, N] predictions of one horizon on the market's grid, NaN where there is none (rows off the grid are left out).
+
+    Args:
+        predictions: Date, Code and ``column``.
+    """
+    on_grid = predictions.filter(pl.col("Date").is_in(pl.Series(market.dates, dtype=pl.Date).implode()))
+    calendar = pl.Series(market.dates, dtype=pl.Date).to_physical().to_numpy()
+    day = np.searchsorted(calendar, on_grid["Date"].to_physical().to_numpy())
+    code = code_positions(on_grid["Code"], market.codes)
+    return _Rows(on_grid, day, code, (len(market.dates), len(market.codes))).floats(column)
+
+
+def code_positions(codes: pl.Series, known: Sequence[str]) -> Ints:
+    """Position of each code in a sorted list.
+
+    Raises:
+        DataError: a code is not in the list.
+    """
+    try:
+        positions = codes.cast(pl.Enum(list(known))).to_physical()
+    except pl.exceptions.InvalidOperationError as error:
+        strangers = sorted(set(codes.unique().to_list()) - set(known))
+        raise DataError(
+            f"{len(strangers)} predicted codes (the first: {strangers[:3]}) have no row in market.parquet. "
+            "Compute validation_predictions again."
+        ) from error
+    return positions.to_numpy().astype(np.int64)
+
+
+def trailing_volatility(returns: Floats) -> Floats:
+    """[D, N] std of the last ``VOLATILITY_DAYS`` returns that ended on or before the day (row t ends on day t + 1)."""
+    result = np.empty_like(returns)
+    for start in range(0, len(returns), _BLOCK):
+        stop = min(start + _BLOCK, len(returns))
+        first = max(start - VOLATILITY_DAYS, 0)
+        before = np.full((stop - start - 1 + VOLATILITY_DAYS, returns.shape[1]), np.nan)
+        before[len(before) - (stop - 1 - first) :] = returns[first : stop - 1]
+        result[start:stop] = _window_std(before, stop - start)
+    return result
+
+
+def _window_std(padded: Floats, days: int) -> Floats:
+    """Std of ``VOLATILITY_DAYS`` rows from each of the first ``days`` rows on."""
+    known = ~np.isnan(padded)
+    filled = np.where(known, padded, 0.0)
+    windows = [slice(lag, lag + days) for lag in range(VOLATILITY_DAYS)]
+    count, total = np.zeros((days, padded.shape[1])), np.zeros((days, padded.shape[1]))
+    for window in windows:
+        count += known[window]
+        total += filled[window]
+    mean = total / np.maximum(count, 1.0)
+    squares = np.zeros_like(mean)
+    for window in windows:
+        squares += known[window] * (filled[window] - mean) ** 2
+    return np.where(count >= VOLATILITY_MIN_DAYS, np.sqrt(squares / np.maximum(count - 1.0, 1.0)), np.nan)
+
+
+class _Rows:
+    """The way from rows to [days, codes]."""
+
+    def __init__(self, table: pl.DataFrame, day: Ints, code: Ints, shape: tuple[int, int]) -> None:
+        self._table, self._day, self._code, self._shape = table, day, code, shape
+
+    def floats(self, column: str) -> Floats:
+        grid = np.full(self._shape, np.nan)
+        grid[self._day, self._code] = self._table[column].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        return grid
+
+    def flags(self, column: str) -> Flags:
+        grid = np.zeros(self._shape, dtype=np.bool_)
+        grid[self._day, self._code] = self._table[column].cast(pl.Boolean).fill_null(False).to_numpy()
+        return grid
+
+    def sectors(self, days: Ints) -> tuple[NDArray[np.int16] | None, tuple[str, ...]]:
+        if "Sector" not in self._table.columns:
+            return None, ()
+        names = tuple(self._table["Sector"].drop_nulls().unique().sort().to_list())
+        number = self._table["Sector"].cast(pl.Enum(list(names))).to_physical().cast(pl.Int16).fill_null(NO_SECTOR)
+        grid = np.full(self._shape, NO_SECTOR, dtype=np.int16)
+        grid[self._day, self._code] = number.to_numpy()
+        return grid[days], names
+
+
+def _kept_days(calendar: pl.Series, returns: Floats, test_dates: Sequence[date]) -> Ints:
+    """Rows of the test days whose next day is known."""
+    known = ~np.isnan(returns).all(axis=1)
+    kept = np.flatnonzero(calendar.is_in(pl.Series(list(test_dates), dtype=pl.Date).implode()).to_numpy() & known)
+    if len(kept) == 0:
+        raise DataError(
+            f"None of the {len(test_dates)} test days has a following day in market.parquet, so there is nothing to "
+            "simulate a portfolio on. Update the data or end the last fold earlier."
+        )
+    return kept
+
+
+def _run(days: slice, returns: Floats, entry: Floats) -> Run:
+    filled, filled_entry = np.nan_to_num(returns), np.nan_to_num(entry)
+    overnight = np.where(np.isnan(returns), 0.0, (1.0 + filled) / (1.0 + filled_entry) - 1.0)
+    return Run(days, filled, filled_entry, overnight)
+
+
+def _lowest(values: Floats) -> float:
+    return float(np.fmin.reduce(values, axis=None, initial=0.0))
+
+
+def _with_gaps(returns: Floats, close: Floats) -> Floats:
+    """Returns into a day with price from the last price before it, however long ago."""
+    days = np.arange(len(close))[:, None]
+    last = np.maximum.accumulate(np.where(np.isnan(close), -1, days), axis=0)
+    before = np.take_along_axis(close, np.maximum(last, 0), axis=0)
+    gap = np.full_like(returns, np.nan)
+    gap[:-1] = np.where(last[:-1] >= 0, close[1:] / before[:-1] - 1.0, np.nan)
+    return np.where(np.isnan(returns), gap, returns)
+
+
+def _with_typical(values: Floats) -> Floats:
+    """Values; the day's median stands in where there is none above 0, and 1 on a day without any."""
+    known = np.isfinite(values) & (values > 0)
+    typical = [np.median(row[there]) if there.any() else 1.0 for row, there in zip(values, known, strict=True)]
+    return np.where(known, values, np.array(typical)[:, None])

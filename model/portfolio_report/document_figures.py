@@ -1,0 +1,166 @@
+"""The parts of ``report.json`` that hold figures: see ``document``."""
+
+from datetime import date
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Part(BaseModel):
+    """One closed part of the document."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class Figure(Part):
+    """A number with what it rests on."""
+
+    value: float | None
+    """The figure; null where the data cannot give it (a constant prediction, no day)."""
+    n: int
+    """Days that it rests on (of `hit_rate` too: days, not pairs)."""
+    interval: tuple[float, float] | None
+    """Lower and upper end at `config.confidence`; null where none is defined."""
+
+
+class Drawdown(Figure):
+    """The deepest fall of net wealth below an earlier peak, as a share of capital."""
+
+    peak: date | None = None
+    """Day at whose end wealth was highest before the fall (the first day where that was the start)."""
+    trough: date | None = None
+    """Day at whose end wealth was lowest."""
+    recovered: date | None = None
+    """First day back at the peak; null where it was not reached again."""
+
+
+class Cell(Part):
+    """One model at one horizon. Of random rankings a figure is the mean over the draws, its interval their band."""
+
+    ic: Figure
+    """Mean over days of the Pearson correlation of prediction and label across stocks."""
+    rank_ic: Figure
+    """The same of their ranks (Spearman), average ranks for ties."""
+    icir: Figure
+    """Mean over standard deviation of the daily RankIC; not annualised."""
+    nw_t: Figure
+    """t-statistic of the mean RankIC with Newey-West standard error, at least horizon - 1 lags."""
+    rank_ic_p: Figure
+    """Two-sided p-value of `nw_t` (normal approximation)."""
+    rank_ic_q: Figure
+    """Smallest false-discovery rate at which this RankIC is called different from 0 (Benjamini and Hochberg 1995), over
+    all models but the oracle and all horizons."""
+    hit_rate: Figure
+    """Share of stocks on the predicted side of the day's median."""
+    sharpe: Figure
+    """Annualised Sharpe ratio of net daily returns."""
+    sharpe_gross: Figure
+    """Annualised Sharpe ratio of daily returns before costs."""
+    ann_return_net: Figure
+    """Mean net daily return times `config.periods_per_year`."""
+    ann_return_gross: Figure
+    """The same before costs."""
+    max_drawdown: Drawdown
+    """The deepest drawdown of net wealth, with its dates."""
+    turnover: Figure
+    """Mean over days of the sum of absolute traded weights."""
+    deflated_sharpe: Figure
+    """Probability that the net Sharpe ratio exceeds the best of `config.trials` useless strategies."""
+    probabilistic_sharpe: Figure
+    """Probability that the true net Sharpe ratio is above 0."""
+    minimum_track_record: Figure
+    """Days after which a net Sharpe ratio like this one is told apart from 0 at `config.confidence` (one-sided); null
+    where it is not positive."""
+    sortino: Figure
+    """Annualised mean over downside deviation of net returns."""
+    calmar: Figure
+    """Net return a year over the depth of the deepest drawdown."""
+    gross_exposure: Figure
+    """Mean sum of absolute weights held; 2 when both legs are fully invested."""
+    missing_returns: int | None = None
+    """Held positions (sleeve, day, stock) whose return was missing and counted as 0."""
+    unfilled_orders: int | None = None
+    """Orders that could not be filled and stayed in cash."""
+    draws: int | None = None
+    """Random rankings drawn; of `random` only."""
+
+
+class Difference(Part):
+    """The subject minus another model, on the same days and stocks."""
+
+    rank_ic: Figure
+    """Difference of mean RankIC, resampled in pairs."""
+    nw_t: Figure
+    """t-statistic of the daily difference."""
+    sharpe: Figure
+    """Difference of net Sharpe ratios, resampled in pairs."""
+
+
+class PathFigures(Part):
+    """One model on one backtest path."""
+
+    path: int
+    """Number of the path, from 0."""
+    rank_ic: Figure
+    """Mean RankIC."""
+    sharpe: Figure
+    """Net Sharpe ratio."""
+
+
+class Decile(Figure):
+    """Mean label of a tenth of the day's stocks, above the mean of all."""
+
+    decile: int
+    """1 lowest predictions … 10 highest."""
+
+
+class Lag(Figure):
+    """A figure at a distance in trading days."""
+
+    lag: int
+    """Trading days."""
+
+
+class Signal(Part):
+    """How long a signal lasts."""
+
+    ic_decay: list[Lag] | None
+    """RankIC of a day's predictions with the one-day return that ends `lag` days later; null without a market."""
+    autocorrelation: list[Lag]
+    """Rank correlation of a day's predictions with those `lag` prediction days before."""
+
+
+class Sector(Part):
+    """Mean weights in one sector over the days on which the book holds anything."""
+
+    sector: str
+    """Name of the sector; `unknown` for stocks without one."""
+    long: float
+    """Mean long weight, as a share of capital."""
+    short: float
+    """Mean short weight, negative."""
+    net: float
+    """Their sum."""
+
+
+class Size(Part):
+    """Position of a leg among the day's ranked names by median traded value of 20 days: 0 smallest, 1 largest."""
+
+    long: Figure
+    """Weighted mean position of the long leg."""
+    short: Figure
+    """Weighted mean position of the short leg."""
+    difference: Figure
+    """Long minus short."""
+
+
+class Exposures(Part):
+    """What the long-short book holds besides its ranking."""
+
+    market_beta: Figure
+    """Slope of the book's return on the mean return of the day's ranked names."""
+    size: Size | None
+    """Size of both legs; null where no traded value is known."""
+    sectors: list[Sector]
+    """Sectors by absolute net weight, largest first; empty where no sector is known."""
+    net: Figure
+    """Mean sum of weights: long minus short."""

@@ -1,0 +1,103 @@
+"""The summary of data, folds, baseline and graph that the safe training pipeline before this one ended with.
+
+Names are those of its ``final_report``, so that whoever read the old file reads this one; the figures follow the
+definitions used here. Seconds and memory depend on the machine and are kept in the manifests: their keys are null.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from model.portfolio_report.inputs import LIVE
+from model.store.manifest import Manifest
+from model.store.store import Store
+
+BASELINE = "lightgbm"
+
+
+def final_report(store: Store, folds: Sequence[str], report: dict[str, Any]) -> dict[str, Any]:
+    """The summary of a report over these folds.
+
+    Graph and normalisation lie two steps upstream: they count where they are the very artefacts that the networks
+    were trained on (by content hash), and are null otherwise.
+    """
+    names = [name for name in folds if name != LIVE]
+    features = {feature for name in names for feature in store.read_json("baseline", "metrics.json", name)["features"]}
+    return {
+        "pipeline_summary": {
+            "total_duration_seconds": None,
+            "memory_usage_gb": None,
+            "data_processed": {
+                "samples": report["coverage"]["rows"]["common"],
+                "features": len(features),
+                "stocks": report["coverage"]["names"],
+            },
+        },
+        "safety_validation": {
+            "walk_forward_splits": len(names),
+            "embargo_days": min(int(fold["embargo_days"]) for fold in report["folds"]),
+            "overlaps_detected": sum(_overlaps(store, name) for name in names),
+            "normalization_warnings": _normalization_warnings(store, names),
+        },
+        "model_performance": _performance(report),
+        "graph_structure": _graph(store, names),
+    }
+
+
+def _performance(report: dict[str, Any]) -> dict[str, Any]:
+    """Mean IC and RankIC of LightGBM by horizon (``1d``, ``5d``, …)."""
+    return {
+        f"{h}d": {"mean_ic": found["ic"]["value"], "mean_rank_ic": found["rank_ic"]["value"]}
+        for h, found in report["models"].get(BASELINE, {}).items()
+    }
+
+
+def _overlaps(store: Store, fold: str) -> int:
+    """Train and validation days whose longest label shares a day with that of a test day."""
+    reach = int(store.read_json("walk_forward_folds", "fold.json", fold)["purge_days"])
+    roles = store.read_table("walk_forward_folds", "dates.parquet", fold)["role"]
+    test = np.flatnonzero((roles == "test").to_numpy())
+    learned = np.flatnonzero(roles.is_in(["train", "validation"]).to_numpy())
+    if not len(test) or not len(learned):
+        return 0
+    after = np.searchsorted(test, learned)
+    nearest = np.minimum(
+        np.abs(test[np.minimum(after, len(test) - 1)] - learned), np.abs(test[np.maximum(after - 1, 0)] - learned)
+    )
+    return int((nearest < reach).sum())
+
+
+def _normalization_warnings(store: Store, folds: Sequence[str]) -> int | None:
+    """Features that no train day gave bounds for, over all folds."""
+    count = 0
+    for fold in folds:
+        if _trained_on(store, "normalization_stats", fold) is None:
+            return None
+        bounds = store.read_table("normalization_stats", "bounds.parquet", fold)
+        count += bounds.filter(
+            pl.any_horizontal(pl.col("low", "high").is_null() | pl.col("low", "high").is_nan())
+        ).height
+    return count
+
+
+def _graph(store: Store, folds: Sequence[str]) -> dict[str, float | None]:
+    """Nodes and (undirected) edges of a mean graph."""
+    nodes, edges, graphs = 0, 0, 0
+    for fold in folds:
+        manifest = _trained_on(store, "correlation_graph", fold)
+        if manifest is None:
+            return {"nodes": None, "edges": None}
+        nodes += manifest.files["nodes.parquet"].rows or 0
+        edges += (manifest.files["edges.parquet"].rows or 0) // 2  # an edge is stored in both directions
+        graphs += int(manifest.extra["graphs"])
+    return {"nodes": nodes / graphs, "edges": edges / graphs}
+
+
+def _trained_on(store: Store, asset: str, fold: str) -> Manifest | None:
+    """The manifest of an artefact if the fold's tensors were made from it as it is now."""
+    tensors, manifest = store.manifest("atft_tensors", fold), store.manifest(asset, fold)
+    if tensors is None or manifest is None:
+        return None
+    return manifest if tensors.inputs.get(f"{asset}/{fold}") == manifest.content_hash else None

@@ -1,0 +1,217 @@
+"""Somebody else's predictions through the same evaluation as our own models.
+
+They are held against the labels and the market of the current home; where the home has none, against the labels that
+the file brings, and then there are correlations and no portfolios.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from model.errors import DataError, SettingsError
+from model.portfolio_report.compare import Evaluation, evaluate
+from model.portfolio_report.inputs import MARKET_COLUMNS, SUBMITTED, Inputs
+from model.portfolio_report.submission_file import read_submission
+from model.store.hashing import file_hash
+from model.store.store import Store
+
+if TYPE_CHECKING:
+    from model.settings.root import Settings
+
+LABELS = "quality_features"
+_DAYS_AFTER = timedelta(days=10)
+"""Calendar days read beyond the longest horizon, for holidays."""
+_FEWEST_DRAWS = 20
+_RANKED_ROWS = 100_000_000
+"""Rows that all random rankings together may have: a large file has fewer of them, never fewer than 20."""
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A file's rows, ready to be evaluated."""
+
+    inputs: Inputs
+    generated_from: dict[str, str]
+    about: dict[str, Any]
+    """The report's part ``submission``."""
+
+
+def evaluate_file(
+    store: Store,
+    settings: "Settings",
+    path: Path,
+    horizon: int | None = None,
+    progress: Progress = lambda done, total, note: None,
+) -> Evaluation:
+    """Evaluate the predictions of a file.
+
+    Args:
+        horizon: trading days of a file without the column; ``portfolio.headline_horizon`` by default.
+
+    Raises:
+        SourceError: the file is not what it must be.
+        SettingsError: a horizon that the home has no labels of.
+        DataError: nothing to hold the predictions against, or nothing in common with it.
+    """
+    wanted = settings.portfolio.headline_horizon
+    submission = prepare(store, path, horizon or wanted)
+    horizons = submission.inputs.horizons
+    rows = submission.inputs.predictions.height
+    portfolio = settings.portfolio.model_copy(
+        update={
+            "headline_horizon": min(horizons, key=lambda h: (abs(h - wanted), h)),
+            "random_draws": min(settings.portfolio.random_draws, max(_FEWEST_DRAWS, _RANKED_ROWS // rows)),
+            "caveat": settings.portfolio.caveat if submission.inputs.market is not None else "",
+        }
+    )
+    evaluation = evaluate(
+        submission.inputs,
+        portfolio,
+        entry=settings.labels.entry if submission.about["labels"] == "home" else "as in the file",
+        seed=settings.seed,
+        generated_from=submission.generated_from,
+        progress=progress,
+    )
+    evaluation.report["submission"] = submission.about
+    return evaluation
+
+
+def prepare(store: Store, path: Path, horizon: int) -> Submission:
+    """Read the file and hold it against the home.
+
+    Raises:
+        SourceError, SettingsError, DataError: as ``evaluate_file``.
+    """
+    rows = read_submission(path, horizon)
+    left_out = {"missing_prediction": int(rows["prediction"].null_count())}
+    about = {"file": path.name, "rows": rows.height, "labels": "file" if "label" in rows.columns else "home"}
+    rows = rows.filter(pl.col("prediction").is_not_null())
+    if rows.is_empty():
+        raise DataError(f"Not one of the {left_out['missing_prediction']} rows of {path} has a prediction.")
+    generated_from = {"file": file_hash(path)}
+    manifest = store.manifest(LABELS)
+    market: pl.DataFrame | None = None
+    if manifest is not None:
+        generated_from[LABELS] = manifest.content_hash
+        rows, market, lost = _against_home(store, rows, path)
+        left_out |= lost
+    elif "label" not in rows.columns:
+        raise DataError(
+            f"{path} has no column label, and {store.root} has no labels to hold it against. Run `gogooku run` with "
+            "the market that was predicted, or add the label to the file."
+        )
+    predictions = _as_predictions(rows)
+    test_dates = _test_days(predictions, market)
+    return Submission(
+        Inputs(predictions, market, test_dates, _folds(predictions)), generated_from, {**about, "left_out": left_out}
+    )
+
+
+def _against_home(store: Store, rows: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
+    """The rows in the home's universe with their labels, the market of their days, and how many rows were left out."""
+    horizons = sorted(rows["horizon"].unique().to_list())
+    own = "label" in rows.columns
+    if not own:
+        _check_horizons(store, horizons, path)
+    first, last = _day(rows["Date"].min()), _day(rows["Date"].max())
+    targets = [] if own else [f"target_{h}" for h in horizons]
+    months = [month for month in store.chunks(LABELS, "labels") if f"{first:%Y-%m}" <= month <= f"{last:%Y-%m}"]
+    if not months:
+        raise _nothing_in_common(path, rows, store)
+    end = last + timedelta(days=2 * max(horizons)) + _DAYS_AFTER
+    columns = [*MARKET_COLUMNS, "InUniverse", *targets]
+    home = store.read_chunks(LABELS, "labels", start=first, end=end, columns=columns)
+    found = rows.join(
+        home.select("Date", "Code", "InUniverse", *targets), on=["Date", "Code"], how="inner", maintain_order="left"
+    )
+    if found.is_empty():
+        raise _nothing_in_common(path, rows, store, home)
+    kept = found.filter(pl.col("InUniverse").fill_null(False))
+    lost = {"not_in_market": rows.height - found.height, "outside_universe": found.height - kept.height}
+    if kept.is_empty():
+        raise DataError(
+            f"None of the {found.height} rows of {path} that the market has is in the universe on its day (a stock "
+            "needs enough history and turnover). See the section `universe` of the settings."
+        )
+    if not own:
+        chosen = pl.coalesce(
+            pl.when(pl.col("horizon") == h).then(pl.col(name).cast(pl.Float64))
+            for h, name in zip(horizons, targets, strict=True)
+        )
+        kept = kept.with_columns(label=chosen.fill_nan(None))
+    market = home.filter(pl.col("Code").is_in(kept["Code"].unique().implode())).select(MARKET_COLUMNS)
+    return kept.drop("InUniverse", *targets), market.sort("Date", "Code"), lost
+
+
+def _check_horizons(store: Store, horizons: Sequence[int], path: Path) -> None:
+    chunks = list(store.chunks(LABELS, "labels").values())
+    known = [int(name.removeprefix("target_")) for name in chunks[-1].columns or {} if name.startswith("target_")]
+    if not set(horizons) <= set(known):
+        raise SettingsError(
+            f"{path} predicts {list(horizons)} trading days ahead, and the labels of {store.root} are of "
+            f"{sorted(known)}. Add the column horizon or the option --horizon, bring labels of your own in the column "
+            "label, or compute those labels (labels.horizons)."
+        )
+
+
+def _nothing_in_common(path: Path, rows: pl.DataFrame, store: Store, home: pl.DataFrame | None = None) -> DataError:
+    months = list(store.chunks(LABELS, "labels"))
+    codes = "" if home is None else f", with codes such as {home['Code'].unique().sort().head(3).to_list()}"
+    first, last = _day(rows["Date"].min()), _day(rows["Date"].max())
+    return DataError(
+        f"No row of {path} is in the market of {store.root}: the file has {first} to {last} and codes such as "
+        f"{rows['Code'].unique().sort().head(3).to_list()}, the market has {months[0]} to {months[-1]}{codes}. Name "
+        "the home of the market that was predicted (GOGOOKU_HOME), or write codes as it does."
+    )
+
+
+def _as_predictions(rows: pl.DataFrame) -> pl.DataFrame:
+    fold = pl.col("fold") if "fold" in rows.columns else pl.lit("all").alias("fold")
+    return rows.select(
+        "Date",
+        "Code",
+        "horizon",
+        pl.lit(0, pl.Int32).alias("path"),
+        fold,
+        "label",
+        pl.col("prediction").alias(SUBMITTED),
+    )
+
+
+def _test_days(predictions: pl.DataFrame, market: pl.DataFrame | None) -> tuple[date, ...]:
+    """Days with predictions, and the market's days between them: a book is held on while nobody predicts.
+
+    A pause longer than the longest horizon ends it, as the end of a fold does.
+    """
+    predicted = predictions["Date"].unique().sort()
+    if market is None:
+        return tuple(predicted.to_list())
+    calendar = market["Date"].unique().sort()
+    place = np.searchsorted(calendar.to_physical().to_numpy(), predicted.to_physical().to_numpy())
+    reach = int(predictions["horizon"].max())  # type: ignore[arg-type]
+    held = np.zeros(len(calendar), dtype=np.bool_)
+    for here, following in zip(place, [*place[1:], place[-1]], strict=True):
+        held[here : (following if following - here <= reach else here) + 1] = True
+    return tuple(calendar.filter(pl.Series(held)).to_list())
+
+
+def _folds(predictions: pl.DataFrame) -> tuple[dict[str, Any], ...]:
+    days = predictions.group_by("fold").agg(
+        first=pl.col("Date").min(), last=pl.col("Date").max(), n=pl.col("Date").n_unique()
+    )
+    return tuple(
+        {"fold": row["fold"], "test_start": str(row["first"]), "test_end": str(row["last"]), "n_test": row["n"]}
+        for row in days.sort("first", "fold").iter_rows(named=True)
+    )
+
+
+def _day(value: object) -> date:
+    if not isinstance(value, date):
+        raise TypeError(f"{value!r} is no date")
+    return value

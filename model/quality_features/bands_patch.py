@@ -1,0 +1,46 @@
+"""Bring one stored chunk up to date: rows inserted and deleted, and cells that were computed again put in.
+
+Everything else keeps its bits. A row that is new must be computed in full; that is the caller's part.
+"""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+_OLD, _NEW = "__old", "__new"
+
+
+def patched(
+    old: pl.DataFrame, rows: pl.DataFrame | None, parts: Sequence[pl.DataFrame], key: Sequence[str]
+) -> tuple[pl.DataFrame, bool]:
+    """The chunk as it must be now, and whether anything in it differs from ``old``.
+
+    Args:
+        old: the stored chunk, sorted by ``key``.
+        rows: the rows that it must have now, sorted by ``key``, with those of its other columns that are known for
+            every row (InUniverse); None where the rows are the old ones.
+        parts: cells computed again: ``key`` and some of the chunk's columns, for some of the rows. Rows that the chunk
+            does not have are passed over.
+        key: what the rows are unique on.
+    """
+    chunk, differs = old, False
+    if rows is not None:
+        same = rows.select(key).equals(old.select(key))
+        chunk = old if same else rows.select(key).join(old, on=key, how="left", maintain_order="left")
+        given = [name for name in rows.columns if name not in key]
+        differs = not same or not rows.select(given).equals(old.select(given))
+        chunk = chunk.with_columns(rows.select(given))
+    places = chunk.select(key).with_row_index(_OLD)
+    for part in parts:
+        at = part.select(key).with_row_index(_NEW).join(places, on=key, how="inner", maintain_order="left")
+        into, taken = at[_OLD], at[_NEW]
+        replaced: list[pl.Series] = []
+        for name in part.columns:
+            if name in key:
+                continue
+            values = part[name].gather(taken)
+            if not values.equals(chunk[name].gather(into), null_equal=True):
+                replaced.append(chunk[name].scatter(into, values))
+        chunk = chunk.with_columns(replaced)
+        differs = differs or bool(replaced)
+    return chunk, differs

@@ -1,0 +1,226 @@
+"""Bring month chunks up to date: computed whole where there are none, patched where cells can differ.
+
+Neighbouring months are computed together, at most so many at a time, which bounds the memory. Tables that are computed
+by the same engine and are whole anyway share one computation. A chunk in which nothing differs in the end is taken
+over by a hard link.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date
+from functools import partial
+
+import numpy as np
+import polars as pl
+
+from model.quality_features.bands_jobs import Job, Mask
+from model.quality_features.bands_patch import patched
+from model.quality_features.coverage import count
+from model.quality_features.read import ASSET
+from model.store.stage import StageRun
+from model.store.writer import ArtifactWriter
+
+_FEW_CODES = 64
+"""Codes of which a job is computed in one go however long its stretch of days; their rows are few."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A chunked table of the artefact."""
+
+    name: str
+    key: tuple[str, ...]
+    head: tuple[str, ...]
+    """The key and the columns that follow from the panel's rows alone (InUniverse)."""
+    names: tuple[str, ...]
+    """The columns that are computed."""
+    made_by: str
+    """Hash of what decides the values beside the panel (settings, code, columns). A chunk of another is made whole."""
+    jobs: Callable[[Mask], Sequence[Job]]
+    """What must be computed again, given the days on which everything is."""
+
+    def pick(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The table's columns, as far as they are in a result of the engine; each row once."""
+        rows = frame if "Code" in self.key else frame.unique("Date", keep="first", maintain_order=True)
+        return rows.select(*self.head, *(name for name in self.names if name in frame.columns))
+
+
+@dataclass(frozen=True)
+class Family:
+    """Tables that one engine computes."""
+
+    tables: tuple[Table, ...]
+    compute: Callable[[Job], pl.DataFrame]
+    """Date, Code, InUniverse and the columns of a job, sorted."""
+    months_per_block: int
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """The months of the panel: their trading days, and for those that are not as recorded the rows they have now."""
+
+    months: Mapping[str, tuple[date, ...]]
+    changed: Collection[str]
+    rows: Callable[[str], pl.DataFrame]
+    """Date, Code, InUniverse of a month."""
+
+    def now(self, month: str, columns: Sequence[str]) -> pl.DataFrame | None:
+        """Some of the columns of a changed month, each row once; None where the month is as recorded."""
+        if month not in self.changed:
+            return None
+        rows = self.rows(month).select(columns)
+        return rows if "Code" in columns else rows.unique(maintain_order=True)
+
+
+@dataclass
+class Done:
+    """What was computed and written of one table."""
+
+    months: set[str] = field(default_factory=set)
+    whole_months: int = 0
+    chunks: int = 0
+    days: set[date] = field(default_factory=set)
+    codes: set[str] = field(default_factory=set)
+    cells: int = 0
+
+    def count(self, part: pl.DataFrame, table: Table) -> None:
+        """Take note of a computation."""
+        self.cells += part.height * (part.width - len(table.head))
+        self.days.update(part["Date"].unique().to_list())
+        if "Code" in part.columns:
+            self.codes.update(part["Code"].unique().to_list())
+
+    def figures(self) -> dict[str, int]:
+        """Plain numbers for the manifest."""
+        return {
+            "months": len(self.months),
+            "months_whole": self.whole_months,
+            "chunks": self.chunks,
+            "days": len(self.days),
+            "codes": len(self.codes),
+            "cells": self.cells,
+        }
+
+
+@dataclass(frozen=True)
+class Update:
+    """One run over the tables of a family."""
+
+    run: StageRun
+    writer: ArtifactWriter
+    family: Family
+    chunks: Chunks
+    done: dict[str, Done] = field(default_factory=dict)
+    counts: dict[tuple[str, str], pl.DataFrame] = field(default_factory=dict)
+    """Coverage of the chunks that were written, by table and month."""
+    whole_seconds: dict[str, float] = field(default_factory=lambda: {"compute": 0.0, "write": 0.0})
+    """What computing months whole took, and writing them."""
+
+    def bring(self) -> float:
+        """Write or take over every chunk of every table; returns the seconds it took."""
+        began = time.perf_counter()
+        stale = {table.name: self._stale(table) for table in self.family.tables}
+        self.done.update({name: Done(whole_months=len(months)) for name, months in stale.items()})
+        self._whole(stale)
+        tables = self.family.tables
+        with ThreadPoolExecutor(max_workers=self.run.settings.runtime.threads) as pool:
+            patches = [pool.submit(self._patch, table, stale[table.name]) for table in tables]
+            for finished, (table, patch) in enumerate(zip(tables, patches, strict=True), start=1):
+                patch.result()
+                self.run.progress(finished, len(tables), f"{table.name} up to date")
+        return time.perf_counter() - began
+
+    def _stale(self, table: Table) -> set[str]:
+        """Months that must be computed whole: never computed, or by other code or settings."""
+        entries = {month: self.writer.previous(_file(table, month)) for month in self.chunks.months}
+        return {month for month, entry in entries.items() if entry is None or entry.input_hash != table.made_by}
+
+    def _whole(self, stale: Mapping[str, set[str]]) -> None:
+        kinds = {month: tuple(t for t in self.family.tables if month in stale[t.name]) for month in self.chunks.months}
+        due = {month: tables for month, tables in kinds.items() if tables}
+        finished = 0
+        for group in self._groups(due):
+            self.run.progress(finished, len(due), f"{due[group[0]][0].name} {group[0]} to {group[-1]}")
+            tables = due[group[0]]
+            names = tuple(name for table in tables for name in table.names)
+            began = time.perf_counter()
+            frame = self.family.compute(Job(*self._days(group), names, None))
+            computed = time.perf_counter()
+            for table in tables:
+                self._count(table, [frame])
+                self._write(table, group, [frame], whole=True)
+            self.whole_seconds["compute"] += computed - began
+            self.whole_seconds["write"] += time.perf_counter() - computed
+            finished += len(group)
+
+    def _patch(self, table: Table, whole: set[str]) -> None:
+        months = self.chunks.months
+        computed = np.array([month in whole for month, days in months.items() for _ in days], dtype=np.bool_)
+        jobs = () if computed.all() else table.jobs(computed)
+        kept = [month for month in months if month not in whole]
+        touched = [m for m in kept if m in self.chunks.changed or any(job.within(*self._days([m])) for job in jobs)]
+        for month in kept:
+            if month not in touched:
+                self.writer.reuse(_file(table, month))
+        small = [job for job in jobs if job.codes is not None and len(job.codes) <= _FEW_CODES]
+        large = [job for job in jobs if job not in small]
+        frames = [self.family.compute(job) for job in small]
+        self._count(table, frames)
+        for group in self._groups(dict.fromkeys(touched)):
+            due = [part for job in large if (part := job.within(*self._days(group))) is not None]
+            of_group = [self.family.compute(job) for job in due]
+            self._count(table, of_group)
+            self._write(table, group, [*frames, *of_group], whole=False)
+
+    def _count(self, table: Table, frames: Sequence[pl.DataFrame]) -> None:
+        for frame in frames:
+            self.done[table.name].count(table.pick(frame), table)
+
+    def _write(self, table: Table, group: Sequence[str], frames: Sequence[pl.DataFrame], *, whole: bool) -> None:
+        """Write the chunks of some months from what was computed for them."""
+        parts = [table.pick(frame) for frame in frames]
+        done = self.done[table.name]
+        with ThreadPoolExecutor(max_workers=self.run.settings.runtime.threads) as pool:
+            done.chunks += sum(pool.map(partial(self._write_month, table, parts, whole), group))
+        done.months.update(group)
+
+    def _write_month(self, table: Table, parts: Sequence[pl.DataFrame], whole: bool, month: str) -> bool:
+        """Write a month's chunk, or take it over where nothing differs; says whether it was written."""
+        first, last = self._days([month])
+        of_month = [part.filter(pl.col("Date").is_between(first, last)) for part in parts]
+        if whole:
+            chunk, differs = of_month[0], True
+        else:
+            old = self.run.store.read_table(ASSET, _file(table, month))
+            chunk, differs = patched(old, self.chunks.now(month, table.head), of_month, table.key)
+        members = self.chunks.rows(month)["InUniverse"] if "Code" in table.key else None
+        self.counts[table.name, month] = count(table.name, month, chunk, members)
+        if differs:
+            self.writer.chunk(table.name, month, chunk, key=table.key, input_hash=table.made_by)
+        else:
+            self.writer.reuse(_file(table, month))
+        return differs
+
+    def _days(self, group: Sequence[str]) -> tuple[date, date]:
+        return self.chunks.months[group[0]][0], self.chunks.months[group[-1]][-1]
+
+    def _groups(self, wanted: Mapping[str, object]) -> Iterator[list[str]]:
+        """Neighbouring months of equal kind, at most ``months_per_block`` at a time, in order."""
+        group: list[str] = []
+        for month in self.chunks.months:
+            if group and (month not in wanted or wanted[month] != wanted[group[-1]]):
+                yield group
+                group = []
+            if month in wanted:
+                group.append(month)
+            if len(group) == self.family.months_per_block:
+                yield group
+                group = []
+        if group:
+            yield group
+
+
+def _file(table: Table, month: str) -> str:
+    return f"{table.name}/{month}.parquet"

@@ -1,0 +1,131 @@
+"""Read what features and labels are computed from: the panel, the slow columns beside it, the market table.
+
+Work goes through the history from old to new, and a window that moves on needs the months of its lookback again: what
+was read is kept, up to a bound. Few columns are needed far back (a 200-day mean reads closes alone), so each column of
+a window has its own first day, before which it is not read and stays null.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from threading import Lock
+
+import polars as pl
+
+from model.errors import DataError, StoreError
+from model.quality_features.language.columns import COLUMNS, MEMBER, SECTOR
+from model.quality_features.read import KEY
+from model.store.hashing import json_hash
+from model.store.store import Store
+
+SOURCE = "raw_dataset"
+PANEL, SLOW, MARKET = "panel", "slow", "market"
+_KEPT_BYTES = 1 << 29
+"""What is kept in memory for reading again."""
+
+
+def _sources(table: str) -> tuple[str, ...]:
+    return tuple(spec.source for spec in COLUMNS.values() if spec.table == table)
+
+
+FEATURE_COLUMNS = (*_sources(PANEL), SECTOR, MEMBER)
+"""What features may read of the panel, beside Date and Code."""
+SLOW_COLUMNS = _sources(SLOW)
+MARKET_COLUMNS = _sources(MARKET)
+
+
+class Panel:
+    """The tables of one state of raw_dataset, month by month; several threads may read windows of it.
+
+    Raises:
+        StoreError: raw_dataset is not materialised.
+        DataError: its panel has no rows.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._files = store.require(SOURCE).files
+        self._verified: dict[str, Path] = {}
+        self._reading = Lock()
+        self._kept: dict[str, tuple[frozenset[str], pl.DataFrame]] = {}
+        head = f"{PANEL}/"
+        self.months = tuple(
+            name.removeprefix(head).removesuffix(".parquet")
+            for name, entry in sorted(self._files.items())
+            if name.startswith(head) and entry.rows
+        )
+        if not self.months:
+            raise DataError("The panel of raw_dataset has no rows, so there is nothing to compute features from.")
+
+    def content(self, month: str) -> str:
+        """Hash of everything that a month's rows say."""
+        names = {table: f"{table}/{month}.parquet" for table in (PANEL, SLOW, MARKET)}
+        return json_hash({t: self._files[name].content_hash for t, name in names.items() if name in self._files})
+
+    def month(self, month: str, columns: Sequence[str]) -> pl.DataFrame:
+        """Date, Code and the columns of a month, sorted; a column that the source does not have is absent."""
+        rows = self._table(PANEL, month, [*KEY, *columns])
+        slow = [name for name in columns if name in SLOW_COLUMNS]
+        if not slow or f"{SLOW}/{month}.parquet" not in self._files:
+            return rows
+        beside = self._table(SLOW, month, slow)
+        if beside.height != rows.height:
+            raise StoreError(
+                f"raw_dataset's slow table of {month} has {beside.height} rows where its panel has {rows.height}. "
+                f"Remove the folder {self._store.directory(SOURCE)} and run `gogooku run`."
+            )
+        return rows.hstack(beside)
+
+    def window(
+        self, first: date, last: date, columns: Mapping[str, date], codes: Collection[str] | None = None
+    ) -> pl.DataFrame:
+        """The rows dated ``first`` to ``last``, both included, sorted by Date and Code.
+
+        Args:
+            columns: column to the first date on which it is needed; in months before, it may be null throughout.
+            codes: rows of these codes, and the first of each day whosever it is: the dates of the result are the
+                trading days in any case.
+        """
+        months = [month for month in self.months if f"{first:%Y-%m}" <= month <= f"{last:%Y-%m}"]
+        if not months:
+            raise StoreError(f"raw_dataset has no month between {first} and {last} under {self._store.root}.")
+        frames = []
+        for month in months:
+            with self._reading:
+                rows = self._remembered(month, [name for name, since in columns.items() if f"{since:%Y-%m}" <= month])
+            if month in (months[0], months[-1]):
+                rows = rows.filter(pl.col("Date").is_between(first, last))
+            if codes is not None:
+                rows = rows.filter(pl.col("Code").is_in(list(codes)) | pl.col("Date").is_first_distinct())
+            frames.append(rows)
+        return pl.concat(frames, how="diagonal")
+
+    def market(self, first: date, last: date) -> pl.DataFrame | None:
+        """Date and the market-wide columns of the days ``first`` to ``last``; None where the source has none."""
+        months = [month for month in self.months if f"{first:%Y-%m}" <= month <= f"{last:%Y-%m}"]
+        frames = [table for month in months if (table := self.market_month(month)) is not None]
+        return pl.concat(frames).filter(pl.col("Date").is_between(first, last)) if frames else None
+
+    def market_month(self, month: str) -> pl.DataFrame | None:
+        """Date and the market-wide columns of a month, where the source has them."""
+        held = f"{MARKET}/{month}.parquet" in self._files
+        return self._table(MARKET, month, ["Date", *MARKET_COLUMNS]) if held else None
+
+    def _remembered(self, month: str, columns: Sequence[str]) -> pl.DataFrame:
+        asked, rows = self._kept.pop(month, (frozenset[str](), pl.DataFrame()))
+        absent = [name for name in columns if name not in asked]
+        if absent or not rows.width:
+            more = self.month(month, absent)
+            rows = rows.hstack(more.drop(KEY)) if rows.width else more
+        self._kept[month] = (asked | set(columns), rows)  # the newest use stands last
+        kept = sum(frame.estimated_size() for _, frame in self._kept.values())
+        while kept > _KEPT_BYTES and len(self._kept) > 1:
+            kept -= self._kept.pop(next(iter(self._kept)))[1].estimated_size()
+        return rows.select(*KEY, *(name for name in columns if name in rows.columns))
+
+    def _table(self, table: str, month: str, columns: Sequence[str]) -> pl.DataFrame:
+        name = f"{table}/{month}.parquet"
+        held = self._files[name].columns or {}
+        if name not in self._verified:  # once is enough: this state of raw_dataset is read column by column
+            self._verified[name] = self._store.path(SOURCE, name)
+        return pl.read_parquet(self._verified[name], columns=[column for column in columns if column in held])

@@ -1,0 +1,221 @@
+"""Features as a table: the panel's rows in, exactly the rows of a date range out.
+
+The rows are laid out on a grid, the plan is run over it, and each value is written straight to its row. A row's bits
+depend on the rows dated up to it and on nothing else: not on later days, on other date ranges computed with it, on
+codes that appear later, on the other columns asked for, or on the number of threads.
+"""
+
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from model.quality_features.dense import DensePanel, check_columns, check_order, densify
+from model.quality_features.language.columns import COLUMNS, MEMBER, SECTOR
+from model.quality_features.language.evaluate import Grids, evaluate
+from model.quality_features.language.plan import Output, Plan
+from model.quality_features.windows import Array
+
+HEAD = ("Date", "Code", MEMBER)
+
+
+def panel_columns(plan: Plan) -> tuple[str, ...]:
+    """Columns of the panel that a plan reads, beside Date and Code; they must be there."""
+    named = [spec.source for name, spec in COLUMNS.items() if spec.table == "panel" and name in plan.columns]
+    return (*named, MEMBER, *([SECTOR] if plan.by_sector else []))
+
+
+def compute_table(
+    panel: pl.DataFrame,
+    plan: Plan,
+    first: date,
+    last: date,
+    *,
+    codes: Collection[str] | None = None,
+    threads: int = 2,
+    market: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """The plan's columns for every panel row dated ``first`` to ``last``, both included.
+
+    Args:
+        panel: rows sorted by (Date, Code) that reach back ``plan.lookback_days`` trading days including ``first``
+            itself, or to the beginning of the data. The distinct dates are the trading days; rows after ``last`` are
+            not read. Slow columns that it does not have are missing throughout.
+        plan: see :func:`model.quality_features.language.plan.compile_plan`.
+        first: first date of the result.
+        last: last date of the result.
+        codes: only these codes' rows; comparisons across names still see all.
+        threads: blocks computed at the same time; does not change a bit.
+        market: Date and the market table's columns, sorted by Date; None: missing throughout.
+
+    Returns:
+        Date, Code, InUniverse, then the outputs (Float32, null where undefined; flags Boolean).
+
+    Raises:
+        DataError: the panel lacks a column or is not sorted and unique.
+    """
+    check_columns(panel, panel_columns(plan))
+    dense, rows = _dense(panel, plan, first, last, codes)
+    if not rows:
+        return pl.DataFrame(schema=_schema(plan.outputs))
+    days = len(dense.dates)
+    columns = {name: _column(dense, name, max(days - rows - back, 0), market) for name, back in plan.columns.items()}
+    grids = Grids(
+        columns,
+        days,
+        len(dense.codes),
+        rows,
+        dense.flag(MEMBER) if plan.across_names else None,
+        _sectors(dense, plan),
+    )
+    wanted = None if codes is None else np.isin(np.array(dense.codes), list(codes))
+    result = Rows(dense, rows, plan.outputs, wanted)
+    evaluate(plan, grids, result, wanted, threads)
+    del grids, columns
+    return result.frame(threads)
+
+
+def _schema(outputs: tuple[Output, ...]) -> pl.Schema:
+    columns: dict[str, pl.DataType] = {"Date": pl.Date(), "Code": pl.String(), MEMBER: pl.Boolean()}
+    columns |= {output.name: pl.Boolean() if output.flag else pl.Float32() for output in outputs}
+    return pl.Schema(columns)
+
+
+def _dense(
+    panel: pl.DataFrame, plan: Plan, first: date, last: date, codes: Collection[str] | None
+) -> tuple[DensePanel, int]:
+    """The rows that the result can depend on, and how many days are wanted, 0 if no row is."""
+    days = panel["Date"].to_physical().to_numpy()
+    check_order(days, strictly=False)
+    epoch = date(1970, 1, 1)
+    end = int(np.searchsorted(days, (last - epoch).days, side="right"))
+    axis = days[:end][np.flatnonzero(np.diff(days[:end], prepend=-(2**31)))].astype(np.int32)
+    start = int(np.searchsorted(axis, (first - epoch).days))
+    begin_day = max(start - plan.lookback_days + 1, 0)
+    needed = [*HEAD, *(name for name in panel_columns(plan) if name != MEMBER)]
+    needed += [
+        spec.source
+        for name, spec in COLUMNS.items()
+        if spec.table == "slow" and name in plan.columns and spec.source in panel.columns
+    ]
+    if start == len(axis):
+        return densify(panel.select(needed).clear()), 0
+    begin = int(np.searchsorted(days, axis[begin_day]))
+    rows = panel.select(needed).slice(begin, end - begin)
+    if codes is not None and not plan.across_names:
+        rows = rows.filter(pl.col("Code").is_in(list(codes)))
+    dense = densify(rows, axis[begin_day:])
+    check_order(dense.cell, strictly=True)
+    return dense, len(axis) - start if rows.height else 0
+
+
+def _column(dense: DensePanel, name: str, first: int, market: pl.DataFrame | None) -> Array:
+    """A column of the language from day number ``first`` on."""
+    spec = COLUMNS[name]
+    if spec.table == "market":
+        values = _market_column(dense, spec.source, market)[first:]
+    elif spec.source in dense.rows.columns:
+        values = dense.column(spec.source, first)
+    else:
+        return np.full((len(dense.dates) - first, len(dense.codes)), np.nan)
+    if spec.positive:
+        values[~(values > 0.0)] = np.nan
+    return values
+
+
+def _market_column(dense: DensePanel, source: str, market: pl.DataFrame | None) -> Array:
+    result = np.full((len(dense.dates), 1), np.nan)
+    if market is None or source not in market.columns:
+        return result
+    known = market["Date"].to_physical().to_numpy()
+    place = np.searchsorted(dense.dates, known)
+    here = (place < len(dense.dates)) & (dense.dates[np.minimum(place, len(dense.dates) - 1)] == known)
+    result[place[here], 0] = market[source].cast(pl.Float64).to_numpy()[here]
+    return result
+
+
+def _sectors(dense: DensePanel, plan: Plan) -> NDArray[np.int32] | None:
+    if plan.by_sector:
+        return dense.category(SECTOR)
+    return np.full((len(dense.dates), 0), -1, dtype=np.int32) if plan.across_names else None
+
+
+class Rows:
+    """The result, one array a column in the order of the rows; blocks of cells are written to their rows.
+
+    The features are the rows of one large array, which the table takes over without a copy.
+    """
+
+    def __init__(
+        self, dense: DensePanel, days: int, outputs: tuple[Output, ...], wanted: NDArray[np.bool_] | None
+    ) -> None:
+        start = len(dense.dates) - days
+        kept = dense.row_day >= start
+        if wanted is not None:
+            kept &= wanted[dense.row_code]
+        self.head = dense.rows.filter(pl.Series(kept)).select("Date", "Code", pl.col(MEMBER).fill_null(False))
+        day, code = dense.row_day[kept] - start, dense.row_code[kept]
+        self._row = np.full((days, len(dense.codes)), -1, dtype=np.int64)
+        self._row[day, code] = np.arange(len(day))
+        self._first_row = np.searchsorted(day, np.arange(days + 1))
+        self._day = day
+        values = np.empty((sum(not output.flag for output in outputs), len(day)), dtype=np.float32)
+        flags = np.empty((sum(output.flag for output in outputs), len(day)), dtype=np.bool_)
+        features, truths = iter(values), iter(flags)
+        self._columns = [(output, next(truths if output.flag else features)) for output in outputs]
+        self._of: dict[int, list[NDArray[np.generic]]] = {}
+        for output, column in self._columns:
+            self._of.setdefault(output.node, []).append(column)
+        self._places: dict[tuple[int, int], tuple[NDArray[np.int64], NDArray[np.bool_] | None]] = {}
+
+    def codes(self, node: int, values: Array, codes: slice) -> None:
+        """A block of codes over all wanted days."""
+        block = (codes.start, codes.stop)
+        if block not in self._places:
+            row = self._row[:, codes]
+            present = row >= 0
+            self._places[block] = (row.ravel(), None) if present.all() else (row[present], present)
+        place, there = self._places[block]
+        chosen = values.ravel() if there is None else values[there]
+        for column in self._of[node]:
+            column[place] = _narrow(chosen, column.dtype)
+
+    def days(self, node: int, values: Array, days: slice) -> None:
+        """Some days of all codes, or of a value that they share."""
+        rows = slice(self._first_row[days.start], self._first_row[days.stop])
+        if values.shape[1] == 1 != self._row.shape[1]:
+            chosen = np.repeat(values[:, 0], np.diff(self._first_row[days.start : days.stop + 1]))
+        else:
+            chosen = values[self._row[days] >= 0]
+        for column in self._of[node]:
+            column[rows] = _narrow(chosen, column.dtype)
+
+    def market(self, node: int, values: Array) -> None:
+        """All wanted days of a value that all names share."""
+        for column in self._of[node]:
+            column[:] = _narrow(values[:, 0], column.dtype)[self._day]
+
+    def frame(self, threads: int) -> pl.DataFrame:
+        """The result as a table; what is not a finite number is null."""
+        with ThreadPoolExecutor(max_workers=threads) as pool:
+            return self.head.with_columns(list(pool.map(_series, self._columns)))
+
+
+def _series(column: tuple[Output, NDArray[np.generic]]) -> pl.Series:
+    output, values = column
+    if output.flag:
+        return pl.Series(output.name, values)
+    finite = np.isfinite(values)
+    valid = None if finite.all() else pa.py_buffer(np.packbits(finite, bitorder="little"))
+    array = pa.Array.from_buffers(pa.float32(), len(values), [valid, pa.py_buffer(values)])
+    return pl.Series(output.name, array)
+
+
+def _narrow(values: Array, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
+    """Float64 as the column's type: Float32, or whether it is 1."""
+    narrow: NDArray[np.generic] = values == 1.0 if dtype == np.bool_ else values.astype(np.float32)
+    return narrow

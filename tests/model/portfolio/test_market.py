@@ -1,0 +1,78 @@
+"""The dense market: what lies where, and what is refused."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from model.errors import DataError
+from model.portfolio.market import code_positions, dense_grid, dense_market, dense_scores
+from tests.model.portfolio.markets import market_frame, market_of, trading_days
+
+
+def test_volatility_is_that_of_the_last_twenty_returns_known_on_the_day() -> None:
+    rng = np.random.default_rng(0)
+    returns = rng.normal(0, 0.02, (150, 3))
+    returns[60:64, 1] = np.nan
+    volatility = market_of(returns).volatility
+    assert np.isnan(volatility[:10]).all()
+    assert volatility[10] == pytest.approx(returns[:10].std(axis=0, ddof=1))
+    for day in (30, 64, 65, 128, 149):
+        window = returns[day - 20 : day]
+        assert volatility[day] == pytest.approx(np.nanstd(window, axis=0, ddof=1))
+
+
+def test_the_days_median_stands_in_for_an_unknown_volatility_and_traded_value() -> None:
+    returns = np.tile([0.01, -0.01], (10, 1)).reshape(20, 1) * np.array([1.0, 2.0, 4.0, np.nan])
+    market = market_of(
+        np.where(np.isnan(returns), np.nan, returns), turnover_20=np.full((20, 4), [1.0, 2.0, 6.0, np.nan])
+    )
+    assert market.known_volatility[15, 3] == pytest.approx(market.volatility[15, 1])
+    assert market.known_volatility[0].tolist() == [1.0] * 4
+    assert market.known_traded_value[0].tolist() == [1.0, 2.0, 6.0, 2.0]
+
+
+def test_rows_in_any_order_give_the_same_market() -> None:
+    rng = np.random.default_rng(0)
+    frame = market_frame(rng.normal(0, 0.02, (6, 4)), Sector=np.array([list("ABAB")] * 6))
+    shuffled = frame.sample(fraction=1.0, shuffle=True, seed=1)
+    one, two = dense_market(frame, trading_days(6)), dense_market(shuffled, trading_days(6))
+    np.testing.assert_array_equal(one.calendar_returns, two.calendar_returns)
+    assert one.sector is not None and two.sector is not None
+    np.testing.assert_array_equal(one.sector, two.sector)
+    assert one.codes == two.codes and one.sectors == two.sectors == ("A", "B")
+
+
+def test_days_whose_next_day_is_unknown_are_no_portfolio_days() -> None:
+    assert len(market_of([[0.1, 0.0], [np.nan, np.nan]]).dates) == 1
+    with pytest.raises(DataError, match="following day"):
+        market_of(np.full((2, 2), np.nan))
+    with pytest.raises(DataError, match="-100 %"):
+        market_of([[-1.0, 0.0]])
+
+
+def test_a_stock_has_ended_only_when_no_return_comes_any_more() -> None:
+    returns = np.zeros((4, 2))
+    returns[1, 0], returns[2:, 1] = np.nan, np.nan
+    assert market_of(returns).ended[:, 0].tolist() == [False] * 4
+    assert market_of(returns).ended[:, 1].tolist() == [False, False, True, True]
+
+
+def test_a_predicted_code_without_a_market_is_refused() -> None:
+    with pytest.raises(DataError, match="99990"):
+        code_positions(pl.Series(["00000", "99990"]), ["00000", "00010"])
+
+
+def test_predictions_off_the_grid_of_days_are_left_out() -> None:
+    market = market_of(np.zeros((2, 2)), test=trading_days(1))
+    rows = pl.DataFrame({"Date": trading_days(2), "Code": ["00000", "00010"], "score": [1.0, 2.0]})
+    found = dense_scores(rows, "score", market)
+    assert found.shape == (1, 2)
+    assert found[0, 0] == 1.0 and np.isnan(found[0, 1])
+
+
+def test_predictions_without_a_market_lie_on_the_grid_of_their_own_days_and_codes() -> None:
+    days = trading_days(2)
+    rows = pl.DataFrame({"Date": [days[1], days[0]], "Code": ["00010", "00000"], "score": [1.0, 2.0]})
+    grid = dense_grid(rows)
+    assert (grid.dates, grid.codes) == (tuple(days), ("00000", "00010"))
+    assert dense_scores(rows, "score", grid)[[0, 1], [0, 1]].tolist() == [2.0, 1.0]
