@@ -30,10 +30,10 @@ def command(config: str | None, overrides: tuple[str, ...], until: str | None, s
     place.prepare()
     with Terminal() as terminal, listening(terminal):
         outcome = reconciler.bring_up_to_date(until, names, terminal.step)
-    click.echo(summary(len(outcome.computed), outcome.seconds), err=True)
     for manifest in outcome.computed:
         for page in BY_NAME[manifest.asset].pages() if manifest.partition is None else ():
             click.echo(f"{page.title}: {page_path(place.store.home, manifest.asset, page.name)}", err=True)
+    click.echo(summary(len(outcome.computed), outcome.seconds), err=True)
     if until in (None, ASSET_NAMES[-1]) and (not names or ASSET_NAMES[-1] in names):
         from gogooku_dagster.cli.report import print_headline
 

@@ -1,12 +1,13 @@
 """Checks of features and labels: coverage, finiteness, agreement with the catalogue, and no look-ahead."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from model.labels.distribution import check_distribution
 from model.labels.labels import reach
 from model.quality_features.bands import bands, catalogue_document
 from model.quality_features.bands_compute import compute_job
@@ -171,6 +172,16 @@ def _dates(store: Store) -> tuple[date, ...]:
     return tuple(store.read_table(ASSET, DAYS_FILE, columns=["Date"])["Date"].to_list())
 
 
+def check_label_distribution(store: Store, settings: "Settings", partition: str | None) -> CheckOutcome:
+    """Labels of universe members are distributed as returns are."""
+    return check_distribution(_members(_label_months(store)), settings.labels.horizons)
+
+
+def _members(months: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    for month in months:
+        yield month.filter(pl.col("InUniverse"))
+
+
 CHECKS: tuple[Check, ...] = (
     Check("null_rates", "Features are rarely null once their lookback has passed.", check_null_rates, blocking=False),
     Check("finite", "Missing values are null; nothing is NaN or infinite.", check_finite),
@@ -179,4 +190,5 @@ CHECKS: tuple[Check, ...] = (
         "no_look_ahead", "Recomputed from data cut at sampled dates, features are the same bits.", check_no_look_ahead
     ),
     Check("labels_null_only_where_they_must_be", "A label is null only without a tradable price.", check_labels),
+    Check("label_distribution", "Labels are distributed as returns are.", check_label_distribution, blocking=False),
 )

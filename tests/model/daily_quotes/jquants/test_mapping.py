@@ -7,7 +7,6 @@ import polars as pl
 import pytest
 
 from model.daily_quotes.sources.jquants.rows import to_frame
-from model.daily_quotes.sources.jquants.settings import OPTIONAL_TABLES
 from model.daily_quotes.sources.jquants.tables import BARS, DAILY_MARGIN, MARGIN, STATEMENTS, opens_at, units
 from model.errors import SourceError
 from tests.model.daily_quotes.jquants.conftest import JPX, FakeClock, Open
@@ -18,8 +17,8 @@ DAY = date(2024, 1, 17)
 
 
 def read(open_days: Open, table: str, **keys: Any) -> pl.DataFrame:
-    """A table of all days, fetched with the bars alone where it is one table of the API."""
-    source = open_days(**({"tables": [table]} if table in OPTIONAL_TABLES else {}) | keys)
+    """A table of all days, of all that the API has; statements are fetched without the others."""
+    source = open_days(**({"tables": ["statements"]} if table == "statements" else {}) | keys)
     return source.read(list(source.index().days)).beside[table]
 
 
