@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from model.atft_tensors.shards import MonthArrays
 from model.errors import DataError
 
+LEAD_CLIP, LEAD_UNIT = 6.0, 3.0
+"""The t-statistic of who leads is clipped at the first and divided by the second: an attribute of order 1."""
 OWN_RETURN = "ret_1d"
 """The feature that is the stock's own history for the adaptive normalisation."""
 
@@ -68,7 +70,7 @@ def graph_arrays(edges: pl.DataFrame, nodes: pl.DataFrame, days: tuple[date, ...
     counts, from the first day on. Edges from or to a code outside ``codes`` are left out.
 
     Args:
-        edges: rebalance, source, target, correlation, same_sector.
+        edges: rebalance, source, target, correlation, same_sector, lead.
         nodes: rebalance and more; it also lists graphs that have no edge.
     """
     rebalances = sorted(set(nodes["rebalance"].to_list()) | set(edges["rebalance"].to_list()))
@@ -85,11 +87,13 @@ def graph_arrays(edges: pl.DataFrame, nodes: pl.DataFrame, days: tuple[date, ...
     ends = [np.searchsorted(sorted_codes, inside[side].to_numpy().astype(np.str_)) for side in ("source", "target")]
     correlation = inside["correlation"].cast(pl.Float32).to_numpy()
     sector = inside["same_sector"].cast(pl.Float32).fill_null(0).to_numpy()
+    lead = inside["lead"].cast(pl.Float32).clip(-LEAD_CLIP, LEAD_CLIP).to_numpy() / LEAD_UNIT
+    attributes = np.stack([correlation, np.abs(correlation), sector, lead], axis=1)
     return Graphs(
         start=np.array(list(kept), np.int64),
         ptr=np.searchsorted(number, np.arange(len(kept) + 1)).astype(np.int64),
         edge_index=np.stack(ends).astype(np.int64).reshape(2, -1),
-        edge_attr=np.stack([correlation, np.abs(correlation), sector], axis=1).astype(np.float32).reshape(-1, 3),
+        edge_attr=attributes.astype(np.float32).reshape(-1, attributes.shape[1]),
     )
 
 

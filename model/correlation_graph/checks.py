@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from model.correlation_graph.stage import ASSET, FEATURES, RETURN, graph_of, rebalance_positions, sectors_on
+from model.correlation_graph.stage import (
+    ASSET,
+    FEATURES,
+    RETURN,
+    graph_of,
+    past_of,
+    rebalance_positions,
+    sectors_on,
+)
 from model.quality_features.read import read_features
 from model.store.checks import Check, CheckOutcome
 from model.walk_forward_folds.fold import Fold
@@ -29,7 +37,7 @@ def check_only_past(store: "Store", settings: "Settings", partition: str | None)
     strange = sorted(set(found) ^ set(expected)) + sorted(set(edges["rebalance"].unique()) - set(expected))
     middle = positions[len(positions) // 2]
     day = fold.window_dates[middle]
-    days = fold.window_dates[middle - settings.graph.window_days + 1 : middle + 1]
+    days = fold.window_dates[past_of(middle, settings.graph)]
     columns = ["Date", "Code", "InUniverse", RETURN]
     window = read_features(store, start=days[0], end=day, columns=columns)
     labels = store.read_chunks(FEATURES, "labels", start=day, end=day, columns=["Date", "Code", "Sector"])

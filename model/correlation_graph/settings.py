@@ -20,6 +20,8 @@ class GraphSettings(Section):
     """Trading days after which a return counts half; left out (null), all days of the window count alike."""
     shrinkage: float = Field(default=0.05, ge=0.0, lt=1.0)
     """Share by which correlations are drawn towards zero."""
+    lead_window_days: int = Field(default=500, ge=20)
+    """Trading days of past returns, as far as the fold has them, from which it is estimated which names lead."""
     rebalance_days: int = Field(default=20, ge=1)
     """Trading days from one graph to the next, counted from the fold's first train day."""
     residualise: bool = True

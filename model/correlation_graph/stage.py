@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from model.correlation_graph.correlation import masked_correlation, residuals, weights
+from model.correlation_graph.lead_lag import leadership
 from model.correlation_graph.neighbours import select_edges
 from model.correlation_graph.settings import GraphSettings
 from model.errors import DataError
@@ -27,6 +28,7 @@ EDGES = {
     "correlation": pl.Float32,
     "same_sector": pl.Boolean,
     "weight": pl.Float32,
+    "lead": pl.Float32,
 }
 NODES = {"rebalance": pl.Date, "Code": pl.String, "degree": pl.Int32}
 
@@ -58,9 +60,9 @@ def materialise(run: StageRun) -> Manifest:
     for done, position in enumerate(rebalances):
         day = fold.window_dates[position]
         run.progress(done, len(rebalances), f"graph of {day}")
-        start = position - settings.window_days + 1
-        window = returns.slice(bounds[start], bounds[position + 1] - bounds[start])
-        graphs.append(graph_of(window, fold.window_dates[start : position + 1], sectors_on(sectors, day), settings))
+        past = past_of(position, settings)
+        window = returns.slice(bounds[past.start], bounds[past.stop] - bounds[past.start])
+        graphs.append(graph_of(window, fold.window_dates[past], sectors_on(sectors, day), settings))
     edges, nodes = (pl.concat([getattr(graph, part) for graph in graphs]) for part in ("edges", "nodes"))
     with run.writer(ASSET) as w:
         w.table("edges.parquet", edges, key=("rebalance", "source", "target"))
@@ -91,6 +93,13 @@ def rebalance_positions(fold: Fold, settings: GraphSettings) -> range:
     return positions
 
 
+def past_of(position: int, settings: GraphSettings) -> slice:
+    """Positions of the days that the graph made at the close of ``position`` reads: its windows, as far as there are
+    days."""
+    longest = max(settings.window_days, settings.lead_window_days)
+    return slice(max(0, position - longest + 1), position + 1)
+
+
 def graph_of(window: pl.DataFrame, days: Sequence[date], sectors: pl.DataFrame, settings: GraphSettings) -> Graph:
     """The graph made at the close of the last of ``days``.
 
@@ -99,22 +108,25 @@ def graph_of(window: pl.DataFrame, days: Sequence[date], sectors: pl.DataFrame, 
     Args:
         window: rows of these days: Date, Code, InUniverse, ret_1d, sorted by (Date, Code).
         sectors: Code, Sector on the last day.
-        settings: how edges are chosen.
+        settings: how edges are chosen; correlations use the last ``window_days`` of the days, who leads the last
+            ``lead_window_days``.
     """
     rebalance = days[-1]
     codes = window.filter((pl.col("Date") == rebalance) & pl.col("InUniverse"))["Code"].sort()
     returns = dense_returns(window, days, codes)
     if settings.residualise:
         returns = residuals(returns)
+    recent = returns[-settings.window_days :]
     correlation = masked_correlation(
-        returns,
-        weights(len(days), settings.ewm_halflife),
+        recent,
+        weights(len(recent), settings.ewm_halflife),
         min_joint=settings.min_joint,
         shrinkage=settings.shrinkage,
     )
     first, second, value = select_edges(
         correlation, threshold=settings.threshold, max_neighbours=settings.max_neighbours
     )
+    lead = leadership(returns[-settings.lead_window_days :], first, second, value)
     sector = pl.DataFrame({"Code": codes}).join(sectors, on="Code", how="left", maintain_order="left")["Sector"]
     source, target = np.r_[first, second], np.r_[second, first]
     signed = pl.Series(np.r_[value, value], dtype=pl.Float32)
@@ -126,6 +138,7 @@ def graph_of(window: pl.DataFrame, days: Sequence[date], sectors: pl.DataFrame, 
             "correlation": signed,
             "same_sector": (sector.gather(source) == sector.gather(target)).fill_null(False),
             "weight": signed.abs(),
+            "lead": pl.Series(lead[source], dtype=pl.Float32),
         },
         schema=EDGES,
     ).sort("source", "target")

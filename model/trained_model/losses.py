@@ -17,8 +17,12 @@ from model.errors import TrainingError
 from model.trained_model.config import LossConfig
 from model.trained_model.evaluation import average_ranks, pearson
 
-_VARIANCE_FLOOR = 1e-8
-"""Added to variances of predictions: a constant prediction then has correlation 0 and a bounded gradient."""
+_VARIANCE_FLOOR = 1e-2
+"""Added to variances, in units of the targets': a constant prediction has correlation 0 and a bounded gradient.
+
+A correlation does not see the scale of predictions, so its gradient grows as one over their spread. Without a floor of
+the order of what can be predicted, the first steps of a network that starts small have gradients thousands of times
+those that follow, and an optimiser that remembers them (Adam) then hardly moves for a thousand steps."""
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,9 @@ import pytest
 
 from model.daily_quotes.sources.base import DayBatch
 from model.daily_quotes.sources.source import open_source
-from model.daily_quotes.stage import ingest
-from model.lineage.graph import STAGES
-from model.lineage.source_days import look_up
-from model.lineage.staleness import Lineage
+from model.lineage.build import bring_up_to_date
 from model.settings import presets
 from model.settings.root import Settings
-from model.store.stage import StageRun
 from model.store.store import Store
 from tests.pipeline.support import TINY, Build, Built
 
@@ -24,22 +20,7 @@ def build() -> Build:
     """Bring a home up to date and say what was computed."""
 
     def run(home: Path, settings: Settings) -> list[Built]:
-        store = Store(home)
-        lineage = Lineage(store, settings, look_up(store, settings, date(2024, 1, 1)))
-        computed: list[Built] = []
-        for stage in STAGES:
-            due = [each for each in lineage.partitions(stage.name) if lineage.judge(stage.name, each).state != "fresh"]
-            if stage.name == "daily_quotes":
-                list(
-                    ingest(store, settings, {date.fromisoformat(str(d)): lineage.identity(stage.name, d) for d in due})
-                )
-            else:
-                for each in due:
-                    identity = lineage.identity(stage.name, each)
-                    stage.materialise(StageRun(store, settings, identity, each))
-            lineage.forget(stage.name)
-            computed += [(stage.name, each) for each in due]
-        return computed
+        return bring_up_to_date(Store(home), settings, date(2024, 1, 1))
 
     return run
 

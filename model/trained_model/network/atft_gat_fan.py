@@ -2,7 +2,8 @@
 
     features [B, L, F] --adaptive norm--> (residual, main) --VSN--> LSTM + attention --> state [B, H]
     own returns [B, L] --adaptive norm--> residual (an input),  shift and scale (restored at the output)
-    state --GATv2 over the day's graph--> graph state --residual fusion--> heads --restore--> point, quantiles
+    state, newest x --GATv2 over the day's graph--> graph state --residual fusion--> heads --restore--> point, quantiles
+    newest x, graph --direct path--> added to the point
 
 B stacks all stocks of one or several whole days; the graphs of the days are disjoint. Which parts act is decided
 at each call by :class:`PhaseSwitches`: training brings in the adaptive normalisation and then the graph.
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from model.trained_model.network.adaptive import OwnHistory, forecast_loss
 from model.trained_model.network.config import NetworkConfig
+from model.trained_model.network.direct import DirectPath
 from model.trained_model.network.fan import FrequencyAdaptiveNormalization, drop_frequencies
 from model.trained_model.network.fusion import ResidualFusion
 from model.trained_model.network.gat import GraphAttention
@@ -87,9 +89,18 @@ class AtftGatFan(nn.Module):
             # The name of the attribute is the name of the part in parameter_groups().
             self.add_module(config.adaptive_norm, AdaptiveHistory(config, self.horizons, lookback))
         self.gat = _graph_attention(config) if config.graph else None
-        self.fusion = ResidualFusion(width, graph=config.graph, init_scale=config.gat_init_scale)
+        reads_features = config.graph and config.gat_reads_features
+        self.gat_input = nn.Linear(n_features, width, bias=False) if reads_features else None
+        self.fusion = ResidualFusion(
+            width, graph=config.graph, init_scale=config.gat_init_scale, bypass=config.fusion == "bypass"
+        )
         self.heads = HorizonHeads(
             width, self.horizons, config.quantiles, dropout=dropout, small_init=config.output_head_small_init
+        )
+        self.direct = (
+            DirectPath(n_features, len(self.horizons), rank=config.direct_rank, graph=config.graph)
+            if config.direct
+            else None
         )
         self._check_parameter_count()
 
@@ -105,11 +116,12 @@ class AtftGatFan(nn.Module):
         """Predict every stock of the stacked days.
 
         x: [B, L, F] normalised features, newest day last. own_return: [B, L] simple daily returns known on each day.
-        edge_index: int64 [2, E] positions in B, source -> target, no self loops; edge_attr: [E, 3]; both may be
+        edge_index: int64 [2, E] positions in B, source -> target, no self loops; edge_attr: [E, 4]; both may be
         None while the graph is off. target: [B, H] scaled labels, NaN where missing, read by the auxiliary losses
         only: predictions are the same bits with and without it.
         """
         self._check_inputs(x, own_return, phase_switches)
+        newest = x[:, -1]
         history: OwnHistory | None = None
         main: Tensor | None = None
         own_input: Tensor | None = None
@@ -119,8 +131,11 @@ class AtftGatFan(nn.Module):
             history, own_input = adaptive(own_return)
         selected, selection = self.vsn(x, main)
         state = self.temporal(selected if own_input is None else selected + own_input)
-        state = self.fusion(state, self._graph_state(state, edge_index, edge_attr, phase_switches))
+        state = self.fusion(state, self._graph_state(state, newest, edge_index, edge_attr, phase_switches))
         point, quantiles = self.heads(state)
+        if self.direct is not None:
+            edges = (edge_index, edge_attr) if phase_switches.graph else (None, None)
+            point = point + self.direct(newest, *edges)
         auxiliary: dict[str, Tensor] = {}
         if history is not None:
             point, quantiles = history.denormalise(point), history.denormalise(quantiles)
@@ -129,7 +144,7 @@ class AtftGatFan(nn.Module):
         return NetworkOutput(point, quantiles, selection[:, -1], auxiliary)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """Parameters by part: 'vsn', 'temporal', 'fan' or 'san', 'gat', 'fusion', 'heads'; parts without any left out.
+        """Parameters by part: 'vsn', 'temporal', 'fan' or 'san', 'gat', ...; parts without any are left out.
 
         Every parameter belongs to exactly one part.
         """
@@ -149,6 +164,8 @@ class AtftGatFan(nn.Module):
         )
         after = ("lstm_skip", "attention", "attention_skip", "position_wise", "output_skip")
         blocks.extend((f"temporal.{name}", list(getattr(temporal, name).parameters())) for name in after)
+        if self.gat_input is not None:
+            blocks.append(("gat_input", list(self.gat_input.parameters())))
         if self.gat is not None:
             last = len(self.gat.layers) - 1
             for depth, block in enumerate(self.gat.layers):
@@ -156,6 +173,8 @@ class AtftGatFan(nn.Module):
                 blocks.append((f"gat.{depth}", [*block.parameters(), *tail]))
         blocks.append(("fusion", list(self.fusion.parameters())))
         blocks.append(("heads", list(self.heads.parameters())))
+        if self.direct is not None:
+            blocks.append(("direct", list(self.direct.parameters())))
         return blocks
 
     def parameter_count(self) -> int:
@@ -168,13 +187,19 @@ class AtftGatFan(nn.Module):
         return part
 
     def _graph_state(
-        self, state: Tensor, edge_index: Tensor | None, edge_attr: Tensor | None, phase_switches: PhaseSwitches
+        self,
+        state: Tensor,
+        newest: Tensor,
+        edge_index: Tensor | None,
+        edge_attr: Tensor | None,
+        phase_switches: PhaseSwitches,
     ) -> Tensor | None:
         if not phase_switches.graph or self.gat is None:
             return None
         if edge_index is None or edge_attr is None:
             raise ValueError("The graph is on but no edges were given; an empty graph is edge_index [2, 0].")
-        out: Tensor = self.gat(state, edge_index, edge_attr)
+        nodes = state if self.gat_input is None else state + self.gat_input(newest)
+        out: Tensor = self.gat(nodes, edge_index, edge_attr)
         return out
 
     def _check_inputs(self, x: Tensor, own_return: Tensor, phase_switches: PhaseSwitches) -> None:
@@ -235,6 +260,7 @@ def _graph_attention(config: NetworkConfig) -> GraphAttention:
         heads=config.gat_heads,
         layers=config.gat_layers,
         temperature=config.gat_temperature,
+        signed=config.gat_signed,
         attention_dropout=config.gat_dropout,
         edge_dropout=config.edge_dropout,
         clip=config.gat_output_clip,

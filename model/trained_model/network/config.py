@@ -58,6 +58,16 @@ class NetworkConfig:
     """Number of graph attention layers."""
     gat_temperature: float = 1.0
     """Attention logits are divided by this: above 1 flatter, below 1 sharper."""
+    gat_signed: bool = True
+    """Messages of negatively correlated neighbours arrive with the opposite sign."""
+    gat_reads_features: bool = True
+    """The graph attention reads the newest day's features beside the temporal state."""
+    fusion: Literal["bypass", "concatenation"] = "bypass"
+    """How the graph joins: 'bypass' as designed, or a plain projection (to measure what the bypass is worth)."""
+    direct: bool = True
+    """A direct path from the newest day's features (and, with the graph, the neighbours') to the point predictions."""
+    direct_rank: int = 4
+    """Rank of the pairwise interactions of features in the direct path; 0 for none."""
     gat_dropout: float = 0.0
     """Dropout of the normalised attention coefficients."""
     edge_dropout: float = 0.1
@@ -81,6 +91,7 @@ class NetworkConfig:
         for name in ("own_return_scale", "own_return_clip", "gat_temperature", "gat_output_clip", "gat_init_scale"):
             value = getattr(self, name)
             _require(math.isfinite(value) and value > 0.0, name, value, "finite and above 0")
+        _require(self.direct_rank >= 0, "direct_rank", self.direct_rank, "0 (no interactions) or above")
         _require(self.layer_scale_init >= 0.0, "layer_scale_init", self.layer_scale_init, "0 (off) or above")
         _require(self.san_slice >= 3, "san_slice", self.san_slice, "at least 3: a slice of 2 keeps only a sign")
         _require(self.vsn_transform in {"gated_sum", "grn"}, "vsn_transform", self.vsn_transform, "gated_sum or grn")

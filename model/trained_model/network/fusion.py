@@ -5,6 +5,8 @@ below 1e-10. Two measures keep it alive. The graph's columns of the projection s
 graph output is also injected directly, after the adaptive normalisation, which therefore cannot remove it:
 
     out = alpha * projection([features, graph]) + (1 - alpha) * graph,   alpha = sigmoid(g), g = 0 at the start
+
+``bypass=False`` is the plain projection, kept to measure what the two measures are worth.
 """
 
 import torch
@@ -14,18 +16,19 @@ from torch import Tensor, nn
 class ResidualFusion(nn.Module):
     """Projection of features and graph output with the residual gate. Both inputs have width ``width``."""
 
-    def __init__(self, width: int, *, graph: bool, init_scale: float = 3.0) -> None:
+    def __init__(self, width: int, *, graph: bool, init_scale: float = 3.0, bypass: bool = True) -> None:
         super().__init__()
         self.width = width
         self.project = nn.Linear(2 * width if graph else width, width)
-        self.gate = nn.Parameter(torch.zeros(())) if graph else None
-        if graph:
+        self.graph = graph
+        self.gate = nn.Parameter(torch.zeros(())) if graph and bypass else None
+        if graph and bypass:
             with torch.no_grad():
                 self.project.weight[:, width:] *= init_scale
 
     @property
     def alpha(self) -> Tensor:
-        """Share of the projected features, a scalar in (0, 1); 1 where the network has no graph."""
+        """Share of the projected features, a scalar in (0, 1); 1 where there is no graph or no bypass."""
         return torch.ones(()) if self.gate is None else torch.sigmoid(self.gate)
 
     def forward(self, features: Tensor, graph: Tensor | None) -> Tensor:
@@ -36,9 +39,11 @@ class ResidualFusion(nn.Module):
         """
         if graph is None:
             return nn.functional.linear(features, self.project.weight[:, : self.width], self.project.bias)
-        if self.gate is None:
+        if not self.graph:
             raise ValueError("A graph output was given to a fusion built without a graph.")
-        projected = self.project(torch.cat([features, graph], dim=-1))
+        projected: Tensor = self.project(torch.cat([features, graph], dim=-1))
+        if self.gate is None:
+            return projected
         alpha = torch.sigmoid(self.gate)
         out: Tensor = alpha * projected + (1.0 - alpha) * graph
         return out

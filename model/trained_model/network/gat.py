@@ -1,11 +1,12 @@
 """Graph attention between stocks: GATv2 (Brody et al., 2022) over a signed, attributed graph.
 
     e_ij = a' LeakyReLU(Theta_s x_j + Theta_t x_i + Theta_e e_ij) / temperature
-    x'_i = sum_j softmax_j(e_ij) Theta_s x_j,   j in N(i) and i itself
+    x'_i = sum_j softmax_j(e_ij) s_ij Theta_s x_j,   j in N(i) and i itself
 
-Unlike the first GAT, the ranking of neighbours may depend on the asking node. Every node gets a self loop whose
-attributes say what a stock is to itself (correlation 1, same sector), so isolated nodes and empty graphs need no
-special case: such a node attends to itself alone.
+s_ij is the sign of the edge's correlation where messages are signed (a name that moves against its neighbour takes the
+neighbour's news the other way round), else 1. Unlike the first GAT, the ranking of neighbours may depend on the asking
+node. Every node gets a self loop whose attributes say what a stock is to itself (correlation 1, same sector, no lead),
+so isolated nodes and empty graphs need no special case: such a node attends to itself alone.
 """
 
 from typing import Optional
@@ -17,14 +18,16 @@ from torch_geometric.nn import GATv2Conv
 from torch_geometric.typing import OptTensor
 from torch_geometric.utils import softmax
 
-SELF_LOOP_ATTRIBUTES = (1.0, 1.0, 1.0)
-"""correlation (signed), |correlation|, same sector: the columns of ``edge_attr``."""
+SELF_LOOP_ATTRIBUTES = (1.0, 1.0, 1.0, 0.0)
+"""Signed correlation, its absolute value, same sector, lead of the source: the columns of ``edge_attr``."""
 
 
 class TemperedGATv2Conv(GATv2Conv):
     """torch-geometric's GATv2Conv whose attention logits are divided by a temperature."""
 
-    def __init__(self, inputs: int, outputs: int, *, heads: int, dropout: float, temperature: float) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, *, heads: int, dropout: float, temperature: float, signed: bool
+    ) -> None:
         super().__init__(
             inputs,
             outputs,
@@ -34,6 +37,7 @@ class TemperedGATv2Conv(GATv2Conv):
             edge_dim=len(SELF_LOOP_ATTRIBUTES),
         )
         self.temperature = temperature
+        self.signed = signed
 
     def edge_update(
         self,
@@ -48,7 +52,8 @@ class TemperedGATv2Conv(GATv2Conv):
         edge = self.lin_edge(edge_attr).view(-1, self.heads, self.out_channels)
         logits = (functional.leaky_relu(x_i + x_j + edge, self.negative_slope) * self.att).sum(dim=-1)
         alpha = softmax(logits / self.temperature, index, ptr, dim_size)
-        return functional.dropout(alpha, p=self.dropout, training=self.training)
+        alpha = functional.dropout(alpha, p=self.dropout, training=self.training)
+        return alpha * torch.where(edge_attr[:, :1] < 0.0, -1.0, 1.0) if self.signed else alpha
 
 
 class GraphAttention(nn.Module):
@@ -62,6 +67,7 @@ class GraphAttention(nn.Module):
         heads: int = 4,
         layers: int = 1,
         temperature: float = 1.0,
+        signed: bool = False,
         attention_dropout: float = 0.0,
         edge_dropout: float = 0.0,
         clip: float = 5.0,
@@ -71,7 +77,14 @@ class GraphAttention(nn.Module):
             raise ValueError(f"Graph width {hidden} is not divisible by {heads} heads.")
         widths = [width] + [hidden] * (layers - 1)
         self.layers = nn.ModuleList(
-            TemperedGATv2Conv(inputs, hidden // heads, heads=heads, dropout=attention_dropout, temperature=temperature)
+            TemperedGATv2Conv(
+                inputs,
+                hidden // heads,
+                heads=heads,
+                dropout=attention_dropout,
+                temperature=temperature,
+                signed=signed,
+            )
             for inputs in widths
         )
         self.output = nn.Identity() if hidden == width else nn.Linear(hidden, width)
@@ -81,7 +94,7 @@ class GraphAttention(nn.Module):
         self.register_buffer("loop_attributes", torch.tensor(SELF_LOOP_ATTRIBUTES), persistent=False)
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
-        """x: [B, width], edge_index: int64 [2, E] source -> target without self loops, edge_attr: [E, 3].
+        """x: [B, width], edge_index: int64 [2, E] source -> target without self loops, edge_attr: [E, 4].
 
         Returns [B, width]. Raises ValueError for wrong shapes or for self loops among the edges (they would
         count twice).
@@ -105,6 +118,7 @@ def _check_edges(edge_index: Tensor, edge_attr: Tensor) -> None:
     if edge_index.dim() != 2 or edge_index.shape[0] != 2 or edge_index.dtype != torch.int64:
         raise ValueError(f"edge_index must be int64 [2, E], not {edge_index.dtype} {list(edge_index.shape)}.")
     if edge_attr.shape != (edge_index.shape[1], len(SELF_LOOP_ATTRIBUTES)):
-        raise ValueError(f"edge_attr must be [{edge_index.shape[1]}, 3], not {list(edge_attr.shape)}.")
+        wanted = [edge_index.shape[1], len(SELF_LOOP_ATTRIBUTES)]
+        raise ValueError(f"edge_attr must be {wanted}, not {list(edge_attr.shape)}.")
     if bool((edge_index[0] == edge_index[1]).any()):
         raise ValueError("edge_index holds self loops; the layer adds its own, so they must be left out.")

@@ -109,13 +109,13 @@ class Upstream:
 
     def _write_graph(self, name: str, rebalances: list[date]) -> None:
         rows = [
-            (day, f"{1300 + a}0", f"{1300 + b}0", 0.5 if (a + b) % 2 else -0.5, (a + b) % 3 == 0, 0.5)
+            (day, f"{1300 + a}0", f"{1300 + b}0", 0.5 if (a + b) % 2 else -0.5, (a + b) % 3 == 0, 0.5, float(a - 13))
             for day in rebalances
             for a in range(26)
             for b in range(26)
             if a != b and abs(a - b) <= 2
         ]
-        schema = ["rebalance", "source", "target", "correlation", "same_sector", "weight"]
+        schema = ["rebalance", "source", "target", "correlation", "same_sector", "weight", "lead"]
         edges = pl.DataFrame(rows, schema=schema, orient="row").with_columns(pl.col("correlation").cast(pl.Float32))
         nodes = edges.group_by("rebalance", "source").agg(degree=pl.len()).rename({"source": "Code"})
         with self.store.writer("correlation_graph", name, IDENTITY) as w:

@@ -164,6 +164,7 @@ def test_graphs_hold_from_their_date_and_only_the_last_before_the_window_counts(
             "target": ["B", "A", "B", "Z", "B"],
             "correlation": [0.1, -0.2, 0.3, 0.4, 0.5],
             "same_sector": [True, False, True, True, True],
+            "lead": [0.0, 1.5, -9.0, 0.0, 0.0],
         }
     )
     nodes = pl.DataFrame({"rebalance": dates, "Code": ["A"] * 4})
@@ -171,12 +172,12 @@ def test_graphs_hold_from_their_date_and_only_the_last_before_the_window_counts(
     assert graphs.start.tolist() == [0, 2]
     assert graphs.ptr.tolist() == [0, 1, 2]
     assert graphs.edge_index.tolist() == [[1, 0], [0, 1]]
-    assert np.allclose(graphs.edge_attr, [[-0.2, 0.2, 0.0], [0.3, 0.3, 1.0]])
+    assert np.allclose(graphs.edge_attr, [[-0.2, 0.2, 0.0, 0.5], [0.3, 0.3, 1.0, -2.0]])
     none = graph_arrays(edges.clear(), nodes.clear(), days, ("A", "B"))
     assert none.start.shape == (0,)
     assert none.ptr.tolist() == [0]
     assert none.edge_index.shape == (2, 0)
-    assert none.edge_attr.shape == (0, 3)
+    assert none.edge_attr.shape == (0, 4)
 
 
 def test_a_list_of_features_may_not_repeat() -> None:

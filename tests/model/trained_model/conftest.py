@@ -48,7 +48,7 @@ def _make(
         graph_start=np.array([2, days // 2], np.int64),
         graph_ptr=np.array([0, pairs.shape[1], edges.shape[1]], np.int64),
         edge_index=edges,
-        edge_attr=np.stack([signed, np.abs(signed), (signed > 0).astype(np.float32)], axis=1),
+        edge_attr=np.stack([signed, np.abs(signed), (signed > 0).astype(np.float32), signed / 2], axis=1),
     )
 
 

@@ -32,7 +32,7 @@ def _batch(stocks: int, features: int = 6, lookback: int = 10, seed: int = 1) ->
     own = torch.randn(stocks, lookback, generator=g) * 0.02
     source = torch.randint(stocks, (3 * stocks,), generator=g)
     target = (source + 1 + torch.randint(stocks - 1, (3 * stocks,), generator=g)) % stocks
-    return x, own, torch.stack([source, target]), torch.randn(3 * stocks, 3, generator=g)
+    return x, own, torch.stack([source, target]), torch.randn(3 * stocks, 4, generator=g)
 
 
 def _everything(net: AtftGatFan) -> PhaseSwitches:
@@ -150,7 +150,7 @@ def _loss(out: NetworkOutput, target: Tensor) -> Tensor:
     ],
 )
 def test_every_parameter_of_every_part_receives_gradient_in_full_mode(changes: dict[str, Any]) -> None:
-    net = _network(**changes)
+    net = _wake(_network(**changes))  # factors of what starts at zero have a gradient once it does not
     batch = _batch(40)
     _loss(net(*batch, _everything(net), torch.randn(40, 4)), torch.randn(40, 4)).backward()
     silent = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
@@ -171,9 +171,18 @@ def test_parts_and_depths_hold_each_parameter_exactly_once() -> None:
         assert sorted(id(p) for group in net.parameter_groups().values() for p in group) == everything
         depths = net.layer_depths()
         assert sorted(id(p) for _, block in depths for p in block) == everything
-        assert (depths[0][0], depths[-1][0]) == ("vsn", "heads")
+        assert (depths[0][0], depths[-1][0]) == ("vsn", "direct")
         assert all(block for _, block in depths)
-    assert set(_network().parameter_groups()) == {"vsn", "temporal", "fan", "gat", "fusion", "heads"}
+    assert set(_network().parameter_groups()) == {
+        "vsn",
+        "temporal",
+        "fan",
+        "gat_input",
+        "gat",
+        "fusion",
+        "heads",
+        "direct",
+    }
 
 
 def test_inactive_parts_have_no_say_and_no_gradient() -> None:

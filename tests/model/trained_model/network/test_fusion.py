@@ -46,3 +46,14 @@ def test_without_a_graph_only_the_feature_columns_act() -> None:
     assert bare.alpha.item() == 1.0
     with pytest.raises(ValueError, match="without a graph"):
         bare(features, features)
+
+
+def test_a_plain_projection_has_neither_gate_nor_scaled_columns() -> None:
+    torch.manual_seed(0)
+    plain = ResidualFusion(4, graph=True, bypass=False)
+    features, graph = torch.randn(6, 4), torch.randn(6, 4)
+    assert plain.gate is None and plain.alpha.item() == 1.0
+    torch.testing.assert_close(plain(features, graph), plain.project(torch.cat([features, graph], 1)))
+    torch.manual_seed(0)
+    bypass = ResidualFusion(4, graph=True)
+    torch.testing.assert_close(bypass.project.weight[:, 4:], 3.0 * plain.project.weight[:, 4:])

@@ -6,22 +6,22 @@ from torch import Tensor
 from torch.nn import functional
 from torch_geometric.nn import GATConv
 
-from model.trained_model.network.gat import GraphAttention
+from model.trained_model.network.gat import SELF_LOOP_ATTRIBUTES, GraphAttention
 
 
 def _graph(nodes: int, edges: int, seed: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     pairs = torch.tensor([(i, j) for i in range(nodes) for j in range(nodes) if i != j])
     chosen = torch.randperm(len(pairs), generator=generator)[:edges]
-    return pairs[chosen].T.contiguous(), torch.randn(edges, 3, generator=generator)
+    return pairs[chosen].T.contiguous(), torch.randn(edges, 4, generator=generator)
 
 
 def _dense_layer(gat: GraphAttention, x: Tensor, edge_index: Tensor, edge_attr: Tensor, temperature: float) -> Tensor:
     conv = gat.layers[0]
     n, heads, size = x.shape[0], conv.heads, conv.out_channels
-    attributes = torch.zeros(n, n, 3, dtype=x.dtype)
+    attributes = torch.zeros(n, n, 4, dtype=x.dtype)
     mask = torch.eye(n, dtype=torch.bool)
-    attributes[torch.arange(n), torch.arange(n)] = 1.0
+    attributes[torch.arange(n), torch.arange(n)] = torch.tensor(SELF_LOOP_ATTRIBUTES, dtype=x.dtype)
     for e in range(edge_index.shape[1]):
         source, target = edge_index[:, e].tolist()
         attributes[target, source] = edge_attr[e]
@@ -32,14 +32,16 @@ def _dense_layer(gat: GraphAttention, x: Tensor, edge_index: Tensor, edge_attr: 
     z = functional.leaky_relu(asking[:, None] + value[None, :] + edge, 0.2)
     logits = (z * conv.att[0]).sum(-1) / temperature
     alpha = torch.softmax(logits.masked_fill(~mask[..., None], float("-inf")), dim=1)
+    if conv.signed:
+        alpha = alpha * torch.where(attributes[..., :1] < 0, -1.0, 1.0)
     out = torch.einsum("ijh,jhc->ihc", alpha, value).reshape(n, -1) + conv.bias
     return gat.norm(gat.output(out)).clamp(-gat.clip, gat.clip)
 
 
-@pytest.mark.parametrize(("temperature", "hidden"), [(1.0, 8), (0.3, 12)])
-def test_the_layer_equals_a_dense_masked_reference(temperature: float, hidden: int) -> None:
+@pytest.mark.parametrize(("temperature", "hidden", "signed"), [(1.0, 8, False), (0.3, 12, False), (1.0, 8, True)])
+def test_the_layer_equals_a_dense_masked_reference(temperature: float, hidden: int, signed: bool) -> None:
     torch.manual_seed(0)
-    gat = GraphAttention(8, hidden=hidden, heads=2, temperature=temperature, clip=1.0).double().eval()
+    gat = GraphAttention(8, hidden=hidden, heads=2, temperature=temperature, signed=signed, clip=1.0).double().eval()
     x = torch.randn(15, 8, dtype=torch.float64)
     edge_index, edge_attr = _graph(15, 40, 1)
     edge_attr = edge_attr.double()
@@ -51,9 +53,9 @@ def test_isolated_nodes_and_an_empty_graph_attend_to_themselves() -> None:
     torch.manual_seed(1)
     gat = GraphAttention(6, hidden=8, heads=2, layers=2).eval()
     x = torch.randn(5, 6)
-    empty = gat(x, torch.empty(2, 0, dtype=torch.int64), torch.empty(0, 3))
+    empty = gat(x, torch.empty(2, 0, dtype=torch.int64), torch.empty(0, 4))
     assert torch.isfinite(empty).all()
-    pair = gat(x, torch.tensor([[0, 1], [1, 0]]), torch.ones(2, 3))
+    pair = gat(x, torch.tensor([[0, 1], [1, 0]]), torch.ones(2, 4))
     torch.testing.assert_close(pair[2:], empty[2:])
     assert (pair[:2] - empty[:2]).abs().max() > 1e-4
 
@@ -73,8 +75,8 @@ def test_the_sign_of_a_correlation_matters() -> None:
     gat = GraphAttention(6, hidden=8, heads=2).eval()
     x = torch.randn(3, 6)
     edges = torch.tensor([[0, 1], [2, 2]])
-    plus = gat(x, edges, torch.tensor([[0.8, 0.8, 0.0], [0.5, 0.5, 0.0]]))
-    minus = gat(x, edges, torch.tensor([[-0.8, 0.8, 0.0], [0.5, 0.5, 0.0]]))
+    plus = gat(x, edges, torch.tensor([[0.8, 0.8, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0]]))
+    minus = gat(x, edges, torch.tensor([[-0.8, 0.8, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0]]))
     assert (plus[2] - minus[2]).abs().max() > 1e-4
 
 
@@ -92,10 +94,10 @@ def test_edge_dropout_acts_in_training_only_and_never_on_self_loops() -> None:
 @pytest.mark.parametrize(
     ("edge_index", "edge_attr", "words"),
     [
-        (torch.zeros(2, 1, dtype=torch.int64), torch.zeros(1, 3), "self loops"),
+        (torch.zeros(2, 1, dtype=torch.int64), torch.zeros(1, 4), "self loops"),
         (torch.tensor([[0], [1]]), torch.zeros(1, 2), "edge_attr"),
-        (torch.tensor([[0.0], [1.0]]), torch.zeros(1, 3), "int64"),
-        (torch.zeros(3, 0, dtype=torch.int64), torch.zeros(0, 3), "edge_index"),
+        (torch.tensor([[0.0], [1.0]]), torch.zeros(1, 4), "int64"),
+        (torch.zeros(3, 0, dtype=torch.int64), torch.zeros(0, 4), "edge_index"),
     ],
 )
 def test_edges_of_the_wrong_kind_are_refused(edge_index: Tensor, edge_attr: Tensor, words: str) -> None:
@@ -108,7 +110,7 @@ def _dictionary_lookup_accuracy(layer: torch.nn.Module, width: int) -> float:
     k = 8
     keys = torch.arange(k)
     edge_index = torch.stack([keys.repeat(k), k + keys.repeat_interleave(k)])  # every key -> every query
-    edge_attr = torch.zeros(k * k, 3)
+    edge_attr = torch.zeros(k * k, 4)
     key_embedding, value_embedding = torch.nn.Embedding(k, width), torch.nn.Embedding(k + 1, width)
     read = torch.nn.Linear(width, k)
     modules = torch.nn.ModuleList([key_embedding, value_embedding, layer, read])
@@ -136,4 +138,4 @@ def _dictionary_lookup_accuracy(layer: torch.nn.Module, width: int) -> float:
 def test_the_dictionary_lookup_of_the_gatv2_paper_is_solved_and_static_attention_fails_it() -> None:
     torch.manual_seed(0)
     assert _dictionary_lookup_accuracy(GraphAttention(32, hidden=32, heads=1), 32) > 0.98
-    assert _dictionary_lookup_accuracy(GATConv(32, 32, heads=1, edge_dim=3), 32) < 0.6
+    assert _dictionary_lookup_accuracy(GATConv(32, 32, heads=1, edge_dim=4), 32) < 0.6

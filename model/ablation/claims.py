@@ -1,0 +1,173 @@
+"""What the ablation claims of each part, and whether it holds: out of fold, paired, with intervals.
+
+Figures are means over the test days of the daily RankIC at the shortest horizon (over seeds, where there are several);
+a difference or ratio is taken on the same days, and its interval resamples days in blocks, the same for both sides.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from model.ablation.markets import Market
+from model.metrics.bootstrap import Resampler
+
+VERSION = 1
+BLOCK_DAYS = 10
+DRAWS = 2000
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """``first`` against ``second`` on one market."""
+
+    market: Market
+    first: str
+    second: str
+    text: str
+    wanted: str
+    kind: str
+    """'ratio' of means or 'difference' of means."""
+    holds: Callable[["Sides"], bool]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The two means, and the interval of their difference or ratio."""
+
+    first: float
+    second: float
+    low: float
+    high: float
+
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        "whole",
+        "network",
+        "oracle",
+        "whole network against the reachable oracle",
+        "at least 0.85 of its RankIC",
+        "ratio",
+        lambda of: of.first >= 0.85 * of.second > 0.0,
+    ),
+    Claim(
+        "tabular",
+        "network",
+        "lightgbm",
+        "tabular part alone: network against LightGBM",
+        "not worse (the interval reaches 0 or more)",
+        "difference",
+        lambda of: of.high >= 0.0,
+    ),
+    Claim(
+        "lead_lag",
+        "network",
+        "without graph",
+        "lead-lag part: with the graph against without",
+        "at least 1.5 times its RankIC, and the interval of the difference above 0",
+        "difference",
+        lambda of: of.low > 0.0 and of.first >= 1.5 * of.second,
+    ),
+    Claim(
+        "lead_lag",
+        "shuffled edges",
+        "without graph",
+        "lead-lag part: shuffled edges against no graph",
+        "no gain (the interval reaches down to 0)",
+        "difference",
+        lambda of: of.low <= 0.0,
+    ),
+    Claim(
+        "regime",
+        "FAN",
+        "neither",
+        "regime and frequency part: FAN against neither",
+        "a gain whose interval excludes 0",
+        "difference",
+        lambda of: of.low > 0.0,
+    ),
+    Claim(
+        "regime",
+        "SAN",
+        "neither",
+        "regime and frequency part: SAN against neither",
+        "a gain whose interval excludes 0",
+        "difference",
+        lambda of: of.low > 0.0,
+    ),
+    Claim(
+        "lead_lag",
+        "network",
+        "plain concatenation",
+        "residual bypass against plain concatenation",
+        "not worse (the interval reaches 0 or more)",
+        "difference",
+        lambda of: of.high >= 0.0,
+    ),
+)
+
+
+def document(daily: pl.DataFrame, seed: int, confidence: float = 0.95) -> dict[str, Any]:
+    """The figures of every model and every claim.
+
+    Args:
+        daily: market, model, seed, horizon, Date, rank_ic of :func:`model.ablation.experiment.run`.
+        seed: of the bootstrap.
+
+    Returns:
+        ``version``, ``figures`` (market, model, horizon, value, n, interval, seeds) and ``claims`` (market, first,
+        second, text, wanted, kind, value, n, interval, holds).
+    """
+    resampler = Resampler(DRAWS, seed, confidence)
+    means = daily.group_by("market", "model", "horizon", "Date", maintain_order=True).agg(
+        pl.col("rank_ic").mean(), pl.col("seed").n_unique().alias("seeds")
+    )
+    horizon = int(daily["horizon"].min())  # type: ignore[arg-type]
+    figures = [
+        _figure(rows.sort("Date"), resampler) | dict(zip(("market", "model", "horizon"), key, strict=True))
+        for key, rows in means.group_by("market", "model", "horizon", maintain_order=True)
+    ]
+    markets = set(daily["market"].unique())
+    claims = [_judged(claim, means, horizon, resampler) for claim in CLAIMS if claim.market in markets]
+    return {"version": VERSION, "horizon": horizon, "confidence": confidence, "figures": figures, "claims": claims}
+
+
+def _figure(rows: pl.DataFrame, resampler: Resampler) -> dict[str, Any]:
+    values = _values(rows)
+    interval = resampler.interval(values, BLOCK_DAYS)
+    known = values[~np.isnan(values)]
+    return {
+        "value": float(known.mean()) if len(known) else None,
+        "n": len(known),
+        "interval": list(interval) if interval else None,
+        "seeds": int(rows["seeds"].max() or 0),  # type: ignore[arg-type]
+    }
+
+
+def _judged(claim: Claim, means: pl.DataFrame, horizon: int, resampler: Resampler) -> dict[str, Any]:
+    chosen = means.filter((pl.col("market") == claim.market) & (pl.col("horizon") == horizon))
+    sides = [chosen.filter(pl.col("model") == name).select("Date", "rank_ic") for name in (claim.first, claim.second)]
+    both = sides[0].join(sides[1], on="Date", suffix="_2").sort("Date")
+    first, second = _values(both), _values(both, "rank_ic_2")
+    there = ~np.isnan(first) & ~np.isnan(second)
+    first, second = first[there], second[there]
+    known: dict[str, Any] = {"value": None, "interval": None, "ratio": None, "holds": None}
+    if len(first) > 1:
+        ratio = float(first.mean() / second.mean()) if second.mean() else None
+        combine = np.divide if claim.kind == "ratio" else np.subtract
+        interval = resampler.paired_interval(first, second, BLOCK_DAYS, combine=combine)
+        value = ratio if claim.kind == "ratio" else float(first.mean() - second.mean())
+        if value is not None and interval is not None:
+            holds = bool(claim.holds(Sides(float(first.mean()), float(second.mean()), *interval)))
+            known = {"value": value, "interval": list(interval), "ratio": ratio, "holds": holds}
+    names = ("market", "first", "second", "text", "wanted", "kind")
+    return {name: getattr(claim, name) for name in names} | {"n": len(first)} | known
+
+
+def _values(rows: pl.DataFrame, name: str = "rank_ic") -> Floats:
+    return rows[name].fill_null(np.nan).to_numpy()

@@ -1,0 +1,200 @@
+"""Run the variants: build each market, train every variant on every fold, keep what they predicted out of fold.
+
+Each market has a store of its own, in which the same stages as ever are brought up to date; each training leaves its
+daily rank correlations in a file named by the hash of all that decides them, so an ablation that was stopped goes on
+where it was and one that is repeated trains nothing.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from model.ablation.markets import Market, market_settings
+from model.ablation.variants import VARIANTS, Variant
+from model.atft_tensors.panel import FoldPanel, load_panel
+from model.atft_tensors.stage import ASSET as TENSORS
+from model.atft_tensors.stage import shard_directory
+from model.lineage.build import bring_up_to_date
+from model.lineage.code_version import code_version
+from model.metrics.ic import daily_ic
+from model.settings.root import Settings
+from model.store import atomic
+from model.store.store import Store
+from model.trained_model.checkpoint import training_key
+from model.trained_model.inference import predict
+from model.trained_model.results import Callbacks, Record
+from model.trained_model.trainer import train
+from model.validation_predictions.stage import prediction_table
+from model.walk_forward_folds.splitter import fold_keys
+
+ORACLE = "oracle"
+BASELINES = ("lightgbm", "ridge")
+NETWORK_ONLY = frozenset({"trained_model", "validation_predictions", "portfolio_report"})
+_KEY = ("market", "model", "seed", "horizon", "Date")
+
+Progress = Callable[[str, int, int, str], None]
+"""Told what is being done, units done, units in all, and a note."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run."""
+
+    markets: tuple[Market, ...]
+    seeds: tuple[int, ...]
+    """Seeds of the network; their predictions are averaged day by day in no figure: each is judged on its own, and the
+    figures are means over them."""
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """The variants of the markets asked for."""
+        return tuple(variant for variant in VARIANTS if variant.market in self.markets)
+
+
+def run(home: Path, settings: Settings, plan: Plan, today: date, progress: Progress) -> pl.DataFrame:
+    """Train and judge every variant.
+
+    Args:
+        home: folder of the markets' stores and of the results.
+        today: the date that no simulated day may lie after.
+
+    Returns:
+        market, model (a variant, a baseline or the oracle), seed, horizon, Date, rank_ic: one row a test day, sorted.
+
+    Raises:
+        GogookuError: a market cannot be built, or a training is broken.
+    """
+    folds = tuple(key for key in fold_keys(settings.folds) if key != "live")
+    total = len(plan.variants) * len(folds) * len(plan.seeds)
+    done = 0
+    tables: list[pl.DataFrame] = []
+    for market in plan.markets:
+        own = market_settings(settings, market)
+        store = Store(home / market)
+        bring_up_to_date(
+            store,
+            own,
+            today,
+            without=NETWORK_ONLY,
+            on_stage=lambda asset, due, market=market: progress(f"market {market}", 0, due, asset),  # type: ignore[misc]
+        )
+        for fold in folds:
+            panel = load_panel(store.directory(TENSORS, fold), shard_directory(store), verify=False)
+            labels = _labels(store, panel)
+            tables.append(_of_baselines(store, market, fold, labels, panel, own))
+            for variant in (each for each in plan.variants if each.market == market):
+                for seed in plan.seeds:
+                    title = f"{market}: {variant.name}, {fold}"
+                    progress(title, done, total, "")
+                    tables.append(
+                        _trained(
+                            home,
+                            own,
+                            variant,
+                            panel,
+                            labels,
+                            seed,
+                            lambda note, title=title, done=done: progress(title, done, total, note),  # type: ignore[misc]
+                        )
+                    )
+                    done += 1
+    return pl.concat(tables).sort(_KEY)
+
+
+def _trained(
+    home: Path,
+    settings: Settings,
+    variant: Variant,
+    panel: FoldPanel,
+    labels: pl.DataFrame,
+    seed: int,
+    note: Callable[[str], None],
+) -> pl.DataFrame:
+    """Daily rank IC of one training on its test days, from its file where it was done before."""
+    own = variant.panel(panel, seed)
+    network = variant.network(settings.network)
+    lookback = settings.tensors.lookback
+    key = training_key(own, network, settings.training, lookback=lookback, seed=seed)
+    path = home / "trainings" / f"{key[:32]}-{code_version('model.trained_model.trainer')[:12]}.json"
+    if path.is_file():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        daily = pl.DataFrame(kept, schema={"horizon": pl.Int32, "Date": pl.String, "rank_ic": pl.Float64}).with_columns(
+            pl.col("Date").str.to_date()
+        )
+    else:
+        epochs = sum(phase.epochs for phase in settings.training.phases)
+
+        def on_epoch(record: Record) -> None:
+            note(
+                f"epoch {record['epoch']} of at most {epochs}, validation rank IC {record.get('val_rank_ic', 0.0):.4f}"
+            )
+
+        result = train(
+            own, network, settings.training, lookback=lookback, seed=seed, callbacks=Callbacks(on_epoch=on_epoch)
+        )
+        found = predict(
+            own,
+            network,
+            result.state,
+            own.test,
+            lookback=lookback,
+            switches=result.switches,
+            threads=settings.training.threads,
+        )
+        daily = _rank_ic(prediction_table(found, own, labels), "prediction")
+        rows = daily.with_columns(pl.col("Date").cast(pl.String))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write_bytes(path, (json.dumps(rows.to_dict(as_series=False)) + "\n").encode())
+    return _named(daily, variant.market, variant.name, seed)
+
+
+def _of_baselines(
+    store: Store, market: Market, fold: str, labels: pl.DataFrame, panel: FoldPanel, settings: Settings
+) -> pl.DataFrame:
+    """The baselines and the oracle on the fold's test days and members."""
+    dates = [_date(int(panel.dates[day])) for day in panel.test]
+    long = pl.concat(
+        [
+            labels.filter(pl.col("InUniverse") & pl.col("Date").is_in(dates)).select(
+                "Date",
+                "Code",
+                pl.lit(h, pl.Int32).alias("horizon"),
+                pl.col(f"target_{h}").alias("label"),
+                pl.col(f"oracle_{h}").alias(ORACLE),
+            )
+            for h in settings.labels.horizons
+        ]
+    )
+    wide = store.read_table("baseline", "predictions.parquet", fold).pivot(
+        on="model", index=["Date", "Code", "horizon"], values="prediction"
+    )
+    both = long.join(wide.select("Date", "Code", "horizon", *BASELINES), on=["Date", "Code", "horizon"], how="left")
+    return pl.concat([_named(_rank_ic(both, name), market, name, seed=settings.seed) for name in (ORACLE, *BASELINES)])
+
+
+def _rank_ic(rows: pl.DataFrame, prediction: str) -> pl.DataFrame:
+    return daily_ic(rows, prediction, by=["horizon", "Date"]).select("horizon", "Date", "rank_ic")
+
+
+def _named(daily: pl.DataFrame, market: Market, model: str, seed: int) -> pl.DataFrame:
+    return daily.select(
+        pl.lit(market).alias("market"),
+        pl.lit(model).alias("model"),
+        pl.lit(seed).alias("seed"),
+        pl.col("horizon").cast(pl.Int32),
+        "Date",
+        "rank_ic",
+    )
+
+
+def _labels(store: Store, panel: FoldPanel) -> pl.DataFrame:
+    first, last = (_date(int(panel.dates[day])) for day in (panel.test[0], panel.test[-1]))
+    return store.read_chunks("quality_features", "labels", start=first, end=last)
+
+
+def _date(number: int) -> date:
+    return date(1970, 1, 1) + timedelta(days=number)

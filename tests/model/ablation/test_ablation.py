@@ -1,0 +1,146 @@
+"""The ablation: markets, variants and claims, and one real run on a market of a few seconds."""
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from model.ablation.claims import CLAIMS, document
+from model.ablation.experiment import BASELINES, ORACLE, Plan, run
+from model.ablation.markets import MARKETS, market_settings
+from model.ablation.table import text
+from model.ablation.variants import VARIANTS, shuffled
+from model.atft_tensors.panel import FoldPanel
+from model.daily_quotes.settings import SimulatedSource
+from model.errors import SettingsError
+from model.settings import presets
+from model.trained_model.network.config import NetworkConfig
+
+TINY = Path(__file__).parents[2] / "presets" / "tiny.yaml"
+FEW = ["training.phases=[{name: all, epochs: 1, lr: 0.002}]", "folds.periods=[2019q2]"]
+DAYS = 300
+
+
+def daily(**means: float) -> pl.DataFrame:
+    """Daily rank correlations of the models of the lead-lag and whole markets around the means given."""
+    rng = np.random.Generator(np.random.PCG64(1))
+    shared = rng.normal(0, 0.1, DAYS)
+    rows = []
+    for market, model in {(c.market, name) for c in CLAIMS for name in (c.first, c.second)}:
+        mean = means.get(f"{market}_{model}".replace(" ", "_"), means.get("other", 0.0))
+        rows.append(
+            pl.DataFrame(
+                {
+                    "Date": [date(2020, 1, 1) + timedelta(days=n) for n in range(DAYS)],
+                    "rank_ic": mean + shared + rng.normal(0, 0.02, DAYS),
+                }
+            ).with_columns(market=pl.lit(market), model=pl.lit(model), seed=pl.lit(1), horizon=pl.lit(1, pl.Int32))
+        )
+    return pl.concat(rows)
+
+
+def verdicts(of: dict[str, Any]) -> dict[tuple[str, str, str], bool]:
+    return {(claim["market"], claim["first"], claim["second"]): claim["holds"] for claim in of["claims"]}
+
+
+def test_each_market_keeps_one_kind_of_signal_and_the_rest_of_the_source() -> None:
+    settings = presets.load("ablation")
+    assert market_settings(settings, "whole") is settings
+    for market in ("tabular", "lead_lag", "regime"):
+        source = market_settings(settings, market).source
+        assert isinstance(source, SimulatedSource) and isinstance(settings.source, SimulatedSource)
+        strengths = {name: getattr(source, f"{name}_strength") for name in ("tabular", "lead_lag", "regime")}
+        assert [name for name, value in strengths.items() if value] == [market]
+        assert source.seed == settings.source.seed and source.stocks == settings.source.stocks
+
+
+def test_a_source_without_planted_signals_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"source\.kind is files"):
+        market_settings(presets.load("us_equities", ["source.path=bars.parquet"]), "tabular")
+    with pytest.raises(SettingsError, match="regime_strength is 0"):
+        market_settings(presets.load("ablation", ["source.regime_strength=0"]), "regime")
+
+
+def test_variants_change_the_part_they_name_and_nothing_else() -> None:
+    config = NetworkConfig(freq_dropout_p=0.1, expected_parameters=5)
+    found = {(v.market, v.name): v.network(config) for v in VARIANTS}
+    assert {market for market, _ in found} == set(MARKETS)
+    assert not found["lead_lag", "without graph"].graph
+    assert found["lead_lag", "plain concatenation"].fusion == "concatenation"
+    assert [found["regime", name].adaptive_norm for name in ("FAN", "SAN", "neither")] == ["fan", "san", "none"]
+    assert found["whole", "network"].hidden == config.hidden and found["whole", "network"].graph
+
+
+def test_shuffled_edges_keep_degrees_and_attributes_but_not_who_is_whose_neighbour(
+    make_panel: Any,
+) -> None:
+    panel: FoldPanel = make_panel()
+    other = shuffled(panel, 3)
+    assert np.array_equal(other.edge_attr, panel.edge_attr) and np.array_equal(other.graph_ptr, panel.graph_ptr)
+    for start, stop in zip(panel.graph_ptr[:-1], panel.graph_ptr[1:], strict=True):
+        before, after = (np.bincount(p.edge_index[0, start:stop]) for p in (panel, other))
+        assert sorted(before[before > 0]) == sorted(after[after > 0])
+    assert not np.array_equal(other.edge_index, panel.edge_index)
+    assert np.array_equal(other.edge_index, shuffled(panel, 3).edge_index)
+
+
+def test_claims_hold_where_the_figures_say_so() -> None:
+    good = document(
+        daily(
+            whole_network=0.09,
+            whole_oracle=0.1,
+            lead_lag_network=0.05,
+            lead_lag_without_graph=0.01,
+            lead_lag_shuffled_edges=0.0,
+            lead_lag_plain_concatenation=0.05,
+            regime_FAN=0.06,
+            regime_SAN=0.06,
+            regime_neither=0.03,
+        ),
+        seed=1,
+    )
+    assert all(verdicts(good).values()), text(good)
+    share = next(claim for claim in good["claims"] if claim["kind"] == "ratio")
+    assert share["value"] == pytest.approx(0.9, abs=0.15) and share["n"] == DAYS
+
+
+def test_claims_fail_where_a_part_brings_nothing_or_a_control_gains() -> None:
+    bad = verdicts(
+        document(
+            daily(
+                other=0.03,
+                whole_network=0.05,
+                whole_oracle=0.1,
+                tabular_network=0.02,
+                lead_lag_shuffled_edges=0.06,
+                lead_lag_plain_concatenation=0.06,
+            ),
+            seed=1,
+        )
+    )
+    assert bad == dict.fromkeys(bad, False)
+
+
+def test_the_text_names_every_model_and_verdict() -> None:
+    shown = text(document(daily(whole_network=0.09, whole_oracle=0.1), seed=1))
+    assert all(claim.text in shown for claim in CLAIMS)
+    assert "does NOT hold" in shown and "of the oracle" in shown
+
+
+def test_a_run_judges_every_variant_on_its_test_days_and_a_second_one_trains_nothing(tmp_path: Path) -> None:
+    settings = presets.load(TINY, FEW)
+    plan = Plan(("lead_lag",), (7,))
+    told: list[str] = []
+    found = run(tmp_path, settings, plan, date(2024, 1, 1), lambda what, done, total, note: told.append(note))
+    names = {variant.name for variant in plan.variants}
+    assert set(found["model"].unique()) == names | {ORACLE, *BASELINES}
+    days = found.filter(pl.col("model") == "network")["Date"].unique()
+    assert days.min() >= date(2019, 4, 1) and days.max() <= date(2019, 6, 28)  # type: ignore[operator]
+    assert found.filter(pl.col("model") == ORACLE, pl.col("horizon") == 1)["rank_ic"].mean() > 0.0  # type: ignore[operator]
+    assert any("epoch 1" in note for note in told)
+    told.clear()
+    again = run(tmp_path, settings, plan, date(2024, 1, 1), lambda what, done, total, note: told.append(note))
+    assert again.equals(found) and not any("epoch" in note for note in told)
