@@ -55,7 +55,7 @@ def curves_figure(history: list[Record], weights: dict[str, Any], best: int) -> 
     epochs = np.array([record["epoch"] for record in history])
     colours = {"ranking": canvas.BLUE, "error": canvas.RED}
     for part, names in _PARTS.items():
-        sums = np.array([sum(weights[name] * record[f"loss_{name}"] for name in names) for record in history])
+        sums = np.array([sum(weights[name] * record.get(f"loss_{name}", 0.0) for name in names) for record in history])
         if sums[0] > 0:
             label = f"{part}: {', '.join(names)}"
             left.plot(epochs, sums / sums[0], color=colours[part], marker="o", markersize=3.5, label=label)

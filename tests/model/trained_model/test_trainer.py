@@ -117,7 +117,7 @@ def test_a_checkpoint_of_another_training_is_refused(panel: FoldPanel, tmp_path:
     with pytest.raises(TrainingError, match="another training"):
         _train(replace(panel, x=changed), SHORT, Callbacks(checkpoint_dir=tmp_path))
     checkpoint.remove(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.BEST]
 
 
 def test_another_process_trains_the_same_bits_and_loads_no_data_frame_or_orchestration_library(
@@ -240,12 +240,6 @@ def test_constant_predictions_stop_the_training(panel: FoldPanel) -> None:
 def test_a_loss_that_is_not_finite_stops_the_training() -> None:
     with pytest.raises(TrainingError, match="gradient norm became inf in phase gat, epoch 3, step 9"):
         guards.stop_if_not_finite(1.0, float("inf"), phase="gat", epoch=3, step=9)
-
-
-def test_a_dead_graph_attention_stops_the_training() -> None:
-    with pytest.raises(TrainingError, match="almost no gradient"):
-        guards.stop_if_graph_is_dead(10, 1e-9, "gat", GuardConfig())
-    guards.stop_if_graph_is_dead(10, 1e-3, "gat", GuardConfig())
 
 
 def test_predictions_are_the_same_bits_alone_and_together_and_nan_outside_the_universe(panel: FoldPanel) -> None:
