@@ -113,9 +113,13 @@ def predict_ensemble(
     ]
     if len(found) == 1:
         return found[0]
-    point = np.mean([each.point for each in found], axis=0, dtype=np.float64).astype(np.float32)
-    quantiles = np.mean([each.quantiles for each in found], axis=0, dtype=np.float64).astype(np.float32)
-    return replace(found[0], point=point, quantiles=quantiles)
+    return replace(
+        found[0], point=_mean([each.point for each in found]), quantiles=_mean([each.quantiles for each in found])
+    )
+
+
+def _mean(arrays: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return np.asarray(np.stack(arrays).mean(axis=0, dtype=np.float64), np.float32)
 
 
 def _of_member(callbacks: Callbacks, member: int, members: int) -> Callbacks:

@@ -7,7 +7,7 @@ from typing import Any
 
 from safetensors.torch import save
 
-from model.atft_tensors.panel import INDEX, load_panel
+from model.atft_tensors.panel import INDEX, FoldPanel, load_panel
 from model.atft_tensors.stage import ASSET as TENSORS
 from model.atft_tensors.stage import shard_directory
 from model.store.hashing import json_hash
@@ -54,7 +54,7 @@ def materialise(run: StageRun) -> Manifest:
     with run.writer(ASSET) as w:
         for number, result in enumerate(members):
             w.bytes(weights_file(number), save(result.state))
-        w.json(CONFIG, _configuration(run, index, members))
+        w.json(CONFIG, _configuration(run, index, panel, members))
         w.json(METRICS, _metrics(members))
         w.json(INSIGHT, insight)
         w.extra |= _summary(members)
@@ -117,7 +117,9 @@ def _callbacks(run: StageRun) -> Callbacks:
     )
 
 
-def _configuration(run: StageRun, index: dict[str, Any], members: tuple[TrainResult, ...]) -> dict[str, Any]:
+def _configuration(
+    run: StageRun, index: dict[str, Any], panel: FoldPanel, members: tuple[TrainResult, ...]
+) -> dict[str, Any]:
     """All that is needed to use the weights, as plain JSON."""
     document = {
         "network": asdict(run.settings.network),
@@ -125,6 +127,7 @@ def _configuration(run: StageRun, index: dict[str, Any], members: tuple[TrainRes
         "features": index["features"],
         "feature_hash": json_hash(index["features"]),
         "horizons": index["horizons"],
+        "target_scale": panel.target_scale.tolist(),
         "lookback": index["lookback"],
         "switches": asdict(members[0].switches),
         "parameters": members[0].parameter_count,

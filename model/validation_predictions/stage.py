@@ -25,7 +25,7 @@ from model.trained_model.artefact import CONFIG
 from model.trained_model.ensemble import Member, predict_ensemble
 from model.trained_model.inference import Predictions
 from model.trained_model.network.atft_gat_fan import PhaseSwitches
-from model.trained_model.network.config import NetworkConfig
+from model.trained_model.served import network_config
 from model.validation_predictions import calibration
 from model.validation_predictions.artefact import ASSET, CALIBRATION, KEY, MARKET, PREDICTIONS
 from model.walk_forward_folds.fold import Fold
@@ -197,10 +197,3 @@ def trained_config(store: Store, fold: str) -> dict[str, Any]:
     """The configuration that a fold's network was trained with."""
     document: dict[str, Any] = store.read_json(MODEL, CONFIG, fold)
     return document
-
-
-def network_config(document: dict[str, Any]) -> NetworkConfig:
-    """The network of a stored configuration."""
-    fields = dict(document["network"])
-    fields["quantiles"] = tuple(fields["quantiles"])
-    return NetworkConfig(**fields)

@@ -295,7 +295,11 @@ def test_default_phases_follow_the_original_recipe() -> None:
     assert (loss.rank_ic, loss.cs_ic, loss.sharpe) == (0.5, 0.3, 0.1)
 
 
-def test_mixed_precision_trains_and_stays_finite(panel: FoldPanel) -> None:
+def test_mixed_precision_trains_and_stays_finite_or_is_refused_by_a_processor_without_it(panel: FoldPanel) -> None:
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        with pytest.raises(TrainingError, match="no bfloat16"):
+            _train(panel, replace(SHORT, precision="bf16-mixed"))
+        return
     result = _train(panel, replace(SHORT, precision="bf16-mixed"))
     assert all(torch.isfinite(value).all() for value in result.state.values())
     assert all(value.dtype == torch.float32 for value in result.state.values())
