@@ -7,6 +7,7 @@ the alias of the fold's name points to the fold's newest version, and ``challeng
 import json
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,14 +57,16 @@ def _save(folder: Path, store: Store, manifest: Manifest) -> Path:
     data.mkdir()
     for file in ("config.json", *(member["weights"] for member in config["members"])):
         shutil.copyfile(source / file, data / file)
-    mlflow.pyfunc.save_model(
-        target,
-        loader_module=_LOADER,
-        data_path=data,
-        signature=signature(config),
-        pip_requirements=["gogooku"],
-        metadata={name: config[name] for name in ("features", "horizons", "lookback", "seed")},
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*input example was not provided")  # the signature is exact
+        mlflow.pyfunc.save_model(
+            target,
+            loader_module=_LOADER,
+            data_path=data,
+            signature=signature(config),
+            pip_requirements=["gogooku"],
+            metadata={name: config[name] for name in ("features", "horizons", "lookback", "seed")},
+        )
     return target
 
 

@@ -39,7 +39,7 @@ def tracked_runs(place: Place) -> list[Run]:
 
 def a_day(place: Place) -> dict[str, np.ndarray]:
     """What the network of the fold reads on its first test day."""
-    store = place.store
+    store = place.installation.store
     panel = load_panel(store.directory("atft_tensors", FOLD), shard_directory(store))
     lookback = store.read_json("trained_model", "config.json", FOLD)["lookback"]
     batch = DayBatches(panel, lookback, torch.device("cpu")).batch(panel.test[:1], graph=True)
@@ -152,7 +152,7 @@ def test_the_registered_model_predicts_what_the_asset_predicted(unchanged: Place
     model = mlflow.pyfunc.load_model(client.download_artifacts(version.run_id, "model"))
     inputs = a_day(unchanged)
     outputs = model.predict(inputs)
-    table = unchanged.store.read_table("validation_predictions", "predictions.parquet", FOLD)
+    table = unchanged.installation.store.read_table("validation_predictions", "predictions.parquet", FOLD)
     first = table.filter(pl.col("Date") == table["Date"].min())
     assert [spec.name for spec in model.metadata.get_output_schema()] == ["point", "quantiles"]
     for position, horizon in enumerate((1, 5)):
@@ -169,7 +169,7 @@ def test_a_run_records_its_data_plots_phases_and_the_machine(unchanged: Place) -
     assert run.data.tags["dagster.data_version"] == metadata["content_hash"]
     assert run.data.tags["gogooku.flagged"] == str(metadata["extra/flagged"])
     [read] = run.inputs.dataset_inputs
-    tensors = unchanged.store.require("atft_tensors", FOLD)
+    tensors = unchanged.installation.store.require("atft_tensors", FOLD)
     assert {tag.key: tag.value for tag in read.tags}["content_hash"] == tensors.content_hash
     plots = {item.path for item in client.list_artifacts(run.info.run_id, "plots")}
     assert {"plots/curves.png", "plots/selection.png", "plots/attention.png", "plots/learning_rate.png"} <= plots
