@@ -158,6 +158,27 @@ def test_the_total_is_the_weighted_sum_of_its_parts() -> None:
     assert loss.item() == pytest.approx(expected + 3.0 * 0.4, rel=1e-5)
 
 
+def test_every_part_is_the_mean_of_its_horizons_weighted_by_horizon() -> None:
+    torch.manual_seed(3)
+    target = torch.randn(4, 9, 2)
+    whole = _padded(target, torch.ones_like(target, dtype=torch.bool))  # no label missing: means weigh alike
+    config = LossConfig(min_names=2)
+    _, together = total_loss(whole, {}, LEVELS, config, (0.3, 0.9))
+    alone = [
+        total_loss(
+            Padded(*(part[:, :, h : h + 1] for part in (whole.prediction, whole.quantiles, target, whole.mask))),
+            {},
+            LEVELS,
+            config,
+        )[1]
+        for h in range(2)
+    ]
+    assert len(together) == 6
+    for name, value in together.items():
+        expected = 0.25 * alone[0][name].item() + 0.75 * alone[1][name].item()
+        assert value.item() == pytest.approx(expected, rel=1e-5), name
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=2, max_size=12))
 def test_average_ranks_equal_scipys(values: list[int]) -> None:
