@@ -42,11 +42,11 @@ def _quieten_libraries() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with 0 only on success."""
-    from gogooku_dagster.cli import ablate, evaluate, refresh, report, run, simulate, status, ui
+    from gogooku_dagster.cli import ablate, diagnose, evaluate, refresh, report, run, simulate, status, ui
 
     _quieten_libraries()
 
-    for module in (run, status, refresh, report, evaluate, ablate, ui, simulate):
+    for module in (run, status, refresh, report, diagnose, evaluate, ablate, ui, simulate):
         gogooku.add_command(module.command)
     try:
         sys.exit(gogooku.main(args=arguments, prog_name="gogooku", standalone_mode=False))

@@ -107,6 +107,7 @@ class Terminal:
 
 
 _EPOCH_FIGURES = {
+    "member": "member",
     "phase": "phase",
     "epoch": "epoch",
     "loss": "loss",

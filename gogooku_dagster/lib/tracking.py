@@ -6,16 +6,17 @@ training of hours: the error is counted and shown with the materialisation.
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 
 from gogooku_dagster.lib.home import Installation
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class TrainingTracker:
@@ -50,33 +51,45 @@ class TrainingTracker:
 
     def artifact(self, path: Path, folder: str) -> None:
         """Keep a copy of a file with the run."""
-        from mlflow.exceptions import MlflowException
+        self.attempt(lambda client: client.log_artifact(self.run_id, str(path), folder))
 
-        try:
-            self._client.log_artifact(self.run_id, str(path), folder)
-        except (MlflowException, OSError) as error:
-            self._count(error)
+    def artifacts(self, path: Path, folder: str) -> bool:
+        """Keep a copy of a folder's files with the run; whether that worked."""
+        before = self.errors
+        self.attempt(lambda client: client.log_artifacts(self.run_id, str(path), folder))
+        return self.errors == before
+
+    def dataset(self, name: str, content_hash: str, source: Path) -> None:
+        """Name the data that the run read, by the hash of their content."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        data = Dataset(name, content_hash[:36], "local", str(source))
+        read = DatasetInput(data, [InputTag("content_hash", content_hash)])
+        self.attempt(lambda client: client.log_inputs(self.run_id, [read]))
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Set tags of the run."""
+        from mlflow.entities import RunTag
+
+        self._attempt(tags=[RunTag(name, value) for name, value in values.items()])
 
     def close(self, status: str) -> None:
         """Say how the training ended: FINISHED, FAILED or KILLED."""
+        self.attempt(lambda client: client.set_terminated(self.run_id, status))
+
+    def attempt(self, action: Callable[[Any], T]) -> T | None:
+        """Do something with the client; an error of the store is counted and logged, and the result is None."""
         from mlflow.exceptions import MlflowException
 
         try:
-            self._client.set_terminated(self.run_id, status)
+            return action(self._client)
         except (MlflowException, OSError) as error:
-            self._count(error)
+            self.errors += 1
+            log.warning("MLflow did not take a record of run %s: %s", self.run_id, error)
+            return None
 
     def _attempt(self, **batch: Any) -> None:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self._client.log_batch(self.run_id, **batch)
-        except (MlflowException, OSError) as error:
-            self._count(error)
-
-    def _count(self, error: Exception) -> None:
-        self.errors += 1
-        log.warning("MLflow did not take a record of run %s: %s", self.run_id, error)
+        self.attempt(lambda client: client.log_batch(self.run_id, **batch))
 
 
 @contextmanager

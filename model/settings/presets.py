@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from model.errors import SettingsError
+from model.settings import improvements
 from model.settings.root import Settings
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets_config"
@@ -143,6 +144,11 @@ def _one(problem: Any) -> str:
     location = [str(part) for part in problem["loc"] if part not in _KINDS]
     name = ".".join(location)
     if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        if location == [improvements.SECTION] and isinstance(problem["input"], dict):
+            return f"there is no section {name!r} ({improvements.advice_for_section(problem['input'])})"
+        former = improvements.advice(location[-1])
+        if former is not None:
+            return f"unknown key {name!r} ({former})"
         kind = next((str(part) for part in problem["loc"] if part in _KINDS), None)
         return _unknown(location, kind)
     message = problem["msg"].removeprefix("Value error, ").replace("valid tuple", "list, such as [1, 5]")

@@ -18,6 +18,7 @@ from model.settings.sections import RuntimeSettings, TrackingSettings
 from model.store.hashing import json_hash
 from model.trained_model.config import TrainingConfig
 from model.trained_model.network.config import NetworkConfig
+from model.validation_predictions.settings import PredictionSettings
 from model.walk_forward_folds.settings import FoldSettings
 
 
@@ -52,6 +53,8 @@ class Settings(Section):
     """The ATFT-GAT-FAN network."""
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     """Losses, phases and guards."""
+    predictions: PredictionSettings = Field(default_factory=PredictionSettings)
+    """What is done with the network's output."""
     portfolio: PortfolioSettings = Field(default_factory=PortfolioSettings)
     """The report and the portfolio it simulates."""
     runtime: RuntimeSettings = Field(default_factory=RuntimeSettings)
@@ -77,6 +80,8 @@ class Settings(Section):
                 f"portfolio.headline_horizon is {self.portfolio.headline_horizon}, which is none of labels.horizons "
                 f"({', '.join(map(str, self.labels.horizons))})"
             )
+        for loss in (self.training.loss, *(self.training.loss.of_phase(p.loss) for p in self.training.phases)):
+            loss.weights_of(self.labels.horizons)  # refuses horizons that are not predicted
         return self
 
     def hash_of(self, *sections: str) -> str:

@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 
 from model.store.checks import Check, CheckOutcome
 from model.store.store import Store
-from model.trained_model.artefact import ASSET, CONFIG, METRICS, WEIGHTS
+from model.trained_model.artefact import ASSET, CONFIG, METRICS
 
 if TYPE_CHECKING:
     from model.settings.root import Settings
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 def check_finite_weights(store: Store, settings: "Settings", partition: str | None) -> CheckOutcome:
     """Every weight is a finite number."""
-    weights = load_file(store.path(ASSET, WEIGHTS, partition))
+    files = [member["weights"] for member in store.read_json(ASSET, CONFIG, partition)["members"]]
+    weights = {
+        f"{file}:{name}": value
+        for file in files
+        for name, value in load_file(store.path(ASSET, file, partition)).items()
+    }
     broken = {name: int((~np.isfinite(value)).sum()) for name, value in weights.items() if not np.isfinite(value).all()}
     return CheckOutcome(
         passed=not broken,
@@ -26,18 +31,30 @@ def check_finite_weights(store: Store, settings: "Settings", partition: str | No
 
 
 def check_not_degenerate(store: Store, settings: "Settings", partition: str | None) -> CheckOutcome:
-    """The kept epoch's predictions differ between stocks on every horizon."""
-    record = _kept(store, partition)
-    horizons = store.read_json(ASSET, CONFIG, partition)["horizons"]
+    """The kept epochs' predictions differ between stocks on every horizon."""
     limit = settings.training.guards.min_prediction_std
-    ratios = {h: float(record.get(f"val_std_ratio_{h}", float("nan"))) for h in horizons}
-    broken = [h for h, ratio in ratios.items() if not ratio > limit]
-    flags = store.read_json(ASSET, METRICS, partition)["flags"]
+    worst: dict[int, float] = {}
+    for record in _kept(store, partition):
+        for h in store.read_json(ASSET, CONFIG, partition)["horizons"]:
+            ratio = float(record.get(f"val_std_ratio_{h}", float("nan")))
+            worst[h] = ratio if math.isnan(ratio) else min(ratio, worst.get(h, ratio))
+    broken = [h for h, ratio in worst.items() if not ratio > limit]
+    least = min(worst.values(), key=lambda ratio: -1.0 if math.isnan(ratio) else ratio)
     return CheckOutcome(
-        passed=not broken and not flags,
-        severity="error" if broken else "warn",
-        summary=" ".join(flags) or f"prediction over target std at least {min(ratios.values()):.3g} on validation days",
-        metadata={f"std_ratio_{h}": ratio for h, ratio in ratios.items() if not math.isnan(ratio)},
+        passed=not broken,
+        summary=f"prediction over target std at least {least:.3g} on validation days",
+        metadata={f"std_ratio_{h}": ratio for h, ratio in worst.items() if not math.isnan(ratio)},
+    )
+
+
+def check_guards(store: Store, settings: "Settings", partition: str | None) -> CheckOutcome:
+    """No guard found anything to flag during the training."""
+    flags = read_flags(store, partition)
+    return CheckOutcome(
+        passed=not flags,
+        severity="warn",
+        summary=" ".join(flags) or "no guard had anything to say",
+        metadata={"flagged": len(flags), "flags": flags},
     )
 
 
@@ -50,34 +67,60 @@ def check_parameter_count(store: Store, settings: "Settings", partition: str | N
 
 
 def check_gradients(store: Store, settings: "Settings", partition: str | None) -> CheckOutcome:
-    """Every part that acted in the kept epoch received a gradient, and the graph had edges."""
-    record = _kept(store, partition)
-    switches = store.read_json(ASSET, CONFIG, partition)["switches"]
-    off = set() if switches["adaptive_norm"] else {"fan", "san"}
-    off |= set() if switches["graph"] else {"gat", "attention"}
-    norms = {name.removeprefix("gradient_"): float(v) for name, v in record.items() if name.startswith("gradient_")}
-    has_graph = settings.network.graph
-    dead = [name for name, v in norms.items() if name not in off and not v > 0 and (name != "attention" or has_graph)]
-    edges = float(record["edges_per_step"])
-    if switches["graph"] and not edges > 0:
-        dead.append("edges")
+    """Every part that acted and was not frozen in the kept epochs received a gradient, and the graph had edges."""
+    members = store.read_json(ASSET, CONFIG, partition)["members"]
+    dead: list[str] = []
+    figures: dict[str, float] = {}
+    for number, (record, member) in enumerate(zip(_kept(store, partition), members, strict=True)):
+        norms = gradients(record)
+        mark = f" (member {number})" if len(members) > 1 else ""
+        dead += [f"{name}{mark}" for name in dead_parts(record, member["switches"], has_graph=settings.network.graph)]
+        figures |= {f"gradient_{name}{mark}": norm for name, norm in norms.items()}
+        figures[f"edges_per_step{mark}"] = float(record["edges_per_step"])
     return CheckOutcome(
         passed=not dead,
-        summary=f"no gradient in {', '.join(dead)}" if dead else f"all {len(norms) - len(off)} active parts learn",
-        metadata={**{f"gradient_{name}": norm for name, norm in norms.items()}, "edges_per_step": edges},
+        summary=f"no gradient in {', '.join(dead)}" if dead else "all active parts learn",
+        metadata=figures,
     )
 
 
-def _kept(store: Store, partition: str | None) -> dict[str, Any]:
-    """The record of the epoch whose weights were kept."""
+def gradients(record: dict[str, Any]) -> dict[str, float]:
+    """Gradient norms of an epoch, by part."""
+    return {name.removeprefix("gradient_"): float(v) for name, v in record.items() if name.startswith("gradient_")}
+
+
+def dead_parts(record: dict[str, Any], switches: dict[str, bool], *, has_graph: bool) -> list[str]:
+    """Parts that should have learnt in an epoch and received no gradient; ``edges`` where the graph had none."""
+    frozen = set(str(record.get("frozen", "")).split(", "))
+    idle = frozen | (set() if switches["adaptive_norm"] else {"fan", "san"})
+    if not switches["graph"] or not has_graph:
+        idle |= {"gat", "attention", "gate"}
+    idle |= {"attention"} if "gat" in frozen else set()
+    idle |= {"gate"} if "fusion" in frozen else set()
+    dead = [name for name, norm in gradients(record).items() if name not in idle and not norm > 0]
+    return dead + (["edges"] if switches["graph"] and not float(record["edges_per_step"]) > 0 else [])
+
+
+def read_flags(store: Store, partition: str | None) -> list[str]:
+    """What guards flagged in the training of a fold, of all its members."""
+    return [flag for curves in _curves(store, partition) for flag in curves["flags"]]
+
+
+def _curves(store: Store, partition: str | None) -> list[dict[str, Any]]:
+    """The curves of every member."""
     metrics = store.read_json(ASSET, METRICS, partition)
-    kept: dict[str, Any] = metrics["history"][metrics["best_epoch"] - 1]
-    return kept
+    return [metrics, *metrics["members"]]
+
+
+def _kept(store: Store, partition: str | None) -> list[dict[str, Any]]:
+    """The record of the epoch whose weights were kept, of every member."""
+    return [curves["history"][curves["best_epoch"] - 1] for curves in _curves(store, partition)]
 
 
 CHECKS: tuple[Check, ...] = (
     Check("finite_weights", "every weight is a finite number", check_finite_weights),
     Check("not_degenerate", "predictions differ between stocks on every horizon", check_not_degenerate),
+    Check("guards", "no guard flagged the training", check_guards, blocking=False),
     Check("parameter_count", "as many parameters as the configuration states", check_parameter_count),
     Check("gradients", "every active part received a gradient; the graph had edges", check_gradients),
 )

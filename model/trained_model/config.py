@@ -5,10 +5,38 @@ the graph, then fine-tuning with a low rate and a tight clip; the cross-sectiona
 and Sharpe 0.1. Every bound is checked when an object is made.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal
 
 _PYDANTIC: dict[str, Any] = {"extra": "forbid", "use_attribute_docstrings": True}
+
+
+LOSSES = ("rank_ic", "cs_ic", "sharpe", "pointwise", "pinball", "direction", "auxiliary")
+"""The parts of the loss; each is a weight of :class:`LossConfig`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseLoss:
+    """Loss weights of one phase; what is left out is as in ``training.loss``."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _PYDANTIC
+
+    rank_ic: float | None = None
+    """Weight of the rank-IC loss in this phase."""
+    cs_ic: float | None = None
+    """Weight of the IC loss in this phase."""
+    sharpe: float | None = None
+    """Weight of the Sharpe loss in this phase."""
+    pointwise: float | None = None
+    """Weight of the squared or Huber error in this phase."""
+    pinball: float | None = None
+    """Weight of the quantile loss in this phase."""
+    direction: float | None = None
+    """Weight of the logistic loss of the sign in this phase."""
+    auxiliary: float | None = None
+    """Weight of the losses that parts report themselves in this phase."""
+    horizon_weights: dict[int, float] | None = None
+    """Weight of each horizon (trading days) in this phase."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +61,12 @@ class PhaseConfig:
     """Whether the graph attention is active."""
     warmup_epochs: float = 0.5
     """Length of the linear warm-up, in epochs of this phase."""
+    loss: PhaseLoss = field(default_factory=PhaseLoss)
+    """Loss weights that differ in this phase."""
+    train_only: tuple[str, ...] = ()
+    """Parts of the network that learn in this phase, all others being frozen; empty for all."""
+    freeze: tuple[str, ...] = ()
+    """Parts of the network (vsn, temporal, fan, san, gat, fusion, heads) whose weights keep their bits here."""
 
     def __post_init__(self) -> None:
         _require(bool(self.name), "a phase needs a name")
@@ -42,6 +76,9 @@ class PhaseConfig:
         _require(self.clip > 0, f"phase {self.name}: clip must be positive, got {self.clip}")
         _require(
             self.warmup_epochs >= 0, f"phase {self.name}: warmup_epochs must be 0 or more, got {self.warmup_epochs}"
+        )
+        _require(
+            not (self.train_only and self.freeze), f"phase {self.name}: give train_only or freeze, not both of them"
         )
 
 
@@ -73,14 +110,40 @@ class LossConfig:
     """Width of the soft rank's comparisons, in standard deviations of the day's predictions."""
     min_names: int = 5
     """Fewest labelled stocks with which a day enters a cross-sectional loss."""
+    horizon_weights: dict[int, float] = field(default_factory=dict)
+    """Weight of each horizon (trading days) in every part of the loss, such as {1: 2.0}; 1 where left out."""
 
     def __post_init__(self) -> None:
-        weights = (self.rank_ic, self.cs_ic, self.sharpe, self.pointwise, self.pinball, self.direction, self.auxiliary)
+        weights = tuple(float(getattr(self, name)) for name in LOSSES)
         _require(min(weights) >= 0, f"loss weights must be 0 or more, got {weights}")
         _require(max(weights[:-1]) > 0, "at least one loss weight must be positive")
         _require(self.huber_delta > 0, f"huber_delta must be positive, got {self.huber_delta}")
         _require(self.rank_temperature > 0, f"rank_temperature must be positive, got {self.rank_temperature}")
         _require(self.min_names >= 2, f"min_names must be 2 or more, got {self.min_names}")
+        _require(
+            all(weight > 0 for weight in self.horizon_weights.values()),
+            f"horizon_weights must be positive, got {self.horizon_weights}: a horizon that is not to be learnt is left "
+            "out of labels.horizons",
+        )
+
+    def of_phase(self, change: PhaseLoss) -> "LossConfig":
+        """These losses with what a phase changes."""
+        named = {item.name: getattr(change, item.name) for item in fields(change)}
+        return replace(self, **{name: value for name, value in named.items() if value is not None})
+
+    def weights_of(self, horizons: tuple[int, ...]) -> tuple[float, ...]:
+        """Weight of each of the horizons, in their order.
+
+        Raises:
+            ValueError: a weight is given for a horizon that is not predicted.
+        """
+        unknown = sorted(set(self.horizon_weights) - set(horizons))
+        _require(
+            not unknown,
+            f"horizon_weights names horizon {', '.join(map(str, unknown))}; the horizons predicted are "
+            f"{', '.join(map(str, horizons))} (labels.horizons)",
+        )
+        return tuple(float(self.horizon_weights.get(horizon, 1.0)) for horizon in horizons)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +158,21 @@ class GuardConfig:
     """Smallest gradient norm of the graph attention while the graph is on."""
     degenerate: Literal["stop", "flag"] = "stop"
     """What happens when a phase ends with predictions below the limit: stop the training, or flag it and go on."""
+    max_std_ratio: float = 1.2
+    """Largest std of the validation predictions, as a share of the target's, without a flag. The lower limit of older
+    advice, 0.6, is none here: an honest prediction of a noisy return varies about IC times as much as the return."""
+    dead_graph: Literal["stop", "flag"] = "flag"
+    """What happens when the graph attention's gradient falls below its limit, or the gate's is zero."""
+    max_gradient_norm: float = 1e4
+    """Largest norm of the whole gradient, before clipping, in any step."""
+    exploding: Literal["stop", "flag"] = "flag"
+    """What happens when a gradient is longer than that: stop the training at once, or flag it and go on."""
 
     def __post_init__(self) -> None:
         _require(self.min_prediction_std >= 0, "min_prediction_std must be 0 or more")
         _require(self.min_gat_gradient >= 0, "min_gat_gradient must be 0 or more")
+        _require(self.max_std_ratio > 0, f"max_std_ratio must be positive, got {self.max_std_ratio}")
+        _require(self.max_gradient_norm > 0, f"max_gradient_norm must be positive, got {self.max_gradient_norm}")
 
 
 def default_phases() -> tuple[PhaseConfig, ...]:
@@ -151,12 +225,21 @@ class TrainingConfig:
     """On CUDA out of memory: halve the days of a forward pass and keep the step's days, at most twice."""
     validation_min_names: int = 20
     """Fewest labelled stocks with which a validation day has a rank IC."""
+    ensemble: int = 1
+    """Networks trained one after another from different seeds; their predictions are averaged."""
+    keep_checkpoints: int = 3
+    """Weights of the best epochs (by validation rank IC) that stay beside the checkpoint; 0 for none."""
+    checkpoint_minutes: float = 5.0
+    """Time after which an epoch that is still going on is checkpointed as well."""
+
+    UNHASHED: ClassVar[frozenset[str]] = frozenset({"keep_checkpoints", "checkpoint_minutes"})
+    """What cannot change a result."""
 
     def __post_init__(self) -> None:
         _require(any(phase.epochs for phase in self.phases), "at least one phase needs an epoch")
         names = [phase.name for phase in self.phases]
         _require(len(set(names)) == len(names), f"phase names must differ, got {names}")
-        for name in ("days_per_batch", "accumulate", "devices", "threads", "validation_min_names"):
+        for name in ("days_per_batch", "accumulate", "devices", "threads", "validation_min_names", "ensemble"):
             _require(getattr(self, name) >= 1, f"{name} must be 1 or more, got {getattr(self, name)}")
         _require(
             self.days_per_epoch is None or self.days_per_epoch >= 1,
@@ -165,6 +248,14 @@ class TrainingConfig:
         _require(self.weight_decay >= 0, f"weight_decay must be 0 or more, got {self.weight_decay}")
         _require(0 < self.layerwise_decay <= 1, f"layerwise_decay must be in (0, 1], got {self.layerwise_decay}")
         _require(self.ema_decay is None or 0 < self.ema_decay < 1, f"ema_decay must be in (0, 1), got {self.ema_decay}")
+        _require(self.keep_checkpoints >= 0, f"keep_checkpoints must be 0 or more, got {self.keep_checkpoints}")
+        _require(self.checkpoint_minutes >= 0, f"checkpoint_minutes must be 0 or more, got {self.checkpoint_minutes}")
+        for phase in self.phases:
+            self.loss.of_phase(phase.loss)  # refuses weights that cannot be
+
+    def hashed(self) -> dict[str, Any]:
+        """All that can change a result, as plain values."""
+        return {name: value for name, value in asdict(self).items() if name not in self.UNHASHED}
 
 
 def _require(condition: bool, message: str) -> None:

@@ -67,7 +67,7 @@ def predict(
     point = np.full(shape, np.nan, np.float32)
     quantiles = np.full((*shape, len(levels)), np.nan, np.float32)
     with reproducible(0, threads, device), torch.no_grad():
-        module = Forward(_network(panel, network, state, lookback)).to(device).eval()
+        module = Forward(network_with(panel, network, state, lookback)).to(device).eval()
         batches = DayBatches(panel, lookback, device)
         for number, day in enumerate(days):
             batch = batches.batch(np.array([day]), graph=active.graph)
@@ -80,7 +80,12 @@ def predict(
     return Predictions(days=days, point=point, quantiles=quantiles, levels=levels)
 
 
-def _network(panel: FoldPanel, network: NetworkConfig, state: Mapping[str, Tensor], lookback: int) -> AtftGatFan:
+def network_with(panel: FoldPanel, network: NetworkConfig, state: Mapping[str, Tensor], lookback: int) -> AtftGatFan:
+    """The network of a panel with trained weights.
+
+    Raises:
+        TrainingError: the weights do not fit the network and panel.
+    """
     model = AtftGatFan(network, len(panel.features), panel.horizons, lookback)
     own = model.state_dict()
     wrong = [name for name in own.keys() | state.keys() if name not in own or name not in state]

@@ -15,10 +15,17 @@ from torch import Tensor
 
 from model.errors import TrainingError
 from model.trained_model.config import LossConfig
-from model.trained_model.evaluation import average_ranks, pearson
+from model.trained_model.evaluation import average_ranks
 
-_VARIANCE_FLOOR = 1e-2
-"""Added to variances, in units of the targets': a constant prediction has correlation 0 and a bounded gradient.
+Weight = Tensor | float
+"""Weight of values in a mean, broadcast against them."""
+
+_FEWEST = 1e-12
+"""Smallest sum of weights that a mean divides by; below it there is nothing to average."""
+_VARIANCE_FLOOR = 1e-8
+"""Added to variances, so that a constant side has correlation 0 and a bounded gradient."""
+_SPREAD_FLOOR = 1e-2
+"""Added to the variance of predictions (labels have variance 1) inside a correlation.
 
 A correlation does not see the scale of predictions, so its gradient grows as one over their spread. Without a floor of
 the order of what can be predicted, the first steps of a network that starts small have gradients thousands of times
@@ -39,25 +46,29 @@ class Padded:
     mask: Tensor
 
 
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of the unmasked values; 0 (with zero gradient) where nothing is unmasked."""
-    weight = mask.to(values.dtype)
-    return (torch.where(mask, values, 0.0)).sum() / weight.sum().clamp_min(1)
+def masked_mean(values: Tensor, mask: Tensor, weight: Weight = 1.0) -> Tensor:
+    """Weighted mean of the unmasked values; 0 (with zero gradient) where nothing is unmasked.
+
+    Args:
+        weight: positive, broadcast against ``values``.
+    """
+    counted = mask.to(values.dtype) * weight
+    return (torch.where(mask, values, 0.0) * weight).sum() / counted.sum().clamp_min(_FEWEST)
 
 
-def squared_error(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+def squared_error(prediction: Tensor, target: Tensor, mask: Tensor, weight: Weight = 1.0) -> Tensor:
     """Mean of (prediction - target)²."""
-    return masked_mean((prediction - target).square(), mask)
+    return masked_mean((prediction - target).square(), mask, weight)
 
 
-def huber(prediction: Tensor, target: Tensor, mask: Tensor, delta: float) -> Tensor:
+def huber(prediction: Tensor, target: Tensor, mask: Tensor, delta: float, weight: Weight = 1.0) -> Tensor:
     """Mean of e²/2 for |e| ≤ δ and δ(|e| - δ/2) beyond (Huber 1964)."""
     error = (prediction - target).abs()
     inner = error.clamp(max=delta)
-    return masked_mean(inner * (error - 0.5 * inner), mask)
+    return masked_mean(inner * (error - 0.5 * inner), mask, weight)
 
 
-def pinball(quantiles: Tensor, target: Tensor, mask: Tensor, levels: tuple[float, ...]) -> Tensor:
+def pinball(quantiles: Tensor, target: Tensor, mask: Tensor, levels: tuple[float, ...], weight: Weight = 1.0) -> Tensor:
     """Mean over pairs and levels q of max(q(y - ŷ), (q - 1)(y - ŷ)).
 
     Args:
@@ -66,19 +77,31 @@ def pinball(quantiles: Tensor, target: Tensor, mask: Tensor, levels: tuple[float
     """
     level = quantiles.new_tensor(levels)
     error = target.unsqueeze(-1) - quantiles
-    return masked_mean(torch.maximum(level * error, (level - 1) * error).mean(-1), mask)
+    return masked_mean(torch.maximum(level * error, (level - 1) * error).mean(-1), mask, weight)
 
 
-def direction(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+def direction(prediction: Tensor, target: Tensor, mask: Tensor, weight: Weight = 1.0) -> Tensor:
     """Logistic loss of the target's sign, log(1 + exp(-sign(y) ŷ)); pairs with y = 0 do not count."""
     sign = target.sign()
-    return masked_mean(torch.nn.functional.softplus(-sign * prediction), mask & (sign != 0))
+    return masked_mean(torch.nn.functional.softplus(-sign * prediction), mask & (sign != 0), weight)
 
 
-def information_coefficient(prediction: Tensor, target: Tensor, mask: Tensor, min_names: int) -> Tensor:
-    """One minus the mean Pearson correlation within a group (the day's IC)."""
-    correlation = pearson(prediction, target, mask, _VARIANCE_FLOOR)
-    return 1 - masked_mean(correlation, mask.sum(-1) >= min_names)
+def information_coefficient(
+    prediction: Tensor, target: Tensor, mask: Tensor, min_names: int, weight: Weight = 1.0
+) -> Tensor:
+    """One minus the mean Pearson correlation within a group (the day's IC), predictions floored by ``_SPREAD_FLOOR``."""
+    known = mask.to(prediction.dtype)
+    count = known.sum(-1).clamp_min(1)
+    product = _standardised(prediction, known, _SPREAD_FLOOR) * _standardised(target, known, _VARIANCE_FLOOR)
+    correlation = product.sum(-1) / count
+    return 1 - masked_mean(correlation, mask.sum(-1) >= min_names, weight)
+
+
+def _standardised(values: Tensor, known: Tensor, floor: Weight) -> Tensor:
+    """Values less their group's mean, over the root of their variance plus ``floor``; 0 where ``known`` is 0."""
+    count = known.sum(-1, keepdim=True).clamp_min(1)
+    centred = (values - (values * known).sum(-1, keepdim=True) / count) * known
+    return centred / (centred.square().sum(-1, keepdim=True) / count + floor).sqrt()
 
 
 def soft_rank(values: Tensor, mask: Tensor, temperature: float) -> Tensor:
@@ -101,23 +124,26 @@ def soft_rank(values: Tensor, mask: Tensor, temperature: float) -> Tensor:
 
 
 def rank_information_coefficient(
-    prediction: Tensor, target: Tensor, mask: Tensor, temperature: float, min_names: int
+    prediction: Tensor, target: Tensor, mask: Tensor, temperature: float, min_names: int, weight: Weight = 1.0
 ) -> Tensor:
-    """One minus the mean correlation of soft prediction ranks with average target ranks (the day's rank IC).
+    """One minus the mean correlation of soft prediction ranks with average target ranks (the day's rank IC), with
+    ``_SPREAD_FLOOR`` on the predictions and on their ranks.
 
     Predictions are standardised within the group first, so ``temperature`` is in standard deviations of the day's
     predictions and the loss does not depend on their scale.
     """
-    weight = mask.to(prediction.dtype)
-    count = weight.sum(-1, keepdim=True).clamp_min(1)
-    centred = (prediction - (prediction * weight).sum(-1, keepdim=True) / count) * weight
-    scale = (centred.square().sum(-1, keepdim=True) / count + _VARIANCE_FLOOR).sqrt()
-    ranks = soft_rank(centred / scale, mask, temperature)
-    correlation = pearson(ranks, average_ranks(target, mask), mask, _VARIANCE_FLOOR)
-    return 1 - masked_mean(correlation, mask.sum(-1) >= min_names)
+    known = mask.to(prediction.dtype)
+    count = known.sum(-1, keepdim=True).clamp_min(1)
+    ranks = soft_rank(_standardised(prediction, known, _SPREAD_FLOOR), mask, temperature)
+    # Distinct ranks have a variance of (n^2 - 1) / 12; soft ranks of predictions that hardly differ have next to none.
+    distinct = (count.square() - 1) / 12
+    product = _standardised(ranks, known, _SPREAD_FLOOR * distinct) * (1 + _SPREAD_FLOOR) ** 0.5
+    product = product * _standardised(average_ranks(target, mask), known, _VARIANCE_FLOOR)
+    correlation = product.sum(-1) / count.squeeze(-1)
+    return 1 - masked_mean(correlation, mask.sum(-1) >= min_names, weight)
 
 
-def sharpe(prediction: Tensor, target: Tensor, mask: Tensor, min_names: int) -> Tensor:
+def sharpe(prediction: Tensor, target: Tensor, mask: Tensor, min_names: int, weight: Weight = 1.0) -> Tensor:
     """One minus the mean over horizons of r̄ / √(mean r²) over the batch's days, r the long-short return of a day.
 
     The day's weights are the demeaned predictions over the sum of their absolute values (market neutral, gross 1).
@@ -127,9 +153,9 @@ def sharpe(prediction: Tensor, target: Tensor, mask: Tensor, min_names: int) -> 
     Args:
         prediction, target, mask: [H, D, N], the days of one horizon together.
     """
-    weight = mask.to(prediction.dtype)
-    count = weight.sum(-1, keepdim=True).clamp_min(1)
-    centred = (prediction - (prediction * weight).sum(-1, keepdim=True) / count) * weight
+    known = mask.to(prediction.dtype)
+    count = known.sum(-1, keepdim=True).clamp_min(1)
+    centred = (prediction - (prediction * known).sum(-1, keepdim=True) / count) * known
     gross = centred.abs().sum(-1) + _VARIANCE_FLOOR**0.5
     earned = (centred * torch.where(mask, target, 0.0)).sum(-1) / gross
     days = (mask.sum(-1) >= min_names).to(earned.dtype)
@@ -137,13 +163,20 @@ def sharpe(prediction: Tensor, target: Tensor, mask: Tensor, min_names: int) -> 
     mean = (earned * days).sum(-1) / number
     square = (earned.square() * days).sum(-1) / number
     ratio = mean / (square + _VARIANCE_FLOOR).sqrt()
-    return 1 - masked_mean(ratio, days.sum(-1) > 0)
+    return 1 - masked_mean(ratio, days.sum(-1) > 0, weight)
 
 
 def total_loss(
-    padded: Padded, auxiliary: dict[str, Tensor], levels: tuple[float, ...], config: LossConfig
+    padded: Padded,
+    auxiliary: dict[str, Tensor],
+    levels: tuple[float, ...],
+    config: LossConfig,
+    horizon_weights: tuple[float, ...] | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The weighted sum, and each part on its own (unweighted, detached).
+    """The weighted sum, and each part on its own (without the part's weight, detached).
+
+    Args:
+        horizon_weights: [H] weight of each horizon in the means that run over horizons; 1 where left out.
 
     Raises:
         TrainingError: a target that counts is not a number, or none counts.
@@ -153,21 +186,24 @@ def total_loss(
     prediction = padded.prediction.permute(2, 0, 1)
     target = torch.where(mask, padded.target.permute(2, 0, 1), 0.0)
     flat = (prediction.flatten(0, 1), target.flatten(0, 1), mask.flatten(0, 1))
+    weight = prediction.new_tensor(horizon_weights or (1.0,) * len(mask))  # [H]
+    by_day = weight.repeat_interleave(mask.shape[1])  # [H * D]
     parts: dict[str, Tensor] = {}
     if config.rank_ic:
-        parts["rank_ic"] = rank_information_coefficient(*flat, config.rank_temperature, config.min_names)
+        parts["rank_ic"] = rank_information_coefficient(*flat, config.rank_temperature, config.min_names, by_day)
     if config.cs_ic:
-        parts["cs_ic"] = information_coefficient(*flat, config.min_names)
+        parts["cs_ic"] = information_coefficient(*flat, config.min_names, by_day)
     if config.sharpe:
-        parts["sharpe"] = sharpe(prediction, target, mask, config.min_names)
+        parts["sharpe"] = sharpe(prediction, target, mask, config.min_names, weight)
     if config.pointwise and config.pointwise_kind == "huber":
-        parts["pointwise"] = huber(*flat, config.huber_delta)
+        parts["pointwise"] = huber(*flat, config.huber_delta, by_day[:, None])
     elif config.pointwise:
-        parts["pointwise"] = squared_error(*flat)
+        parts["pointwise"] = squared_error(*flat, by_day[:, None])
     if config.pinball:
-        parts["pinball"] = pinball(padded.quantiles.permute(2, 0, 1, 3), target, mask, levels)
+        quantiles = padded.quantiles.permute(2, 0, 1, 3)
+        parts["pinball"] = pinball(quantiles, target, mask, levels, weight[:, None, None])
     if config.direction:
-        parts["direction"] = direction(*flat)
+        parts["direction"] = direction(*flat, by_day[:, None])
     total = torch.stack([getattr(config, name) * value for name, value in parts.items()]).sum()
     for name, value in auxiliary.items():
         parts[name] = value

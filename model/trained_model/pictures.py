@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from model.pictures import canvas
 from model.store.pictures import Picture
 from model.store.store import Store
-from model.trained_model.artefact import ASSET, CONFIG, METRICS
+from model.trained_model.artefact import ASSET, CONFIG, INSIGHT, METRICS
 
 if TYPE_CHECKING:
     from model.settings.root import Settings
@@ -22,6 +22,7 @@ Record = dict[str, Any]
 
 _PARTS = {"ranking": ("rank_ic", "cs_ic", "sharpe"), "error": ("pointwise", "pinball", "direction")}
 """Losses that look at the order of a day's names, and losses that look at each name."""
+_MOST_FEATURES = 20
 _PHASE_COLOURS = (canvas.GREY, canvas.GREEN, canvas.ORANGE, canvas.PURPLE, canvas.SKY)
 
 
@@ -36,6 +37,57 @@ def draw_rate(store: Store, settings: "Settings", partition: str | None) -> byte
     """Learning rate of every step, as PNG."""
     metrics = store.read_json(ASSET, METRICS, partition)
     return canvas.png(rate_figure(metrics["rates"], metrics["history"]))
+
+
+def draw_selection(store: Store, settings: "Settings", partition: str | None) -> bytes:
+    """Mean variable selection weight of the features, as PNG."""
+    return canvas.png(selection_figure(store.read_json(ASSET, INSIGHT, partition)))
+
+
+def draw_attention(store: Store, settings: "Settings", partition: str | None) -> bytes:
+    """Mean attention on the days of the window, as PNG."""
+    return canvas.png(attention_figure(store.read_json(ASSET, INSIGHT, partition)))
+
+
+def selection_figure(insight: dict[str, Any]) -> Figure:
+    """Bars of the features with the largest selection weights, and the weight that all would have if equal.
+
+    Args:
+        insight: ``selection``, ``days`` and ``rows`` of ``insight.look_into``.
+    """
+    title = f"Which features does the network select? Mean of {insight['days']} validation days"
+    figure, axes = canvas.sheet(title)
+    canvas.name_axes(axes, "selection weight (%)", "")
+    if not insight["rows"]:
+        canvas.say(axes, "no validation day")
+        return figure
+    weights = sorted(insight["selection"].items(), key=lambda pair: -pair[1])[:_MOST_FEATURES][::-1]
+    places = np.arange(len(weights))
+    axes.barh(places, [100 * weight for _, weight in weights], color=canvas.BLUE)
+    axes.set_yticks(places, [name for name, _ in weights], fontsize=7.5)
+    equal = 100 / len(insight["selection"])
+    axes.axvline(equal, color=canvas.INK, linestyle="--", linewidth=1.1, label=f"all {len(insight['selection'])} alike")
+    axes.grid(False, axis="y")
+    canvas.legend(axes, "lower right")
+    return figure
+
+
+def attention_figure(insight: dict[str, Any]) -> Figure:
+    """Bars of the attention on each day of the window, and what each would have if all were alike."""
+    title = f"Which days of the window does the network attend to? Mean of {insight['days']} validation days"
+    figure, axes = canvas.sheet(title)
+    canvas.name_axes(axes, "days before the prediction", "attention (%)")
+    if not insight["rows"]:
+        canvas.say(axes, "no validation day")
+        return figure
+    weights = 100 * np.array(insight["attention"])
+    axes.bar(np.arange(len(weights)) - len(weights) + 1, weights, color=canvas.BLUE)
+    equal = 100 / len(weights)
+    axes.axhline(equal, color=canvas.INK, linestyle="--", linewidth=1.1, label=f"all {len(weights)} alike")
+    axes.set_ylim(0.0, 1.2 * float(weights.max()))
+    axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
+    canvas.legend(axes, "upper left")
+    return figure
 
 
 def curves_figure(history: list[Record], weights: dict[str, Any], best: int) -> Figure:
@@ -55,7 +107,7 @@ def curves_figure(history: list[Record], weights: dict[str, Any], best: int) -> 
     epochs = np.array([record["epoch"] for record in history])
     colours = {"ranking": canvas.BLUE, "error": canvas.RED}
     for part, names in _PARTS.items():
-        sums = np.array([sum(weights[name] * record[f"loss_{name}"] for name in names) for record in history])
+        sums = np.array([sum(weights[name] * record.get(f"loss_{name}", 0.0) for name in names) for record in history])
         if sums[0] > 0:
             label = f"{part}: {', '.join(names)}"
             left.plot(epochs, sums / sums[0], color=colours[part], marker="o", markersize=3.5, label=label)
@@ -118,5 +170,7 @@ def _phases(history: list[Record], lengths: list[int], start: float) -> list[tup
 
 PICTURES: tuple[Picture, ...] = (
     Picture("curves", "Loss and validation RankIC by epoch", draw_curves),
+    Picture("selection", "Variable selection weights", draw_selection),
+    Picture("attention", "Attention on the days of the window", draw_attention),
     Picture("learning_rate", "Learning rate by step", draw_rate),
 )

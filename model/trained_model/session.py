@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import Any
 
 import torch
@@ -14,10 +14,12 @@ from model.trained_model import checkpoint, guards
 from model.trained_model.batches import DayBatches
 from model.trained_model.config import PhaseConfig, TrainingConfig
 from model.trained_model.epoch import EpochDays, validate
+from model.trained_model.frozen import frozen_parts
 from model.trained_model.network.atft_gat_fan import AtftGatFan, PhaseSwitches
 from model.trained_model.network.config import NetworkConfig
 from model.trained_model.results import Callbacks, Record, TrainingStoppedError, TrainResult
 from model.trained_model.schedule import rate
+from model.trained_model.standing import Standing, joined, packed_tally, under, unpacked_tally
 from model.trained_model.step import Forward, Parts, Stepper, Tally, active
 from model.trained_model.surroundings import (
     STREAM_WEIGHTS,
@@ -43,32 +45,6 @@ def train_here(
         session = Session(panel, network, training, fabric, lookback=lookback, seed=seed, callbacks=callbacks)
         session.resume()
         return session.run()
-
-
-@dataclass
-class Standing:
-    """Where the training stands, as far as it is not tensors."""
-
-    phase: int = 0
-    """Index of the phase in hand."""
-    epoch: int = 0
-    """Epochs finished in it."""
-    step: int = 0
-    """Optimiser steps taken in it."""
-    total: int = 0
-    """Epochs finished in all phases."""
-    stale: int = 0
-    """Epochs of this phase since its best."""
-    best: float | None = None
-    """Best validation rank IC of this phase."""
-    best_total: int = 0
-    kept: float | None = None
-    kept_total: int = 0
-    kept_phase: int = 0
-    halvings: int = 0
-    history: list[Record] = field(default_factory=list)
-    rates: list[float] = field(default_factory=list)
-    flags: list[str] = field(default_factory=list)
 
 
 class Session:
@@ -98,7 +74,11 @@ class Session:
         self.parts = Parts(self.network)
         self.stepper = Stepper(fabric, self.module, self.parts, self.batches, network.quantiles, training)
         self.standing = Standing()
-        self.optimizer = self._new_optimizer()
+        self.tally = Tally()
+        self.parameter_count = self.network.parameter_count()
+        self.frozen = [frozen_parts(phase, network, self.parts.names) for phase in training.phases]
+        self.optimizer = self._enter_phase()
+        self.saved = time.monotonic()
         self.average = self._copy() if training.ema_decay else None
         self.best = self._copy()
         self.kept = self.best
@@ -125,8 +105,8 @@ class Session:
             best_epoch=s.kept_total,
             best_rank_ic=math.nan if s.kept is None else s.kept,
             switches=active(self.network_config, self.config.phases[s.kept_phase]),
-            parameter_count=self.network.parameter_count(),
-            flags=tuple(s.flags),
+            parameter_count=self.parameter_count,
+            flags=tuple(s.flags.values()),
             rates=tuple(s.rates),
         )
 
@@ -137,46 +117,62 @@ class Session:
         if found is None:
             return
         tensors, state = found
-        self.standing = Standing(**state)
+        self.standing = Standing.of(state)
         self.stepper.halvings = self.standing.halvings
-        self._load(_under(tensors, "weights"))
-        self.best = self._placed(_under(tensors, "best"))
-        self.kept = self._placed(_under(tensors, "kept"))
+        self.optimizer = self._enter_phase()
+        self._load(under(tensors, "weights"))
+        self.best = self._placed(under(tensors, "best"))
+        self.kept = self._placed(under(tensors, "kept"))
         if self.average is not None:
-            self.average = self._placed(_under(tensors, "average"))
-        self._restore_optimizer(_under(tensors, "optimizer"))
-        restore_random_states(_under(tensors, "random"), self.fabric.device)
+            self.average = self._placed(under(tensors, "average"))
+        self.tally = unpacked_tally(self.standing.tally, self._placed(under(tensors, "tally")))
+        self._restore_optimizer(under(tensors, "optimizer"))
+        restore_random_states(under(tensors, "random"), self.fabric.device)
 
     def _epoch(self, phase: PhaseConfig) -> None:
-        """One epoch: train, validate, record."""
+        """One epoch (or what a stopped run left of it): train, validate, record."""
         began = time.perf_counter()
         s = self.standing
         switches = active(self.network_config, phase)
-        tally = Tally()
-        first_rate = len(s.rates)
-        self.module.train()
-        for days in self.days.steps(s.phase, s.epoch):
-            if self._asked_to_stop():
-                raise TrainingStoppedError(
-                    f"Training was asked to stop in phase {phase.name}, after {s.total} whole epochs. Run it again to "
-                    "continue from there."
-                )
-            self._set_rate(phase)
-            loss, norm = self.stepper.take(self.optimizer, days, switches, phase.clip, tally)
-            guards.stop_if_not_finite(loss, norm, phase=phase.name, epoch=s.total + 1, step=tally.steps)
-            self._update_average()
+        self._steps(phase, switches)
+        tally = self.tally
         record: Record = {"phase": phase.name, "epoch": s.total + 1, "phase_epoch": s.epoch + 1}
-        record |= {"lr_first": s.rates[first_rate], "lr_last": s.rates[-1], **self._gradients(tally)}
+        record |= {"lr_first": s.rates[-s.done], "lr_last": s.rates[-1], **self._gradients(tally)}
         if switches.graph:
-            attention = float(record["gradient_attention"])
-            guards.stop_if_graph_is_dead(tally.edges, attention, phase.name, self.config.guards)
+            record["gate_alpha"] = float(self.network.fusion.alpha.detach())
+        if self.frozen[s.phase]:
+            record["frozen"] = ", ".join(sorted(self.frozen[s.phase]))
         record |= self._validate(switches)
+        s.done, self.tally = 0, Tally()
+        self._flag(guards.judge_epoch(record, switches, self.frozen[s.phase], self.config.guards))
         self._judge(record)
         s.halvings = self.stepper.halvings
         record |= {"days_per_pass": self.stepper.days_per_pass, "seconds": time.perf_counter() - began}
         s.history.append(record)
+        self._keep_epoch(record)
         if self.fabric.is_global_zero:
             self.callbacks.on_epoch(dict(record))
+
+    def _steps(self, phase: PhaseConfig, switches: PhaseSwitches) -> None:
+        """The optimiser steps that are left of the epoch in hand."""
+        s = self.standing
+        self.module.train()
+        for days in islice(self.days.steps(s.phase, s.epoch), s.done, None):
+            if self._asked_to_stop():
+                self._save_inside_epoch()
+                raise TrainingStoppedError(
+                    f"Training was asked to stop in phase {phase.name}, after {s.total} whole epochs and {s.done} "
+                    "steps. Run it again to continue from there."
+                )
+            self._set_rate(phase)
+            loss, norm = self.stepper.take(self.optimizer, days, switches, phase.clip, self.tally)
+            epoch, step = s.total + 1, s.done + 1
+            guards.stop_if_not_finite(loss, norm, phase=phase.name, epoch=epoch, step=step)
+            guards.stop_if_exploding(norm, self.config.guards, phase=phase.name, epoch=epoch, step=step)
+            self._update_average()
+            s.done += 1
+            if time.monotonic() - self.saved > 60 * self.config.checkpoint_minutes:
+                self._save_inside_epoch()
 
     def _asked_to_stop(self) -> bool:
         """The first process asks; all hear the same answer."""
@@ -192,8 +188,11 @@ class Session:
             tally.share_among(self.fabric)
         record: Record = {f"loss_{name}": float(value) / tally.steps for name, value in tally.losses.items()}
         norms = (tally.squares / tally.steps).sqrt().tolist()
-        for name, norm in zip([*self.parts.names, "attention"], norms, strict=True):
+        for name, norm in zip(self.parts.gradient_names, norms, strict=True):
             record[f"gradient_{name}"] = norm
+        record["loss"] = record.pop("loss_total")
+        record["gradient_norm"] = math.sqrt(sum(norm**2 for norm in norms[: len(self.parts.names)]))
+        record["gradient_norm_max"] = float(tally.longest) if tally.longest is not None else 0.0
         record["edges_per_step"] = tally.edges / tally.steps
         record["steps"] = tally.steps
         return record
@@ -225,26 +224,30 @@ class Session:
         """End a phase: guard, restore its best weights, make the next one's optimiser."""
         s = self.standing
         if s.epoch:
-            self._stop_if_degenerate(phase)
+            self._judge_predictions(phase)
             better = s.best is not None and (s.kept is None or s.best > s.kept)
             if self.config.keep == "last_phase" or better:
                 self.kept, s.kept, s.kept_total, s.kept_phase = self.best, s.best, s.best_total, s.phase
             self._load(self.best)
             self.average = {k: v.clone() for k, v in self.best.items()} if self.average is not None else None
         s.phase, s.epoch, s.step, s.stale, s.best = s.phase + 1, 0, 0, 0, None
-        self.optimizer = self._new_optimizer()
+        self.optimizer = self._enter_phase()
 
-    def _stop_if_degenerate(self, phase: PhaseConfig) -> None:
+    def _judge_predictions(self, phase: PhaseConfig) -> None:
+        """Guards of the predictions with which a phase ends."""
         s = self.standing
         last = s.history[-1]
         ratios = {h: float(last.get(f"val_std_ratio_{h}", math.nan)) for h in self.panel.horizons}
         broken = guards.degenerate_horizons(ratios, self.config.guards)
-        if not broken:
-            return
-        message = guards.degenerate_message(broken, phase.name, self.config.guards)
-        if self.config.guards.degenerate == "stop" or s.best is None:
-            raise TrainingError(message)
-        s.flags.append(message)
+        if broken and s.best is None:
+            raise TrainingError(guards.degenerate_message(broken, phase.name, self.config.guards))
+        self._flag(guards.judge_predictions(ratios, phase.name, self.config.guards))
+
+    def _flag(self, found: dict[str, str]) -> None:
+        """Note what a guard found, once a phase."""
+        phase = self.config.phases[self.standing.phase].name
+        for guard, message in found.items():
+            self.standing.flags.setdefault(f"{phase}: {guard}", message)
 
     def _set_rate(self, phase: PhaseConfig) -> None:
         s = self.standing
@@ -256,7 +259,13 @@ class Session:
         s.rates.append(value)
         s.step += 1
 
-    def _new_optimizer(self) -> Any:
+    def _enter_phase(self) -> Any:
+        """Set up the phase in hand: its losses, its frozen parts, and an optimiser of its own for the others."""
+        at = self.standing.phase
+        if at < len(self.config.phases):
+            loss = self.config.loss.of_phase(self.config.phases[at].loss)
+            self.stepper.loss, self.stepper.horizon_weights = loss, loss.weights_of(self.panel.horizons)
+        self.parts.freeze(self.network, self.frozen[at] if at < len(self.frozen) else ())
         groups = self.parts.blocks(self.network, self.config.layerwise_decay)
         optimizer = torch.optim.AdamW(groups, lr=0.0, weight_decay=self.config.weight_decay, fused=True)
         return self.fabric.setup_optimizers(optimizer)
@@ -268,25 +277,42 @@ class Session:
             state["state"].setdefault(int(index), {})[entry] = value
         self.optimizer.load_state_dict(state)
 
+    def _save_inside_epoch(self) -> None:
+        """Checkpoint between two steps. Several processes, each with a share of the tally, only do so after epochs."""
+        if self.fabric.world_size == 1:
+            self._save()
+
     def _save(self) -> None:
+        self.saved = time.monotonic()
         directory = self.callbacks.checkpoint_dir
         if directory is None or not self.fabric.is_global_zero:
             return
+        s = self.standing
         optimizer = {
             f"{index}.{entry}": value
             for index, entries in self.optimizer.state_dict()["state"].items()
             for entry, value in entries.items()
         }
-        groups = {
+        s.tally, sums = packed_tally(self.tally)
+        tensors = {
             "weights": self.network.state_dict(),
             "best": self.best,
             "kept": self.kept,
             "average": self.average or {},
             "optimizer": optimizer,
+            "tally": sums,
             "random": random_states(self.fabric.device),
         }
-        tensors = {f"{group}/{name}": value for group, values in groups.items() for name, value in values.items()}
-        checkpoint.save(directory, self.key, tensors, asdict(self.standing))
+        checkpoint.save(directory, self.key, joined(tensors), s.plain())
+
+    def _keep_epoch(self, record: Record) -> None:
+        """Keep the weights of the best epochs beside the checkpoint."""
+        directory, most, s = self.callbacks.checkpoint_dir, self.config.keep_checkpoints, self.standing
+        if directory is None or not most or "val_rank_ic" not in record or not self.fabric.is_global_zero:
+            return
+        s.best_epochs = checkpoint.best_epochs([*s.best_epochs, (float(record["val_rank_ic"]), s.total)], most)
+        weights = self._copy() if self.average is None else self.average
+        checkpoint.keep_epoch(directory, self.key, weights, record, [epoch for _, epoch in s.best_epochs])
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -304,8 +330,3 @@ class Session:
 
     def _load(self, tensors: dict[str, Tensor]) -> None:
         self.network.load_state_dict(tensors, strict=True)
-
-
-def _under(tensors: dict[str, Tensor], group: str) -> dict[str, Tensor]:
-    prefix = f"{group}/"
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

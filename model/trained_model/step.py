@@ -4,6 +4,7 @@ A step may take several forward passes (accumulation). When a GPU runs out of me
 days and the step takes twice the passes, so the step itself sees the same days.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,15 +76,38 @@ class Parts:
             for value in module.parameters()
             if value.dim() > 1
         }
-        self.attention = torch.tensor([id(value) in weights for value in self.parameters])
+        gate = id(network.fusion.gate)
+        self.watched = {
+            "attention": torch.tensor([id(value) in weights for value in self.parameters]),
+            "gate": torch.tensor([id(value) == gate for value in self.parameters]),
+        }
+        """Parameters whose gradient is watched beside that of the parts: masks over ``parameters``."""
+
+    @property
+    def gradient_names(self) -> list[str]:
+        """What the gradient norms of a tally belong to."""
+        return [*self.names, *self.watched]
 
     def blocks(self, network: AtftGatFan, decay: float) -> list[dict[str, Any]]:
-        """Optimiser groups with their factor on the rate; a single one where the decay is 1."""
+        """Optimiser groups with their factor on the rate; a single one where the decay is 1. Frozen ones are left out.
+
+        Frozen parameters are those that require no gradient; without a place in the optimiser no weight decay
+        touches them either.
+        """
         if decay == 1.0:
-            return [{"params": self.parameters, "factor": 1.0}]
-        depths = network.layer_depths()
-        factors = layer_factors(len(depths), decay)
-        return [{"params": group, "factor": f} for (_, group), f in zip(depths, factors, strict=True)]
+            groups = [(self.parameters, 1.0)]
+        else:
+            depths = network.layer_depths()
+            groups = [(group, f) for (_, group), f in zip(depths, layer_factors(len(depths), decay), strict=True)]
+        learning = [([p for p in group if p.requires_grad], factor) for group, factor in groups]
+        return [{"params": group, "factor": factor} for group, factor in learning if group]
+
+    def freeze(self, network: AtftGatFan, parts: Collection[str]) -> None:
+        """Let these parts require no gradient, and all others require one."""
+        for name, group in network.parameter_groups().items():
+            for parameter in group:
+                parameter.requires_grad_(name not in parts)
+                parameter.grad = None
 
 
 @dataclass
@@ -95,7 +119,9 @@ class Tally:
     edges: int = 0
     losses: dict[str, Tensor] = field(default_factory=dict)
     squares: Tensor | None = None
-    """Sum of squared gradient norms by part, then of the attention alone."""
+    """Sum of squared gradient norms, in the order of ``Parts.gradient_names``."""
+    longest: Tensor | None = None
+    """Largest norm of the whole gradient in any step, before clipping."""
 
     def add_losses(self, losses: dict[str, Tensor], share: float) -> None:
         """Add one forward pass, ``share`` of its step."""
@@ -127,6 +153,8 @@ class Stepper:
         self.batches = batches
         self.levels = levels
         self.config = config
+        self.loss = config.loss
+        self.horizon_weights: tuple[float, ...] | None = None
         self.halvings = 0
 
     @property
@@ -180,10 +208,10 @@ class Stepper:
                 point, quantiles, auxiliary = run_network(self.module, batch, switches, rows)
                 target = batch.pad(rows, torch.nan)
                 padded = Padded(point, quantiles, target, torch.isfinite(target))
-                loss, parts = total_loss(padded, auxiliary, self.levels, self.config.loss)
+                loss, parts = total_loss(padded, auxiliary, self.levels, self.loss, self.horizon_weights)
                 self.fabric.backward(loss * share)
             total += share * loss.detach()
-            tally.add_losses(parts, share)
+            tally.add_losses({**parts, "total": loss.detach()}, share)
             tally.passes += 1
             tally.edges += batch.edge_index.shape[1] if share else 0
         return total
@@ -197,10 +225,11 @@ class Stepper:
         square = norms.square()
         index = self.parts.index.to(device)
         by_part = torch.zeros(len(self.parts.names), device=device).index_add(0, index, square)
-        attention = (square * self.parts.attention.to(device)).sum()
-        by_part = torch.cat([by_part, attention.reshape(1)])
+        watched = [(square * mask.to(device)).sum() for mask in self.parts.watched.values()]
+        by_part = torch.cat([by_part, torch.stack(watched)])
         tally.squares = by_part if tally.squares is None else tally.squares + by_part
         total = square.sum().sqrt()
+        tally.longest = total if tally.longest is None else torch.maximum(tally.longest, total)
         torch.nn.utils.clip_grads_with_norm_(self.parts.parameters, limit, total)
         return total
 

@@ -10,9 +10,11 @@ Nothing is kept globally: generators, thread counts and flags of the caller are 
 
 from typing import Any
 
+import torch
 from lightning_fabric import Fabric
 
 from model.atft_tensors.panel import FoldPanel
+from model.errors import TrainingError
 from model.trained_model.config import TrainingConfig
 from model.trained_model.distributed import train_on_many
 from model.trained_model.network.config import NetworkConfig
@@ -40,11 +42,22 @@ def train(
 
     Raises:
         TrainingStoppedError: ``should_stop`` said so.
-        TrainingError: labels are missing, a loss is not finite, or a guard stopped the training.
+        TrainingError: labels are missing, a loss is not finite, a guard stopped the training, or the processor cannot
+            compute in the precision asked for.
     """
     shared: dict[str, Any] = {"accelerator": training.accelerator, "precision": PRECISION[training.precision]}
     calls = callbacks or Callbacks()
     if training.devices > 1:
         return train_on_many(shared, panel, network, training, lookback=lookback, seed=seed, callbacks=calls)
     fabric = Fabric(devices=1, **shared)
+    _check_precision(training.precision, fabric.device)
     return train_here(fabric, panel, network, training, lookback=lookback, seed=seed, callbacks=calls)
+
+
+def _check_precision(precision: str, device: torch.device) -> None:
+    """Refuse reduced precision where the processor has none: the LSTM would fail in the middle of the first step."""
+    if precision != "32" and device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        raise TrainingError(
+            f"training.precision is {precision}, and this processor has no bfloat16 arithmetic (AVX-512). Set "
+            "training.precision to 32, or train on a GPU."
+        )

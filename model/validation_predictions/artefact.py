@@ -3,4 +3,5 @@
 ASSET = "validation_predictions"
 PREDICTIONS = "predictions.parquet"
 MARKET = "market.parquet"
+CALIBRATION = "calibration.json"
 KEY = ("Date", "Code", "horizon")

@@ -1,5 +1,6 @@
 """Checks of a fold's predictions."""
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -7,12 +8,14 @@ import polars as pl
 from model.quality_features.read import read_features
 from model.store.checks import Check, CheckOutcome
 from model.store.store import Store
-from model.validation_predictions.artefact import ASSET, KEY, PREDICTIONS
+from model.validation_predictions.artefact import ASSET, CALIBRATION, KEY, PREDICTIONS
 from model.walk_forward_folds.fold import Fold
 
 if TYPE_CHECKING:
     from model.settings.root import Settings
 
+COVERAGE_TOLERANCE = 0.03
+"""How far a share may be off although its interval leaves the level out: a long test makes intervals narrow."""
 _FEATURES = "quality_features"
 
 
@@ -57,6 +60,42 @@ def check_prediction_std(store: Store, settings: "Settings", partition: str | No
     )
 
 
+def check_quantiles(store: Store, settings: "Settings", partition: str | None) -> CheckOutcome:
+    """No quantile lies below the one before it."""
+    frame = store.read_table(ASSET, PREDICTIONS, partition)
+    names = sorted(
+        (n for n in frame.columns if n.startswith("q") and n[1:].isdigit()), key=lambda n: float(f"0.{n[1:]}")
+    )
+    crossed = sum(frame.filter(pl.col(low) > pl.col(high)).height for low, high in pairwise(names))
+    return CheckOutcome(
+        passed=crossed == 0,
+        summary=f"{crossed} pairs of neighbouring quantiles cross in {frame.height} rows",
+        metadata={"crossed": crossed, "quantiles": len(names)},
+    )
+
+
+def check_calibration(store: Store, settings: "Settings", partition: str | None) -> CheckOutcome:
+    """On the test days the share of labels below each quantile is the quantile's level, within error or tolerance."""
+    document = store.read_json(ASSET, CALIBRATION, partition)
+    off, figures, measured = [], {}, 0
+    for horizon, found in document.get("horizons", {}).items():
+        for level, share in found["after"]["below"].items():
+            if share is None:
+                continue
+            measured += 1
+            figures[f"below_{level}_{horizon}d"] = share["value"]
+            low, high = share["interval"] or (0.0, 1.0)
+            if not low <= float(level) <= high and abs(share["value"] - float(level)) > COVERAGE_TOLERANCE:
+                off.append(f"{horizon} d {float(level):.0%}: {share['value']:.1%} of the labels of {share['n']} days")
+    said = f"; too far off: {', '.join(off)}" if off else ""
+    return CheckOutcome(
+        passed=not off,
+        severity="warn",
+        summary=f"{measured - len(off)} of {measured} quantiles hold what they promise{said}",
+        metadata=figures,
+    )
+
+
 def check_dates(store: Store, settings: "Settings", partition: str | None) -> CheckOutcome:
     """All predictions are dated on test days."""
     assert partition is not None
@@ -78,5 +117,7 @@ CHECKS: tuple[Check, ...] = (
     Check("coverage", "every universe member of every test day is predicted, and nobody else", check_coverage),
     Check("no_duplicates", "one prediction for a date, code and horizon", check_no_duplicates),
     Check("prediction_std", "predictions are finite and differ between the names of a day", check_prediction_std),
+    Check("quantiles", "quantiles never decrease along their levels", check_quantiles),
+    Check("calibration", "shares of labels below quantiles are their levels", check_calibration, blocking=False),
     Check("dates", "all predictions lie within the test days", check_dates),
 )

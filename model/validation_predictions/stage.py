@@ -1,9 +1,10 @@
 """Materialise a fold's predictions: what the network says on the test days, with labels, and the market it trades in.
 
-Only test days are predicted, so every row is out of fold. ``prediction`` and the quantiles are in the units of the
-labels, as an excess over the mean of the day's names.
+Only predictions of test days are stored, so every row is out of fold. ``prediction`` and the quantiles are in the units
+of the labels, as an excess over the mean of the day's names. Quantiles are calibrated on the validation days.
 """
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -20,11 +21,13 @@ from model.store.manifest import Manifest
 from model.store.stage import StageRun
 from model.store.store import Store
 from model.trained_model.artefact import ASSET as MODEL
-from model.trained_model.artefact import CONFIG, WEIGHTS
-from model.trained_model.inference import Predictions, predict
+from model.trained_model.artefact import CONFIG
+from model.trained_model.ensemble import Member, predict_ensemble
+from model.trained_model.inference import Predictions
 from model.trained_model.network.atft_gat_fan import PhaseSwitches
-from model.trained_model.network.config import NetworkConfig
-from model.validation_predictions.artefact import ASSET, KEY, MARKET, PREDICTIONS
+from model.trained_model.served import network_config
+from model.validation_predictions import calibration
+from model.validation_predictions.artefact import ASSET, CALIBRATION, KEY, MARKET, PREDICTIONS
 from model.walk_forward_folds.fold import Fold
 
 _LABELS = "quality_features"
@@ -53,14 +56,67 @@ def materialise(run: StageRun) -> Manifest:
     store, name = run.store, run.partition
     fold = Fold.load(store, name)
     panel = load_panel(store.directory(TENSORS, name), shard_directory(store))
-    found = _predict(run, name, panel)
+    raw = _predict(run, name, panel)
+    found, document = _calibrated(raw, panel) if run.settings.predictions.calibrate_quantiles else (raw, None)
     labels = store.read_chunks(_LABELS, "labels", start=fold.test_start, end=fold.window_end)
     table = prediction_table(found, panel, labels)
     with run.writer(ASSET) as w:
         w.table(PREDICTIONS, table, key=KEY)
         w.table(MARKET, labels.select(_MARKET_COLUMNS).sort("Date", "Code"), key=("Date", "Code"))
+        w.json(CALIBRATION, document or {"levels": list(found.levels), "calibrated": False})
         w.extra |= {"days": len(found.days), "rows": table.height, "first": str(fold.test_start)}
+        w.extra |= _coverage_figures(document) if document else {}
     return w.manifest
+
+
+def _calibrated(raw: Predictions, panel: FoldPanel) -> tuple[Predictions, dict[str, Any]]:
+    """The test days' predictions with quantiles shifted by what the validation days say, and how well that worked.
+
+    Args:
+        raw: predictions of the validation days, then of the test days.
+    """
+    validation, test = _days(raw, 0, len(panel.validation)), _days(raw, len(panel.validation), len(raw.days))
+    shifts = calibration.fit(validation, calibration.excess_returns(panel, panel.validation))
+    found = calibration.apply(test, shifts)
+    truth = calibration.excess_returns(panel, panel.test)
+    before = calibration.coverage(test, truth, panel.horizons)
+    after = calibration.coverage(found, truth, panel.horizons)
+    document: dict[str, Any] = {
+        "calibrated": True,
+        "levels": list(raw.levels),
+        "validation_days": shifts.days,
+        "horizons": {
+            str(horizon): {
+                "validation_labels": int(shifts.labels[h]),
+                "shift": [float(value) for value in shifts.shift[h]],
+                "before": before[str(horizon)],
+                "after": after[str(horizon)],
+            }
+            for h, horizon in enumerate(panel.horizons)
+        },
+    }
+    return found, document
+
+
+def _days(found: Predictions, start: int, end: int) -> Predictions:
+    part = slice(start, end)
+    return replace(found, days=found.days[part], point=found.point[part], quantiles=found.quantiles[part])
+
+
+def _coverage_figures(document: dict[str, Any]) -> dict[str, float | int]:
+    """The widest interval of each horizon, flat: what it should hold, and what it holds on the test days."""
+    levels = document["levels"]
+    figures: dict[str, float | int] = {"coverage/nominal": levels[-1] - levels[0]}
+    for horizon, found in document["horizons"].items():
+        for when in ("before", "after"):
+            share = found[when]["inside"]
+            if share is not None:
+                figures[f"coverage/{horizon}d_{when}"] = share["value"]
+                figures[f"coverage/{horizon}d_days"] = share["n"]
+            if share is not None and share["interval"] is not None:
+                low, high = share["interval"]
+                figures |= {f"coverage/{horizon}d_{when}_low": low, f"coverage/{horizon}d_{when}_high": high}
+    return figures
 
 
 def prediction_table(found: Predictions, panel: FoldPanel, labels: pl.DataFrame) -> pl.DataFrame:
@@ -107,32 +163,37 @@ def _labels_of(labels: pl.DataFrame, horizon: int) -> pl.DataFrame:
 
 
 def _predict(run: StageRun, name: str, panel: FoldPanel) -> Predictions:
+    """Predictions of the test days; where quantiles are calibrated, of the validation days before them."""
     config = trained_config(run.store, name)
     if config["feature_hash"] != json_hash(list(panel.features)):
         raise TrainingError(
             f"The network of {name} was trained on {len(config['features'])} features and the tensors hold "
             f"{len(panel.features)} others, or in another order. Run `gogooku refresh` to train it again."
         )
-    return predict(
+    members = trained_members(run.store, name)
+    calibrate = run.settings.predictions.calibrate_quantiles
+    days = np.concatenate([panel.validation, panel.test]) if calibrate else panel.test
+    steps = len(members) * len(days)
+    return predict_ensemble(
         panel,
         network_config(config),
-        load_file(run.store.path(MODEL, WEIGHTS, name)),
-        panel.test,
+        members,
+        days,
         lookback=config["lookback"],
-        switches=PhaseSwitches(**config["switches"]),
         threads=run.settings.training.threads,
-        on_day=lambda done: run.progress(done, len(panel.test), "days predicted"),
+        on_day=lambda done: run.progress(done, steps, "days predicted"),
     )
+
+
+def trained_members(store: Store, fold: str) -> list[Member]:
+    """The networks of a fold: one, or the members of an ensemble."""
+    return [
+        Member(load_file(store.path(MODEL, entry["weights"], fold)), PhaseSwitches(**entry["switches"]))
+        for entry in trained_config(store, fold)["members"]
+    ]
 
 
 def trained_config(store: Store, fold: str) -> dict[str, Any]:
     """The configuration that a fold's network was trained with."""
     document: dict[str, Any] = store.read_json(MODEL, CONFIG, fold)
     return document
-
-
-def network_config(document: dict[str, Any]) -> NetworkConfig:
-    """The network of a stored configuration."""
-    fields = dict(document["network"])
-    fields["quantiles"] = tuple(fields["quantiles"])
-    return NetworkConfig(**fields)

@@ -1,17 +1,26 @@
 """The training step: epochs where people look for them, links both ways, and a clean end whatever happens."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import mlflow.pyfunc
+import numpy as np
+import polars as pl
 import pytest
+import torch
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from model.atft_tensors.panel import load_panel
+from model.atft_tensors.stage import shard_directory
 from model.errors import TrainingError
 from model.lineage.graph import Stage
 from model.store.manifest import Manifest
 from model.store.stage import StageRun
+from model.trained_model.batches import DayBatches
 from tests.gogooku_dagster.support import FOLDS, Place, refusal, values
 
 FOLD = FOLDS[0]
@@ -26,6 +35,16 @@ def tracked_runs(place: Place) -> list[Run]:
     """All MLflow runs, the newest first."""
     client = tracking_of(place)
     return list(client.search_runs([each.experiment_id for each in client.search_experiments()]))
+
+
+def a_day(place: Place) -> dict[str, np.ndarray]:
+    """What the network of the fold reads on its first test day."""
+    store = place.installation.store
+    panel = load_panel(store.directory("atft_tensors", FOLD), shard_directory(store))
+    lookback = store.read_json("trained_model", "config.json", FOLD)["lookback"]
+    batch = DayBatches(panel, lookback, torch.device("cpu")).batch(panel.test[:1], graph=True)
+    names = ("x", "own_return", "edge_index", "edge_attr")
+    return {name: getattr(batch, name).numpy() for name in names}
 
 
 def instead_of_training(monkeypatch: pytest.MonkeyPatch, body: Callable[[StageRun], Manifest]) -> None:
@@ -109,6 +128,72 @@ def test_a_retry_continues_the_same_mlflow_run(place: Place, monkeypatch: pytest
     assert len(tracked_runs(place)) == before + 1
 
 
+def test_the_registry_holds_every_folds_model_with_its_signature_and_without_a_pickle(unchanged: Place) -> None:
+    client = tracking_of(unchanged)
+    versions = {each.tags["fold"]: each for each in client.search_model_versions("name = 'gogooku'")}
+    assert set(versions) == set(FOLDS)
+    for fold, version in versions.items():
+        assert client.get_model_version_by_alias("gogooku", fold).version == version.version
+        metadata = values(unchanged.materialisation("trained_model", fold))
+        assert metadata["mlflow/model_version"] == int(version.version)
+        assert version.run_id == metadata["mlflow/run_id"]
+        assert version.tags["dagster.data_version"] == metadata["content_hash"]
+        assert version.tags["dagster.run_id"] == client.get_run(version.run_id).data.tags["dagster.run_id"]
+    with pytest.raises(MlflowException):
+        client.get_model_version_by_alias("gogooku", "challenger")  # there is no live fold here
+    folder = Path(client.download_artifacts(versions[FOLD].run_id, "model"))
+    files = {path.suffix for path in folder.rglob("*") if path.is_file()}
+    assert files <= {"", ".json", ".safetensors", ".txt", ".yaml", ".yml"}, files
+
+
+def test_the_registered_model_predicts_what_the_asset_predicted(unchanged: Place) -> None:
+    client = tracking_of(unchanged)
+    version = client.get_model_version_by_alias("gogooku", FOLD)
+    model = mlflow.pyfunc.load_model(client.download_artifacts(version.run_id, "model"))
+    inputs = a_day(unchanged)
+    outputs = model.predict(inputs)
+    table = unchanged.installation.store.read_table("validation_predictions", "predictions.parquet", FOLD)
+    first = table.filter(pl.col("Date") == table["Date"].min())
+    assert [spec.name for spec in model.metadata.get_output_schema()] == ["point", "quantiles"]
+    for position, horizon in enumerate((1, 5)):
+        wanted = first.filter(pl.col("horizon") == horizon).sort("Code")["prediction"].to_numpy()
+        np.testing.assert_allclose(outputs["point"][:, position], wanted, rtol=1e-5, atol=1e-9)
+    with pytest.raises(MlflowException):
+        model.predict({**inputs, "x": inputs["x"][:, :-1]})
+
+
+def test_a_run_records_its_data_plots_phases_and_the_machine(unchanged: Place) -> None:
+    client = tracking_of(unchanged)
+    metadata = values(unchanged.materialisation("trained_model", FOLD))
+    run = client.get_run(metadata["mlflow/run_id"])
+    assert run.data.tags["dagster.data_version"] == metadata["content_hash"]
+    assert run.data.tags["gogooku.flagged"] == str(metadata["extra/flagged"])
+    [read] = run.inputs.dataset_inputs
+    tensors = unchanged.installation.store.require("atft_tensors", FOLD)
+    assert {tag.key: tag.value for tag in read.tags}["content_hash"] == tensors.content_hash
+    plots = {item.path for item in client.list_artifacts(run.info.run_id, "plots")}
+    assert {"plots/curves.png", "plots/selection.png", "plots/attention.png", "plots/learning_rate.png"} <= plots
+    names = set(run.data.metrics)
+    assert {f"phase_{phase}/val_rank_ic" for phase in ("baseline", "adaptive_norm", "gat", "fine_tuning")} <= names
+    assert {"gradient_gat", "gradient_gate", "system/process_cpu_percentage"} <= names
+    assert run.data.metrics["system/process_peak_memory_megabytes"] > 50
+
+
+def test_a_tracking_store_that_cannot_be_opened_is_said_before_the_training(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: Any, **named: Any) -> None:
+        raise MlflowException("connection refused")
+
+    def train(run: StageRun) -> Manifest:
+        pytest.fail("the training began without a record")
+
+    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", refuse)
+    instead_of_training(monkeypatch, train)
+    said = refusal(place.materialise("trained_model", FOLD, raise_on_error=False))
+    assert "cannot be used" in said and "connection refused" in said
+
+
 @pytest.mark.parametrize("interrupt", [dg.DagsterExecutionInterruptedError, KeyboardInterrupt])
 def test_an_interrupted_training_leaves_a_killed_mlflow_run(
     place: Place, monkeypatch: pytest.MonkeyPatch, interrupt: type[BaseException]
@@ -125,9 +210,10 @@ def test_a_tracking_store_that_cannot_be_written_does_not_end_a_training(
     def refuse(*arguments: Any, **named: Any) -> None:
         raise OSError("no space left")
 
-    for method in ("log_batch", "log_artifact", "set_terminated"):
+    for method in ("log_batch", "log_artifact", "log_artifacts", "log_inputs", "set_terminated"):
         monkeypatch.setattr(MlflowClient, method, refuse)
     instead_of_training(monkeypatch, lambda run: run.store.require("trained_model", run.partition))
     assert place.materialise("trained_model", FOLD).success
-    errors = values(place.materialisation("trained_model", FOLD))["mlflow_errors"]
-    assert errors >= 4, "parameters and three files"
+    metadata = values(place.materialisation("trained_model", FOLD))
+    assert metadata["mlflow_errors"] >= 4, "parameters, files, plots, data"
+    assert "mlflow/model_version" not in metadata, "nothing was registered"

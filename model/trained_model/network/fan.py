@@ -74,7 +74,26 @@ def fan_targets(path: Tensor, horizons: Sequence[int], top_k: int) -> tuple[Tens
     return main, residual
 
 
-class FrequencyAdaptiveNormalization(nn.Module):
+class FrequencyForecast(nn.Module):
+    """The head of FAN: what the main frequencies of a window say about what follows it."""
+
+    def __init__(self, lookback: int, outputs: int, top_k: int, *, widths: tuple[int, int] = (64, 128)) -> None:
+        super().__init__()
+        if lookback < 2:
+            raise ValueError(f"FAN needs a lookback of at least 2 days, not {lookback}.")
+        self.top_k = min(top_k, lookback // 2 + 1)
+        self.w1 = nn.Linear(lookback, widths[0])
+        self.w2 = nn.Linear(widths[0] + lookback, widths[1])
+        self.w3 = nn.Linear(widths[1], outputs)
+
+    def forecast(self, main: Tensor, history: Tensor) -> Tensor:
+        """main, history: [..., L] -> [..., outputs], the main part's contribution to each output."""
+        frequency = functional.relu(self.w1(main))
+        out: Tensor = self.w3(functional.relu(self.w2(torch.cat([frequency, history], dim=-1))))
+        return out
+
+
+class FrequencyAdaptiveNormalization(FrequencyForecast):
     """FAN over the target's own history, with the same split offered for feature windows."""
 
     def __init__(
@@ -86,13 +105,7 @@ class FrequencyAdaptiveNormalization(nn.Module):
         widths: tuple[int, int] = (64, 128),
         small_init: bool = False,
     ) -> None:
-        super().__init__()
-        if lookback < 2:
-            raise ValueError(f"FAN needs a lookback of at least 2 days, not {lookback}.")
-        self.top_k = min(top_k, lookback // 2 + 1)
-        self.w1 = nn.Linear(lookback, widths[0])
-        self.w2 = nn.Linear(widths[0] + lookback, widths[1])
-        self.w3 = nn.Linear(widths[1], len(horizons))
+        super().__init__(lookback, len(horizons), top_k, widths=widths)
         if small_init:
             start_small(self.w3)
 
@@ -100,13 +113,42 @@ class FrequencyAdaptiveNormalization(nn.Module):
         """x: [B, L, F] -> (residual, main), both [B, L, F]."""
         return frequency_split(x, self.top_k, dim=1)
 
-    def forecast(self, main: Tensor, history: Tensor) -> Tensor:
-        """main, history: [B, L] -> the main part's contribution to each horizon [B, H]."""
-        frequency = functional.relu(self.w1(main))
-        out: Tensor = self.w3(functional.relu(self.w2(torch.cat([frequency, history], dim=-1))))
-        return out
-
     def forward(self, history: Tensor) -> OwnHistory:
         """history: [B, L] own daily returns in units of one day's standard deviation."""
         residual, main = frequency_split(history, self.top_k, dim=1)
         return OwnHistory(residual=residual, shift=self.forecast(main, history), scale=None)
+
+
+class PathFrequencyNormalization(FrequencyForecast):
+    """FAN as published: the output is the path of the next H steps of the same C channels, not sums over horizons.
+
+    For any backbone g that maps [B, L, C] to [B, H, C]:
+
+        residual, main = fan.normalise(x)
+        y_residual, y_main = g(residual), fan.forecast_path(main, x)
+        y = y_residual + y_main
+        loss = MSE(y, Y) + MSE(y_main, Y_main) + MSE(y_residual, Y_residual)        (fan.loss)
+
+    with (Y_residual, Y_main) the same split of the true path. Channels share the head. Any L >= 2 and H >= 1, odd
+    ones too; k is clamped to the frequencies of each. A path of one step has one frequency, so all of it is main.
+    """
+
+    def __init__(self, lookback: int, horizon: int, top_k: int, *, widths: tuple[int, int] = (64, 128)) -> None:
+        if horizon < 1 or top_k < 1:
+            raise ValueError(f"FAN needs a path and frequencies of at least 1, not {horizon} and {top_k}.")
+        super().__init__(lookback, horizon, top_k, widths=widths)
+        self.path_top_k = min(top_k, horizon // 2 + 1)
+
+    def normalise(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x: [B, L, C] -> (residual, main), both [B, L, C]."""
+        return frequency_split(x, self.top_k, dim=1)
+
+    def forecast_path(self, main: Tensor, x: Tensor) -> Tensor:
+        """main, x: [B, L, C] -> the main part of the path, [B, H, C]."""
+        return self.forecast(main.transpose(1, 2), x.transpose(1, 2)).transpose(1, 2)
+
+    def loss(self, y_residual: Tensor, y_main: Tensor, path: Tensor) -> Tensor:
+        """The three-term loss as a scalar; all arguments [B, H, C], ``path`` the true one."""
+        residual, main = frequency_split(path, self.path_top_k, dim=1)
+        whole = functional.mse_loss(y_residual + y_main, path)
+        return whole + functional.mse_loss(y_main, main) + functional.mse_loss(y_residual, residual)

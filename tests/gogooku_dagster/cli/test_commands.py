@@ -171,6 +171,29 @@ def test_report_figures_carry_value_days_and_interval_by_model_and_horizon(tiny:
                 assert low <= high and figure["n"] > 0
 
 
+def test_diagnose_shows_head_gradients_labels_and_features_of_a_trained_fold(tiny: Home) -> None:
+    [found] = tiny.document("diagnose")["folds"]
+    assert found["fold"] == "wf_2019q2" and found["epochs"] == 4, "the last trained fold"
+    assert set(found["head"]) == set(found["labels"]) == set(found["test"]) == {"1", "5"}
+    for horizon in ("1", "5"):
+        assert found["head"][horizon]["std_ratio"] > 0 and not found["head"][horizon]["dead"]
+        assert 0 <= found["labels"][horizon]["null_share"] < 1 and found["labels"][horizon]["std"] > 0
+    assert {"gat", "gate", "attention", "vsn", "temporal", "heads", "norm"} <= set(found["gradients"])
+    assert all(len(norms) == 4 for norms in found["gradients"].values())
+    assert all(0 <= each["clip_share"] <= 1 for each in found["features"].values())
+    assert sum(found["looks_at"]["selection"].values()) == pytest.approx(1.0)
+    text = tiny.gogooku("diagnose", "--fold", "wf_2018q4").out
+    assert text.startswith("wf_2018q4: epoch ")
+    for word in ("prediction head", "gradient norm", "gat", "gate alpha", "labels", "features"):
+        assert word in text
+
+
+def test_diagnose_of_a_fold_that_was_not_trained_says_which_were(tiny: Home) -> None:
+    result = installed(tiny.path, "diagnose", "--fold", "wf_2031q1")
+    assert result.status == 1
+    assert "wf_2031q1 was not trained" in result.err and "wf_2018q4, wf_2019q2" in result.err
+
+
 def test_the_catalogue_counts_the_predictions(tiny: Home) -> None:
     with duckdb.connect(str(tiny.path / "catalog.duckdb"), read_only=True) as catalogue:
         [[rows]] = catalogue.sql("SELECT count(*) FROM validation_predictions").fetchall()

@@ -205,6 +205,16 @@ def _trained_model(store: Store, empty: bool) -> None:
     with store.writer("trained_model", FOLD, IDENTITY) as w:
         w.json("metrics.json", {"history": [], "rates": [], "best_epoch": 0} if empty else metrics)
         w.json("config.json", {"training": {"loss": dict.fromkeys(losses, 0.5)}})
+        w.json(
+            "insight.json",
+            {
+                "selection": {"ret_1d": 0.5, "rsi_14": 0.2, "natr_14": 0.3},
+                "attention": [] if empty else [0.1, 0.2, 0.7],
+                "gate_alpha": [0.5],
+                "days": 0 if empty else 9,
+                "rows": 0 if empty else 90,
+            },
+        )
 
 
 def _validation_predictions(store: Store, rows: pl.DataFrame, rng: np.random.Generator, empty: bool) -> None:

@@ -203,6 +203,15 @@ def test_the_rate_is_drawn_for_every_step(full_store: Store) -> None:
     assert texts(figure) == ["baseline", "gat"]
 
 
+def test_selection_and_attention_are_drawn_in_percent_with_what_equal_shares_would_be(full_store: Store) -> None:
+    insight: dict[str, Any] = full_store.read_json("trained_model", "insight.json", FOLD)
+    selection = training.selection_figure(insight)
+    assert bars(selection) == [pytest.approx([20.0, 30.0, 50.0])]
+    assert [text.get_text() for text in selection.axes[0].get_yticklabels()] == ["rsi_14", "natr_14", "ret_1d"]
+    assert legend(selection) == ["all 3 alike"]
+    assert bars(training.attention_figure(insight)) == [pytest.approx([10.0, 20.0, 70.0])]
+
+
 def test_calibration_takes_the_mean_of_the_day_off_the_labels() -> None:
     # Two days whose labels are the same but for the day's mean: the same excess, the same shares.
     spread = [-2.0, -1.0, 1.0, 2.0]

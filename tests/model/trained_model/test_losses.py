@@ -58,7 +58,22 @@ def test_information_coefficient_is_pearson_within_each_group(seed: int) -> None
             for p, t, m in zip(prediction.detach().numpy(), target.numpy(), mask.numpy(), strict=True)
         ]
     )
-    assert losses.information_coefficient(prediction, target, mask, 3).item() == pytest.approx(1 - expected, abs=1e-6)
+    large = 1e4 * prediction  # against which the floor of the spread is nothing
+    assert losses.information_coefficient(large, target, mask, 3).item() == pytest.approx(1 - expected, abs=1e-6)
+
+
+def test_the_gradient_of_small_predictions_is_bounded_by_the_floor() -> None:
+    prediction, target, mask = _groups(5)
+    sizes = []
+    for scale in (1.0, 1e-2, 1e-4):
+        small = (scale * prediction.detach()).requires_grad_()
+        for loss in (
+            losses.information_coefficient(small, target, mask, 3),
+            losses.rank_information_coefficient(small, target, mask, 0.1, 3),
+        ):
+            (gradient,) = torch.autograd.grad(loss, small)
+            sizes.append(gradient.norm().item())
+    assert max(sizes) < 1500 * min(sizes)  # ten thousand times without the floor
 
 
 @settings(max_examples=20, deadline=None)
@@ -156,6 +171,27 @@ def test_the_total_is_the_weighted_sum_of_its_parts() -> None:
     loss, parts = total_loss(_padded(target, torch.ones_like(target, dtype=torch.bool)), extra, LEVELS, config)
     expected = sum(getattr(config, name) * value.item() for name, value in parts.items() if name != "fan")
     assert loss.item() == pytest.approx(expected + 3.0 * 0.4, rel=1e-5)
+
+
+def test_every_part_is_the_mean_of_its_horizons_weighted_by_horizon() -> None:
+    torch.manual_seed(3)
+    target = torch.randn(4, 9, 2)
+    whole = _padded(target, torch.ones_like(target, dtype=torch.bool))  # no label missing: means weigh alike
+    config = LossConfig(min_names=2)
+    _, together = total_loss(whole, {}, LEVELS, config, (0.3, 0.9))
+    alone = [
+        total_loss(
+            Padded(*(part[:, :, h : h + 1] for part in (whole.prediction, whole.quantiles, target, whole.mask))),
+            {},
+            LEVELS,
+            config,
+        )[1]
+        for h in range(2)
+    ]
+    assert len(together) == 6
+    for name, value in together.items():
+        expected = 0.25 * alone[0][name].item() + 0.75 * alone[1][name].item()
+        assert value.item() == pytest.approx(expected, rel=1e-5), name
 
 
 @settings(max_examples=20, deadline=None)

@@ -117,7 +117,7 @@ def test_a_checkpoint_of_another_training_is_refused(panel: FoldPanel, tmp_path:
     with pytest.raises(TrainingError, match="another training"):
         _train(replace(panel, x=changed), SHORT, Callbacks(checkpoint_dir=tmp_path))
     checkpoint.remove(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.BEST]
 
 
 def test_another_process_trains_the_same_bits_and_loads_no_data_frame_or_orchestration_library(
@@ -242,12 +242,6 @@ def test_a_loss_that_is_not_finite_stops_the_training() -> None:
         guards.stop_if_not_finite(1.0, float("inf"), phase="gat", epoch=3, step=9)
 
 
-def test_a_dead_graph_attention_stops_the_training() -> None:
-    with pytest.raises(TrainingError, match="almost no gradient"):
-        guards.stop_if_graph_is_dead(10, 1e-9, "gat", GuardConfig())
-    guards.stop_if_graph_is_dead(10, 1e-3, "gat", GuardConfig())
-
-
 def test_predictions_are_the_same_bits_alone_and_together_and_nan_outside_the_universe(panel: FoldPanel) -> None:
     result = _train(panel, SHORT)
     days = np.concatenate([panel.validation, panel.test])
@@ -301,7 +295,11 @@ def test_default_phases_follow_the_original_recipe() -> None:
     assert (loss.rank_ic, loss.cs_ic, loss.sharpe) == (0.5, 0.3, 0.1)
 
 
-def test_mixed_precision_trains_and_stays_finite(panel: FoldPanel) -> None:
+def test_mixed_precision_trains_and_stays_finite_or_is_refused_by_a_processor_without_it(panel: FoldPanel) -> None:
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        with pytest.raises(TrainingError, match="no bfloat16"):
+            _train(panel, replace(SHORT, precision="bf16-mixed"))
+        return
     result = _train(panel, replace(SHORT, precision="bf16-mixed"))
     assert all(torch.isfinite(value).all() for value in result.state.values())
     assert all(value.dtype == torch.float32 for value in result.state.values())

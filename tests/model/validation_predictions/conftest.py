@@ -10,6 +10,7 @@ from model.atft_tensors import stage as tensors
 from model.trained_model import stage as model
 from model.trained_model.config import LossConfig, PhaseConfig, TrainingConfig
 from model.trained_model.network.config import NetworkConfig
+from model.validation_predictions.settings import PredictionSettings
 
 
 def _upstream_module() -> Any:
@@ -41,6 +42,7 @@ def prepared(tmp_path: Path) -> Any:
         validation_min_names=5,
         loss=LossConfig(min_names=3),
     )
+    made.settings.predictions = PredictionSettings()
     tensors.materialise(made.run("wf_a"))
     return made
 

@@ -7,15 +7,19 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from model.atft_tensors import stage as tensors
 from model.atft_tensors.panel import load_panel
 from model.errors import TrainingError
 from model.store.stage import StageEvents
+from model.trained_model import checkpoint
 from model.trained_model import checks as model_checks
 from model.trained_model import stage as model
 from model.trained_model.results import TrainingStoppedError
-from model.validation_predictions import checks, stage
+from model.validation_predictions import calibration, checks, stage
+from model.validation_predictions.settings import PredictionSettings
 from model.validation_predictions.stage import quantile_name
 
 
@@ -63,6 +67,7 @@ def test_all_checks_pass_on_a_sound_fold(trained: Any) -> None:
         (checks.check_coverage, lambda frame: frame.head(frame.height - 3)),
         (checks.check_prediction_std, lambda frame: frame.with_columns(prediction=pl.lit(0.1))),
         (checks.check_prediction_std, lambda frame: frame.with_columns(prediction=pl.lit(float("nan")))),
+        (checks.check_quantiles, lambda frame: frame.with_columns(q05=pl.col("q95") + 1.0)),
         (checks.check_dates, lambda frame: frame.with_columns(pl.col("Date").dt.offset_by("40d"))),
     ],
 )
@@ -91,7 +96,65 @@ def test_a_stopped_training_is_continued_and_its_checkpoint_removed(prepared: An
     again = model.materialise(prepared.run("wf_a", events=events))
     assert seen == [1, 2]
     assert again.content_hash == whole.content_hash
-    assert not list(folder.rglob("*.safetensors"))
+    assert not list(folder.rglob(checkpoint.FILE))
+    assert len(list(folder.rglob("epoch_*.safetensors"))) == 2
+
+
+def test_what_finished_trainings_of_other_settings_left_is_removed(prepared: Any, tmp_path: Path) -> None:
+    events = StageEvents(lambda record: None, lambda: False, tmp_path / "checkpoints")
+    for name, file in (("finished", "best/epoch_0001.safetensors"), ("stopped", checkpoint.FILE)):
+        path = events.checkpoint_dir / name / file
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"")
+    model.materialise(prepared.run("wf_a", events=events))
+    left = sorted(path.name for path in events.checkpoint_dir.iterdir())
+    assert "finished" not in left and "stopped" in left and len(left) == 2
+
+
+def test_an_ensemble_is_one_artefact_and_predicts_the_mean_of_its_members(prepared: Any) -> None:
+    model.materialise(prepared.run("wf_a"))
+    alone = load_file(prepared.store.path(model.ASSET, "model.safetensors", "wf_a"))
+    prepared.settings.training = replace(prepared.settings.training, ensemble=2)
+    manifest = model.materialise(prepared.run("wf_a"))
+    assert manifest.extra["members"] == 2
+    assert {"model.safetensors", "model_1.safetensors"} <= set(manifest.files)
+    first, second = stage.trained_members(prepared.store, "wf_a")
+    assert all(torch.equal(first.state[name], value) for name, value in alone.items())
+    assert not all(torch.equal(first.state[name], value) for name, value in second.state.items())
+    metrics = prepared.store.read_json(model.ASSET, "metrics.json", "wf_a")
+    assert len(metrics["history"]) == len(metrics["members"][0]["history"]) == 2
+    stage.materialise(prepared.run("wf_a"))
+    for check in (*model_checks.CHECKS, *checks.CHECKS):
+        assert check.run(prepared.store, prepared.settings, "wf_a").passed, check.name
+
+
+def test_quantiles_are_shifted_by_the_validation_days_and_the_point_is_not(trained: Any) -> None:
+    stage.materialise(trained.run("wf_a"))
+    shifted = _predictions(trained)
+    document = trained.store.read_json(stage.ASSET, stage.CALIBRATION, "wf_a")
+    trained.settings.predictions = PredictionSettings(calibrate_quantiles=False)
+    stage.materialise(trained.run("wf_a"))
+    plain = _predictions(trained)
+    assert shifted["prediction"].equals(plain["prediction"])
+    for horizon in (1, 5):
+        found = document["horizons"][str(horizon)]
+        if found["validation_labels"] < calibration.FEWEST_LABELS:
+            assert found["shift"] == [0.0] * 3
+        assert found["after"]["below"]["0.5"]["n"] > 0
+        moved = shifted.filter(pl.col("horizon") == horizon)["q50"] - plain.filter(pl.col("horizon") == horizon)["q50"]
+        assert moved.to_numpy() == pytest.approx(found["shift"][1], abs=1e-6)
+
+
+def test_labels_of_test_days_never_move_a_quantile(trained: Any) -> None:
+    stage.materialise(trained.run("wf_a"))
+    before = _predictions(trained)
+    panel = load_panel(trained.store.directory(tensors.ASSET, "wf_a"))
+    y = panel.y.copy()
+    y[panel.test] = 9.0
+    raw = stage._predict(trained.run("wf_a"), "wf_a", panel)
+    changed, _ = stage._calibrated(raw, replace(panel, y=y))
+    quantiles = changed.quantiles[panel.member[panel.test]].reshape(-1, 3)
+    assert sorted(map(tuple, quantiles.tolist())) == sorted(before.select("q05", "q50", "q95").rows())
 
 
 def test_predicting_with_tensors_of_other_features_is_refused(trained: Any) -> None:
