@@ -89,7 +89,7 @@ def direction(prediction: Tensor, target: Tensor, mask: Tensor, weight: Weight =
 def information_coefficient(
     prediction: Tensor, target: Tensor, mask: Tensor, min_names: int, weight: Weight = 1.0
 ) -> Tensor:
-    """One minus the mean Pearson correlation within a group (the day's IC), predictions floored by ``_SPREAD_FLOOR``."""
+    """One minus the mean Pearson correlation within a group (the day's IC), floored by ``_SPREAD_FLOOR``."""
     known = mask.to(prediction.dtype)
     count = known.sum(-1).clamp_min(1)
     product = _standardised(prediction, known, _SPREAD_FLOOR) * _standardised(target, known, _VARIANCE_FLOOR)
