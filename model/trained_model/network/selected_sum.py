@@ -1,11 +1,11 @@
 """The selected sum of variable selection, forward and backward by hand, a block of rows at a time.
 
-    inner = sum_j v_j (W_j relu(a_j x_j + b_j m_j + c_j) + d_j),    skip = sum_j v_j (S_j x_j + T_j m_j + U_j)
+    inner = sum_j v_j (sum_k W_jk relu(a_jk x_j + b_jk m_j + c_jk) + d_j),    skip = sum_j v_j (S_j x_j + T_j m_j + U_j)
 
 In ordinary operations each row's F * width numbers pass through memory about ten times and are kept for the backward
-pass: at 100 features that was a third of a training step and most of its memory. Here a block of rows fits the
-processor's cache, everything between the inputs and the matrix products lives and dies there, and the backward pass
-computes it anew (one multiply-add a number, against 2 * hidden in the products).
+pass: at 100 features that was a third of a training step and most of its memory. Here a block of rows, one k at a
+time, fits the processor's cache: everything between the inputs and the matrix products lives and dies there, and the
+backward pass computes it anew (one multiply-add a number, against 2 * hidden in the products).
 
 ``selected_sum`` works by hand, except under ``torch.compile``, which fuses ordinary operations by itself.
 """
@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-ROWS_AT_A_TIME = 512
-"""Rows of a block on a CPU: at 100 features and width 8 a block is 1.6 MB. A GPU takes all rows at once."""
+ROWS_AT_A_TIME = 1024
+"""Rows of a block on a CPU, where an array of 100 features then takes 400 KB. A GPU takes all rows at once."""
 
 
 def selected_sum(
@@ -73,73 +73,103 @@ class _SelectedSum(torch.autograd.Function):
         channels = [x] if extra is None else [x, extra]
         hidden = second.shape[1]
         out = v.new_empty(len(v), 2 * hidden, dtype=product)
-        buffers = _buffers(2, v, weights.first)
-        for rows in _blocks(v):
+        buffers = v.new_empty(2, _rows_at_a_time(v), v.shape[1])
+        for start in range(0, len(v), _rows_at_a_time(v)):
+            rows = slice(start, start + _rows_at_a_time(v))
             values, by, both = [channel[rows] for channel in channels], v[rows], out[rows]
-            activation, scratch = buffers[:, : len(by)]
-            _activate(values, weights.first, activation)
-            eta = torch.mul(activation, by.unsqueeze(1), out=scratch)
+            activation, eta = buffers[:, : len(by)]
+            inner, outer = both[:, :hidden], both[:, hidden:]
             torch.mm(by.to(product), weights.constant, out=both)
-            both[:, :hidden].addmm_(eta.flatten(1).to(product), weights.second)
-            both[:, hidden:].addmm_(_weighted(values, by).to(product), weights.skip)
+            for value, matrix in zip(values, weights.skip, strict=True):
+                outer.addmm_(torch.mul(by, value, out=eta).to(product), matrix)
+            for k, matrix in enumerate(weights.second):
+                _activate(values, weights.first[k], activation)
+                inner.addmm_(torch.mul(activation, by, out=eta).to(product), matrix)
         return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, extra, v, first, second, bias, skip = ctx.saved_tensors
-        product = ctx.product
-        weights = _Weights(first, second, bias, skip, product)
+        weights = _Weights(first, second, bias, skip, ctx.product)
+        total = weights.zeros_like()
         channels = [x] if extra is None else [x, extra]
-        features, hidden = len(first), second.shape[1]
         d_out = gradients[0].contiguous()
         d_v = torch.empty_like(v)
-        d_channels = [torch.empty_like(x) if wanted else None for wanted in ctx.needs_input_grad[:2]]
-        d = weights.zeros_like()
-        buffers = _buffers(3, v, weights.first)
-        for rows in _blocks(v):
-            values, by, both = [channel[rows] for channel in channels], v[rows], d_out[rows]
-            inner, outer = both[:, :hidden], both[:, hidden:]
-            activation, scratch, d_eta = buffers[:, : len(by)]
-            _activate(values, weights.first, activation)
-            eta = torch.mul(activation, by.unsqueeze(1), out=scratch)
-            d.second.addmm_(eta.flatten(1).to(product).t(), inner)
-            d.skip.addmm_(_weighted(values, by).to(product).t(), outer)
-            d.constant.addmm_(by.to(product).t(), both)
-            _product(inner, weights.second.t(), d_eta.flatten(1))
-            towards = torch.mm(outer, weights.skip.t()).to(v.dtype).split(features, dim=1)  # v * value, by channel
-            torch.mul(d_eta, activation, out=scratch)
-            of_v = torch.add(torch.mm(both, weights.constant.t()), scratch.sum(1), out=d_v[rows])
-            # towards the argument of the relu; nothing where that is not above 0
-            d_pre = torch.ops.aten.threshold_backward.grad_input(d_eta, activation, 0, grad_input=scratch)
-            d_pre.mul_(by.unsqueeze(1))
-            d.first[-1] += d_pre.sum(0)
-            for i, (value, through) in enumerate(zip(values, towards, strict=True)):
-                of_v.addcmul_(through, value)
-                d.first[i] += torch.mul(d_pre, value.unsqueeze(1), out=d_eta).sum(0)
-                d_channel = d_channels[i]
-                if d_channel is not None:
-                    slope = torch.mul(d_pre, weights.first[i], out=d_eta).sum(1)
-                    torch.addcmul(slope, through, by, out=d_channel[rows])
-        return (*d_channels, d_v, *d.as_given(first, second, bias, skip))
+        d_channels = [torch.empty_like(x) if wanted else None for wanted in ctx.needs_input_grad[: len(channels)]]
+        buffers = v.new_empty(3, _rows_at_a_time(v), v.shape[1])
+        for start in range(0, len(v), _rows_at_a_time(v)):
+            rows = slice(start, start + _rows_at_a_time(v))
+            found = [None if d is None else d[rows] for d in d_channels]
+            block = _Block([channel[rows] for channel in channels], v[rows], d_out[rows], d_v[rows], found, buffers)
+            block.linear(weights, total)
+            for k in range(len(weights.second)):
+                block.activated(k, weights, total)
+        d_channels += [None] * (2 - len(channels))
+        return (*d_channels, d_v, *total.as_given(first, second, bias, skip))
+
+
+class _Block:
+    """Backward pass of one block of rows: what it reads, and where the gradients of its inputs go."""
+
+    def __init__(
+        self,
+        values: list[Tensor],
+        by: Tensor,
+        d_out: Tensor,
+        d_by: Tensor,
+        d_values: list[Tensor | None],
+        buffers: Tensor,
+    ) -> None:
+        self.values, self.by, self.d_out, self.d_by, self.d_values = values, by, d_out, d_by, d_values
+        self.inner, self.outer = d_out.chunk(2, dim=1)
+        self.buffers = buffers[:, : len(by)]
+
+    def linear(self, weights: "_Weights", total: "_Weights") -> None:
+        """The constants and the skip; the first to write the gradients of the inputs."""
+        product = self.d_out.dtype
+        scratch, towards, _ = self.buffers
+        total.constant.addmm_(self.by.to(product).t(), self.d_out)
+        _product(self.d_out, weights.constant.t(), self.d_by)
+        for i, (value, d_value) in enumerate(zip(self.values, self.d_values, strict=True)):
+            total.skip[i].addmm_(torch.mul(self.by, value, out=scratch).to(product).t(), self.outer)
+            _product(self.outer, weights.skip[i].t(), towards)  # towards v * value
+            self.d_by.addcmul_(towards, value)
+            if d_value is not None:
+                torch.mul(towards, self.by, out=d_value)
+
+    def activated(self, k: int, weights: "_Weights", total: "_Weights") -> None:
+        """The k-th activation of every feature."""
+        product = self.d_out.dtype
+        activation, scratch, d_eta = self.buffers
+        _activate(self.values, weights.first[k], activation)
+        total.second[k].addmm_(torch.mul(activation, self.by, out=scratch).to(product).t(), self.inner)
+        _product(self.inner, weights.second[k].t(), d_eta)
+        self.d_by.addcmul_(d_eta, activation)
+        # towards the argument of the relu, which gets nothing where it is not above 0
+        d_pre = torch.ops.aten.threshold_backward.grad_input(d_eta, activation, 0, grad_input=scratch).mul_(self.by)
+        total.first[k, -1] += d_pre.sum(0)
+        for i, (value, d_value) in enumerate(zip(self.values, self.d_values, strict=True)):
+            total.first[k, i] += torch.mul(d_pre, value, out=d_eta).sum(0)
+            if d_value is not None:
+                d_value.addcmul_(d_pre, weights.first[k, i])
 
 
 class _Weights:
-    """The weights as the blocks read them: features last, matrices in the type of the products."""
+    """The weights as the blocks read them: k first, features last, matrices in the type of the products."""
 
     def __init__(self, first: Tensor, second: Tensor, bias: Tensor, skip: Tensor, product: torch.dtype) -> None:
         features, _, width = first.shape
-        hidden = second.shape[1]
-        self.first = first.permute(1, 2, 0).contiguous()
-        """[channels + 1, width, F]"""
-        self.second = second.view(features, width, hidden).transpose(0, 1).reshape(-1, hidden).to(product)
-        """[width * F, hidden]"""
+        self.first = first.permute(2, 1, 0).contiguous()
+        """[width, channels + 1, F]"""
+        self.second = second.view(features, width, -1).transpose(0, 1).contiguous().to(product)
+        """[width, F, hidden]"""
         self.constant = torch.cat([bias, skip[-1]], dim=1).to(product)
         """[F, 2 * hidden], what v alone is multiplied by"""
-        self.skip = skip[:-1].reshape(-1, hidden).to(product)
-        """[channels * F, hidden]"""
+        self.skip = skip[:-1].contiguous().to(product)
+        """[channels, F, hidden]"""
 
     def zeros_like(self) -> "_Weights":
-        """Their gradients, to be summed up."""
+        """Their gradients, to be summed up in the type of the parameters."""
         zeros = _Weights.__new__(_Weights)
         for name, value in vars(self).items():
             setattr(zeros, name, torch.zeros_like(value))
@@ -147,26 +177,19 @@ class _Weights:
 
     def as_given(self, first: Tensor, second: Tensor, bias: Tensor, skip: Tensor) -> tuple[Tensor, ...]:
         """Back in the layout and type of the parameters."""
-        features, hidden = bias.shape
-        of_bias, of_last = self.constant.split(hidden, dim=1)
-        of_second = self.second.view(-1, features, hidden).transpose(0, 1).reshape(second.shape)
-        of_skip = torch.cat([self.skip.view(-1, features, hidden), of_last.unsqueeze(0)])
-        back = (self.first.permute(2, 0, 1), of_second, of_bias, of_skip)
+        of_bias, of_last = self.constant.split(bias.shape[1], dim=1)
+        of_second = self.second.transpose(0, 1).reshape(second.shape)
+        of_skip = torch.cat([self.skip, of_last.unsqueeze(0)])
+        back = (self.first.permute(2, 1, 0), of_second, of_bias, of_skip)
         return tuple(value.to(like.dtype) for value, like in zip(back, (first, second, bias, skip), strict=True))
 
 
 def _activate(values: Sequence[Tensor], first: Tensor, out: Tensor) -> None:
-    """relu(a x + b m + c) of a block into ``out`` [rows, width, F]."""
-    torch.addcmul(first[-1], values[0].unsqueeze(1), first[0], out=out)
+    """relu(a x + b m + c) into ``out`` [rows, F]; first: [channels + 1, F]."""
+    torch.addcmul(first[-1], values[0], first[0], out=out)
     if len(values) == 2:
-        out.addcmul_(values[1].unsqueeze(1), first[1])
+        out.addcmul_(values[1], first[1])
     out.relu_()
-
-
-def _weighted(values: Sequence[Tensor], by: Tensor) -> Tensor:
-    """[rows, channels * F]: v times the value of each channel."""
-    weighted = [by * value for value in values]
-    return weighted[0] if len(weighted) == 1 else torch.cat(weighted, dim=1)
 
 
 def _product(left: Tensor, right: Tensor, out: Tensor) -> None:
@@ -177,12 +200,5 @@ def _product(left: Tensor, right: Tensor, out: Tensor) -> None:
         out.copy_(torch.mm(left, right))
 
 
-def _buffers(number: int, v: Tensor, first: Tensor) -> Tensor:
-    """[number, rows of a block, width, F]"""
-    rows = max(block.stop - block.start for block in _blocks(v))
-    return v.new_empty(number, rows, *first.shape[1:])
-
-
-def _blocks(v: Tensor) -> list[slice]:
-    step = ROWS_AT_A_TIME if v.device.type == "cpu" else max(len(v), 1)
-    return [slice(start, min(start + step, len(v))) for start in range(0, max(len(v), 1), step)]
+def _rows_at_a_time(v: Tensor) -> int:
+    return min(len(v), ROWS_AT_A_TIME) if v.device.type == "cpu" else len(v)
