@@ -34,23 +34,24 @@ from torch.nn import functional
 from model.trained_model.network.adaptive import OwnHistory, start_small
 
 
-def frequency_split(x: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
-    """(residual, main) of windows x: [B, L] or [B, L, F] along L, each of the shape of x; they add up to x.
+def frequency_split(x: Tensor, top_k: int, dim: int = 1) -> tuple[Tensor, Tensor]:
+    """(residual, main) of windows along ``dim`` of x with 2 or 3 axes, each of the shape of x; they add up to x.
 
     Windows are some tens of days long, where the transform as a matrix product is faster than an FFT along an axis
     that is not the last one. Frequencies whose amplitude equals the k-th largest to the last bit are all kept.
     """
-    bins = x.shape[1] // 2 + 1
+    length = x.shape[dim]
+    bins = length // 2 + 1
     if top_k >= bins:
         return torch.zeros_like(x), x
     with torch.autocast(x.device.type, enabled=False):  # bfloat16 would round the residual away
-        forward, backward = transform_matrices(x.shape[1], x)
-        series = x if x.dim() == 3 else x.t().unsqueeze(0)
+        forward, backward = transform_matrices(length, x)
+        series = x.movedim(dim, 1) if x.dim() == 3 else x.movedim(dim, 0).unsqueeze(0)
         parts = torch.matmul(forward, series).unflatten(1, (2, bins))  # [B, cosine and sine, bins, F]
         power = parts.square().sum(dim=1)
         keep = (power >= kth_largest(power, top_k).unsqueeze(1)).to(x.dtype)
         main = torch.matmul(backward, (parts * keep.unsqueeze(1)).flatten(1, 2))
-    main = main if x.dim() == 3 else main.squeeze(0).t()
+    main = main.movedim(1, dim) if x.dim() == 3 else main.squeeze(0).movedim(0, dim)
     return x - main, main
 
 
@@ -130,7 +131,7 @@ class FrequencyAdaptiveNormalization(nn.Module):
 
     def split_features(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x: [B, L, F] -> (residual, main), both [B, L, F]."""
-        return frequency_split(x, self.top_k)
+        return frequency_split(x, self.top_k, dim=1)
 
     def forecast(self, main: Tensor, history: Tensor) -> Tensor:
         """main, history: [B, L] -> the main part's contribution to each horizon [B, H]."""
@@ -140,5 +141,5 @@ class FrequencyAdaptiveNormalization(nn.Module):
 
     def forward(self, history: Tensor) -> OwnHistory:
         """history: [B, L] own daily returns in units of one day's standard deviation."""
-        residual, main = frequency_split(history, self.top_k)
+        residual, main = frequency_split(history, self.top_k, dim=1)
         return OwnHistory(residual=residual, shift=self.forecast(main, history), scale=None)
