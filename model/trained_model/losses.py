@@ -8,7 +8,9 @@ raises; it is never taken as zero.
 Cross-sectional losses are means over groups with at least ``min_names`` pairs; pointwise ones are means over pairs.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,6 +32,8 @@ _SPREAD_FLOOR = 1e-2
 A correlation does not see the scale of predictions, so its gradient grows as one over their spread. Without a floor of
 the order of what can be predicted, the first steps of a network that starts small have gradients thousands of times
 those that follow, and an optimiser that remembers them (Adam) then hardly moves for a thousand steps."""
+_PAIRS_AT_A_TIME = 2**20
+"""Pairs of stocks that a block of the soft rank holds."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +111,8 @@ def _standardised(values: Tensor, known: Tensor, floor: Weight) -> Tensor:
 def soft_rank(values: Tensor, mask: Tensor, temperature: float) -> Tensor:
     """Differentiable ranks: r_i = 1/2 + Σ_j σ((x_i - x_j) / τ), the sum over the unmasked j of the group.
 
-    σ is the logistic function, so τ → 0 gives average ranks exactly (ties included). Time and memory grow with N²
-    within a group.
+    σ is the logistic function, so τ → 0 gives average ranks exactly (ties included). Time grows with N² within a
+    group; memory does not: pairs are taken in blocks and computed again for the gradient.
 
     Args:
         values: [groups, N]
@@ -118,9 +122,35 @@ def soft_rank(values: Tensor, mask: Tensor, temperature: float) -> Tensor:
     Returns:
         [groups, N]; 0 where masked.
     """
-    difference = (values.unsqueeze(-1) - values.unsqueeze(-2)) / temperature
-    wins = torch.sigmoid(difference) * mask.unsqueeze(-2)
-    return torch.where(mask, wins.sum(-1) + 0.5, 0.0)
+    wins: Tensor = _SoftWins.apply(values, mask.to(values.dtype), temperature)
+    return torch.where(mask, wins + 0.5, 0.0)
+
+
+class _SoftWins(torch.autograd.Function):
+    """w_i = Σ_j m_j σ((x_i - x_j) / τ), and as σ' is even, dx_i = (g_i Σ_j σ'_ij m_j - m_i Σ_j σ'_ij g_j) / τ."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, weight: Tensor, temperature: float) -> Tensor:
+        ctx.save_for_backward(values, weight)
+        ctx.temperature = temperature
+        wins = [share @ weight.unsqueeze(-1) for share in _shares(values, temperature)]
+        return torch.cat(wins, dim=-2).squeeze(-1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        values, weight = ctx.saved_tensors
+        both = torch.stack([weight, gradients[0]], dim=-1)
+        slopes = [torch.addcmul(share, share, share, value=-1.0) @ both for share in _shares(values, ctx.temperature)]
+        by_weight, by_gradient = torch.cat(slopes, dim=-2).unbind(-1)
+        return (gradients[0] * by_weight - weight * by_gradient) / ctx.temperature, None, None
+
+
+def _shares(values: Tensor, temperature: float) -> Iterator[Tensor]:
+    """σ((x_i - x_j) / τ) as blocks [groups, rows, N] over i."""
+    groups, names = values.shape
+    scaled = values / temperature
+    for rows in scaled.split(max(1, _PAIRS_AT_A_TIME // max(groups * names, 1)), dim=1):
+        yield torch.sub(rows.unsqueeze(-1), scaled.unsqueeze(-2)).sigmoid_()
 
 
 def rank_information_coefficient(

@@ -24,6 +24,7 @@ Everything happens inside the window that ends on the day of the prediction. Fre
 window, which is harmless for an output at its end and would leak if outputs at earlier steps were trained.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -33,21 +34,53 @@ from torch.nn import functional
 from model.trained_model.network.adaptive import OwnHistory, start_small
 
 
-def main_spectrum(spectrum: Tensor, top_k: int, dim: int) -> Tensor:
-    """The spectrum with all but the ``top_k`` largest amplitudes along ``dim`` set to zero (k is clamped)."""
-    bins = spectrum.shape[dim]
-    if top_k >= bins:
-        return spectrum
-    amplitude = spectrum.abs()
-    chosen = amplitude.topk(top_k, dim=dim, sorted=False).indices
-    mask = torch.zeros_like(amplitude).scatter_(dim, chosen, 1.0)
-    return torch.mul(spectrum, mask)
-
-
 def frequency_split(x: Tensor, top_k: int, dim: int = 1) -> tuple[Tensor, Tensor]:
-    """(residual, main) of windows along ``dim``, each of the shape of x; they add up to x."""
-    main = torch.fft.irfft(main_spectrum(torch.fft.rfft(x, dim=dim), top_k, dim), n=x.shape[dim], dim=dim)
+    """(residual, main) of windows along ``dim`` of x with 2 or 3 axes, each of the shape of x; they add up to x.
+
+    Windows are some tens of days long, where the transform as a matrix product is faster than an FFT along an axis
+    that is not the last one. Frequencies whose amplitude equals the k-th largest to the last bit are all kept.
+    """
+    length = x.shape[dim]
+    bins = length // 2 + 1
+    if top_k >= bins:
+        return torch.zeros_like(x), x
+    with torch.autocast(x.device.type, enabled=False):  # bfloat16 would round the residual away
+        forward, backward = transform_matrices(length, x)
+        series = x.movedim(dim, 1) if x.dim() == 3 else x.movedim(dim, 0).unsqueeze(0)
+        parts = torch.matmul(forward, series).unflatten(1, (2, bins))  # [B, cosine and sine, bins, F]
+        power = parts.square().sum(dim=1)
+        keep = (power >= kth_largest(power, top_k).unsqueeze(1)).to(x.dtype)
+        main = torch.matmul(backward, (parts * keep.unsqueeze(1)).flatten(1, 2))
+    main = main.movedim(1, dim) if x.dim() == 3 else main.squeeze(0).movedim(0, dim)
     return x - main, main
+
+
+def transform_matrices(length: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """The real Fourier transform of ``length`` days as [2 * bins, length] (cosines, then sines), and its inverse."""
+    bins = length // 2 + 1
+    day = torch.arange(length, dtype=torch.float64, device=like.device)
+    angle = 2.0 * math.pi / length * (torch.outer(day[:bins], day) % length)
+    forward = torch.cat([angle.cos(), -angle.sin()])
+    weight = torch.full_like(day[:bins], 2.0 / length)
+    weight[0] = 1.0 / length
+    if length % 2 == 0:
+        weight[-1] = 1.0 / length
+    return forward.to(like.dtype), (forward * weight.repeat(2).unsqueeze(1)).T.to(like.dtype)
+
+
+def kth_largest(values: Tensor, k: int) -> Tensor:
+    """values: [B, K, S] of 0 or above -> the k-th largest along K, [B, S]; no gradient.
+
+    An insertion into k sorted rows, K times: whole rows at once, where ``topk`` walks along each column.
+    """
+    values = values.detach()
+    best = [torch.full_like(values[:, 0], -1.0) for _ in range(k)]
+    for value in values.unbind(1):
+        left = value
+        for place, held in enumerate(best):
+            best[place] = torch.maximum(held, left)
+            left = torch.minimum(held, left)
+    return best[-1]
 
 
 def drop_frequencies(x: Tensor, p: float, dim: int = 1) -> Tensor:

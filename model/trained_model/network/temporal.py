@@ -68,10 +68,21 @@ class TemporalEncoder(nn.Module):
 
     def forward(self, steps: Tensor) -> Tensor:
         """steps: [B, L, width] -> [B, width]."""
-        encoded, _ = self.lstm(steps.transpose(0, 1).contiguous())  # time first: each step is one block of memory
+        encoded = self._recur(steps.transpose(0, 1).contiguous())  # time first: each step is one block of memory
         local: Tensor = self.lstm_skip(encoded.transpose(0, 1), steps)
         newest = local[:, -1]
         attended, _ = self.attention(local)
         enriched = self.attention_skip(attended, newest)
         out: Tensor = self.output_skip(self.position_wise(enriched), newest)
+        return out
+
+    def _recur(self, steps: Tensor) -> Tensor:
+        """steps, result: [L, B, width]; in full precision on a processor that has no LSTM in the reduced one."""
+        reduced = steps.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+        if reduced and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            with torch.autocast("cpu", enabled=False):
+                encoded, _ = self.lstm(steps.float())
+        else:
+            encoded, _ = self.lstm(steps)
+        out: Tensor = encoded
         return out

@@ -9,8 +9,8 @@ Economies, none of which needs a loop over features:
 * ``transform="grn"`` runs a GRN of width ``width`` for each feature and maps the selected sum to H.
 * ``transform="gated_sum"`` (default) takes the selected sum *inside* one shared gate and norm:
   ``out = LayerNorm(sum_j v_j S_j xi_j + GLU(sum_j v_j (W_j relu(a_j xi_j + b_j) + c_j)))``. Because v_j >= 0,
-  ``v relu(z) = relu(v z)``: the weights are applied to F numbers a row instead of F * width, and one matrix
-  product does selection and projection together. ReLU stands for the paper's ELU for that reason.
+  ``v relu(z) = relu(v z)``: gate and norm see one sum, and one matrix product does selection and projection
+  together. ReLU stands for the paper's ELU for that reason. See :mod:`model.trained_model.network.selected_sum`.
 
 A feature may have a second channel, the part an adaptive normalisation took out of it. Its weights are stored as
 the difference to the first channel's and start at zero: before training, residual plus main part act exactly as
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from model.trained_model.network.grn import GLU, GRN, GroupedGRN, uniform
+from model.trained_model.network.selected_sum import selected_sum
 
 
 class VariableSelectionNetwork(nn.Module):
@@ -87,16 +88,14 @@ class GatedSum(nn.Module):
         """whole: [B, L, F] sum of the channels, extra: second channel or None, v: [B, L, F] -> [B, L, hidden]."""
         first: Tensor = self.first
         skip: Tensor = self.skip
-        weighted = [v * whole, v]
+        channels = [whole.flatten(0, 1)]
         if extra is not None:
-            weighted.insert(1, v * extra)
+            channels.append(extra.flatten(0, 1))
         elif skip.shape[0] == 3:  # the second channel is absent: its weights rest
             first, skip = first[:, 0::2], skip[0::2]
-        rows = torch.stack(weighted, dim=-1).flatten(0, 1)  # [R, F, channels + 1]
-        eta = torch.relu(torch.bmm(rows.transpose(0, 1), first))  # [F, R, width]
-        selected = eta.transpose(0, 1).flatten(1) @ self.second + v.flatten(0, 1) @ self.bias
-        branch: Tensor = self.gate(selected.view(*v.shape[:2], -1))
-        out: Tensor = self.norm(torch.cat(weighted, dim=-1) @ skip.flatten(0, 1) + branch)
+        both = selected_sum(channels, v.flatten(0, 1), first, self.second, self.bias, skip)
+        inner, outer = both.view(*v.shape[:2], -1).chunk(2, dim=-1)
+        out: Tensor = self.norm(outer + self.gate(inner))
         return out
 
 

@@ -90,6 +90,24 @@ def test_sharp_soft_ranks_give_spearman(seed: int) -> None:
     assert value.item() == pytest.approx(1 - expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("pairs", [1, 50, 10**6])
+def test_soft_ranks_in_blocks_have_the_values_and_gradient_of_the_whole_square(
+    pairs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(losses, "_PAIRS_AT_A_TIME", pairs)
+    generator = torch.Generator().manual_seed(pairs)
+    values = torch.randn(3, 11, generator=generator, dtype=torch.float64).requires_grad_()
+    mask = torch.rand(3, 11, generator=generator) < 0.8
+    weight = torch.randn(3, 11, generator=generator, dtype=torch.float64)
+    share = torch.sigmoid((values.unsqueeze(-1) - values.unsqueeze(-2)) / 0.3) * mask.unsqueeze(-2)
+    expected = torch.where(mask, share.sum(-1) + 0.5, 0.0)
+    found = losses.soft_rank(values, mask, 0.3)
+    torch.testing.assert_close(found, expected)
+    (gradient,) = torch.autograd.grad((found * weight).sum(), values)
+    (reference,) = torch.autograd.grad((expected * weight).sum(), values)
+    torch.testing.assert_close(gradient, reference)
+
+
 def test_soft_ranks_average_ties_and_leave_masked_entries_out() -> None:
     values = torch.tensor([[3.0, 1.0, 1.0, 9.0]])
     mask = torch.tensor([[True, True, True, False]])

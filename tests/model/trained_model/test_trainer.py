@@ -303,6 +303,10 @@ def test_mixed_precision_trains_and_stays_finite_or_is_refused_by_a_processor_wi
     result = _train(panel, replace(SHORT, precision="bf16-mixed"))
     assert all(torch.isfinite(value).all() for value in result.state.values())
     assert all(value.dtype == torch.float32 for value in result.state.values())
+    assert result.flags == ()
+    full = _train(panel, SHORT)
+    assert abs(float(result.history[-1]["val_std_ratio_1"]) / float(full.history[-1]["val_std_ratio_1"]) - 1) < 0.1
+    assert abs(float(result.history[0]["loss_rank_ic"]) - float(full.history[0]["loss_rank_ic"])) < 0.05
 
 
 def test_validation_days_with_too_few_names_are_refused(panel: FoldPanel) -> None:

@@ -15,6 +15,7 @@ from model.trained_model.network.fan import (
     drop_frequencies,
     fan_targets,
     frequency_split,
+    kth_largest,
 )
 
 
@@ -104,3 +105,18 @@ def test_dropped_frequencies_leave_the_mean_and_follow_the_generator() -> None:
     assert 0.3 < lost < 0.45
     torch.manual_seed(3)
     assert torch.equal(out, drop_frequencies(x, 0.4))
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), k=st.integers(1, 9))
+def test_the_kth_largest_is_that_of_a_sort(seed: int, k: int) -> None:
+    values = torch.from_numpy(np.random.default_rng(seed).integers(0, 6, size=(3, 9, 4)).astype(np.float64))
+    assert torch.equal(kth_largest(values, k), values.sort(dim=1, descending=True).values[:, k - 1])
+
+
+def test_reduced_precision_does_not_round_the_split() -> None:
+    x = torch.randn(3, 20, 2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        residual, main = frequency_split(x, 3)
+    assert torch.equal(residual, frequency_split(x, 3)[0])
+    assert torch.equal(main, frequency_split(x, 3)[1])

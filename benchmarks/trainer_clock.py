@@ -1,0 +1,135 @@
+"""Where the time of a training step goes, and what it could be: a clock around the trainer's own parts.
+
+The clock wraps the functions that training calls, so what is timed is the training people run. Times are processor
+seconds of the process (all its threads), which other work on the machine does not enter; on a GPU they are wall time
+between synchronised points.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from model.atft_tensors.panel import FoldPanel
+from model.trained_model import losses, step
+from model.trained_model.batches import DayBatches
+from model.trained_model.config import LossConfig
+from model.trained_model.network import vsn
+from model.trained_model.network.atft_gat_fan import AtftGatFan, PhaseSwitches
+from model.trained_model.network.config import NetworkConfig
+from model.trained_model.network.selected_sum import by_operations
+
+SQUARE = 1024
+"""Side of the matrices whose product gives the rate of the bound."""
+
+
+@dataclass
+class Laps:
+    """Seconds of each call, by part of the step."""
+
+    step: list[float] = field(default_factory=list)
+    forward: list[float] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+    backward: list[float] = field(default_factory=list)
+    optimiser: list[float] = field(default_factory=list)
+    product_rate: list[float] = field(default_factory=list)
+    """Floating-point operations a second of a large matrix product, measured before each step."""
+    began: float = 0.0
+    ended: float = 0.0
+
+
+@contextmanager
+def clocked(clock: Callable[[], float] = time.process_time, *, rate: bool = False) -> Iterator[Laps]:
+    """Wrap the trainer's parts; ``rate`` measures the matrix product before each step."""
+    import lightning_fabric
+
+    laps = Laps()
+    places: tuple[tuple[Any, str, str], ...] = (
+        (step.Stepper, "take", "step"),
+        (step.Forward, "forward", "forward"),
+        (step, "total_loss", "loss"),
+        (lightning_fabric.Fabric, "backward", "backward"),
+        (torch.optim.AdamW, "step", "optimiser"),
+    )
+    kept = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
+    for (owner, name, lap), (_, _, original) in zip(places, kept, strict=True):
+        before = (lambda: laps.product_rate.append(product_rate(torch.float32))) if rate and lap == "step" else None
+        setattr(owner, name, _timed(original, lap, laps, clock, before))
+    try:
+        yield laps
+    finally:
+        for owner, name, original in kept:
+            setattr(owner, name, original)
+
+
+def _timed(
+    original: Callable[..., Any], lap: str, laps: Laps, clock: Callable[[], float], before: Callable[[], None] | None
+) -> Callable[..., Any]:
+    def call(*arguments: Any, **named: Any) -> Any:
+        if before:
+            before()
+        started = clock()
+        laps.began = laps.began or started
+        try:
+            return original(*arguments, **named)
+        finally:
+            laps.ended = clock()
+            getattr(laps, lap).append(laps.ended - started)
+
+    return call
+
+
+def product_rate(dtype: torch.dtype, shape: tuple[int, int, int] = (SQUARE, SQUARE, SQUARE), repeats: int = 3) -> float:
+    """Floating-point operations a (processor) second of [m, k] @ [k, n] in this process."""
+    m, k, n = shape
+    left, right, out = torch.ones(m, k, dtype=dtype), torch.ones(k, n, dtype=dtype), torch.empty(m, n, dtype=dtype)
+    best = 0.0
+    for _ in range(repeats):
+        started = time.process_time()
+        torch.mm(left, right, out=out)
+        best = max(best, 2.0 * m * k * n / (time.process_time() - started))
+    return best
+
+
+def operations_of_step(panel: FoldPanel, config: NetworkConfig, days: int, lookback: int) -> dict[str, float]:
+    """Floating-point operations of the matrix products of one step, forward and backward, by where they are.
+
+    Counted by torch on the network as it is, with variable selection in ordinary operations, so that what the blocked
+    form computes twice counts once. torch does not count the LSTM on a CPU; its products are added: forward
+    ``2 * rows * layers * 4 H * (inputs + H)``, backward twice that. Elementwise work, sorting, normalisation and the
+    optimiser count as nothing: the bound is the time of the products alone.
+    """
+    network = AtftGatFan(config, len(panel.features), panel.horizons, lookback)
+    batches = DayBatches(panel, lookback, torch.device("cpu"))
+    batch = batches.batch(panel.train[:days], graph=config.graph)
+    rows = batches.targets(batch)
+    original = vsn.selected_sum
+    vsn.selected_sum = by_operations
+    try:
+        with FlopCounterMode(display=False) as counter:
+            switches = PhaseSwitches.everything(config)
+            point, quantiles, auxiliary = step.run_network(step.Forward(network), batch, switches, rows)
+            target = batch.pad(rows, torch.nan)
+            padded = losses.Padded(point, quantiles, target, torch.isfinite(target))
+            losses.total_loss(padded, auxiliary, config.quantiles, LossConfig())[0].backward()
+    finally:
+        vsn.selected_sum = original
+    windows = len(batch.code) * lookback
+    lstm = sum(6.0 * windows * 4 * part.hidden_size * (part.hidden_size + width) for part, width in _lstms(network))
+    counted = float(counter.get_total_flops())
+    return {"counted": counted, "lstm": lstm, "total": counted + lstm}
+
+
+def _lstms(network: nn.Module) -> list[tuple[nn.LSTM, int]]:
+    """Each layer of each LSTM, and the width of its input."""
+    return [
+        (part, part.input_size if layer == 0 else part.hidden_size)
+        for part in network.modules()
+        if isinstance(part, nn.LSTM)
+        for layer in range(part.num_layers)
+    ]
