@@ -21,6 +21,8 @@ ASSET = "quality_features"
 TABLE = "features"
 """The first band: keys, universe and the features of the shortest memory. The others are ``features_<band>``."""
 KEY = ("Date", "Code")
+DAYS_FILE = "days.parquet"
+"""One row a trading day: Date, how many rows it has, and how many of them are ``names`` of the universe."""
 _READERS = 2
 
 
@@ -72,16 +74,6 @@ def band_columns(store: Store) -> dict[str, tuple[str, ...]]:
     """Table of each band to the columns that lie in it beside its keys, the first band first."""
     layout = _layout(store.require(ASSET))
     return {table: tuple(name for name in held if name not in KEY) for table, held in layout.items()}
-
-
-def band_chunks(store: Store) -> dict[str, dict[str, str]]:
-    """Table of each band to the content hash of each of its months."""
-    manifest = store.require(ASSET)
-    months = _months(manifest)
-    return {
-        table: {month: manifest.files[_file(table, month)].content_hash for month in months}
-        for table in _layout(manifest)
-    }
 
 
 def feature_columns(store: Store) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ def table_hash(frame: pl.DataFrame) -> str:
 def _column_bytes(column: pl.Series) -> Iterator[bytes | memoryview]:
     """Where the column is null, if it is anywhere, and its values, with a plain one there."""
     dtype = column.dtype
-    if dtype == pl.String or dtype == pl.Boolean:
+    if dtype in (pl.String, pl.Boolean):
         if column.null_count():
             yield np.packbits(column.is_null().to_numpy()).tobytes()
             column = column.fill_null("" if dtype == pl.String else False)
