@@ -98,12 +98,10 @@ def _months(manifest: Manifest) -> list[str]:
 
 def _layout(manifest: Manifest) -> dict[str, tuple[str, ...]]:
     """Table to its columns, the first band first (all months of a table have the same columns)."""
-    layout: dict[str, tuple[str, ...]] = {}
-    for name in sorted(manifest.files):
-        table, _, month = name.partition("/")
-        if month and is_band(table):
-            layout[table] = tuple(manifest.files[name].columns or ())
-    return layout
+    months = _months(manifest)
+    end = f"/{months[-1]}.parquet" if months else "/"
+    files = {name.removesuffix(end): entry for name, entry in manifest.files.items() if name.endswith(end)}
+    return {table: tuple(files[table].columns or ()) for table in sorted(files) if is_band(table)}
 
 
 def _parts(manifest: Manifest, columns: Sequence[str]) -> list[_Part]:
