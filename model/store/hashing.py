@@ -96,7 +96,9 @@ def _number_bytes(column: pl.Series) -> Iterator[bytes | memoryview]:
     valid, numbers = array.buffers()
     bits = np.unpackbits(np.frombuffer(valid, np.uint8), count=array.offset + len(array), bitorder="little")
     missing = bits[array.offset :] == 0
-    values = np.frombuffer(numbers, array.type.to_pandas_dtype())[array.offset : array.offset + len(array)].copy()
+    kind = "f" if column.dtype.is_float() else "i" if column.dtype.is_signed_integer() else "u"
+    plain = np.frombuffer(numbers, f"{kind}{array.type.bit_width // 8}")
+    values = plain[array.offset : array.offset + len(array)].copy()
     values[missing] = 0
     yield np.packbits(missing).tobytes()
     yield _plain_bytes(values)
