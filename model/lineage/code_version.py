@@ -7,6 +7,7 @@ change a result (the store, the settings, the checks, the pictures).
 
 import ast
 import hashlib
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def code_version(module: str) -> str:
     """Hash of a module's code and of all it imports from ``model`` (dotted name, such as ``model.baseline.stage``)."""
     digest = hashlib.sha256()
     for name in sorted(_closure(module)):
-        digest.update(f"{name}\n{_normal_form(name)}\n".encode())
+        digest.update(f"{name}\n{_module(name).normal_form}\n".encode())
     for template in _templates(module):
         digest.update(template.read_bytes())
     return digest.hexdigest()
@@ -40,20 +41,8 @@ def _closure(module: str) -> set[str]:
         if name in found:
             continue
         found.add(name)
-        waiting += _imports(name)
+        waiting += _module(name).imports
     return found
-
-
-@cache
-def _imports(module: str) -> tuple[str, ...]:
-    names: list[str] = []
-    for node in ast.walk(_tree(module)):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("model"):
-            below = [f"{node.module}.{alias.name}" for alias in node.names]
-            names += [name if _file(name) else node.module for name in below]
-        elif isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names if alias.name.startswith("model.")]
-    return tuple(name for name in names if _counts(name))
 
 
 def _counts(module: str) -> bool:
@@ -61,24 +50,51 @@ def _counts(module: str) -> bool:
     return not left_out and module.rsplit(".", 1)[-1] not in _LEFT_OUT_NAMES and _file(module) is not None
 
 
+@dataclass(frozen=True)
+class _Module:
+    """What counts of a module's text: the syntax tree without docstrings, written out, and the modules it imports."""
+
+    normal_form: str
+    imports: tuple[str, ...]
+
+
 @cache
-def _normal_form(module: str) -> str:
-    tree = _tree(module)
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            node.body = [part for part in node.body if not _is_text(part)] or [ast.Pass()]
-    return ast.dump(tree, annotate_fields=False)
-
-
-def _is_text(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
-def _tree(module: str) -> ast.Module:
-    path = _file(module)
+def _module(name: str) -> _Module:
+    path = _file(name)
     if path is None:
-        raise ModuleNotFoundError(module)
-    return ast.parse(path.read_text(encoding="utf-8"))
+        raise ModuleNotFoundError(name)
+    form: list[str] = []
+    imports: list[str] = []
+    _write(ast.parse(path.read_text(encoding="utf-8")), form, imports)
+    return _Module("\n".join(form), tuple(found for found in imports if _counts(found)))
+
+
+def _write(node: ast.AST, form: list[str], imports: list[str]) -> None:
+    """Add a node and those below it to the normal form: its kind, then its fields in order."""
+    form.append(type(node).__name__)
+    if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("model"):
+        below = [f"{node.module}.{alias.name}" for alias in node.names]
+        imports += [name if _file(name) else node.module for name in below]
+    elif isinstance(node, ast.Import):
+        imports += [alias.name for alias in node.names if alias.name.startswith("model.")]
+    for field in node._fields:
+        value = getattr(node, field, None)
+        if isinstance(value, list):
+            form.append("[")
+            for part in value:
+                if not isinstance(part, ast.AST):
+                    form.append(repr(part))
+                elif field != "body" or not _is_text(part):
+                    _write(part, form, imports)
+            form.append("]")
+        elif isinstance(value, ast.AST):
+            _write(value, form, imports)
+        else:
+            form.append(repr(value))
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 @cache

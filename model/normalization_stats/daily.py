@@ -4,12 +4,12 @@ A chunk is a function of the month's features (or labels) within the fold's wind
 another one has already made from the same values is taken over by a hard link.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from itertools import groupby, pairwise
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from model.normalization_stats.statistics import (
     STATISTICS,
     Daily,
     Kind,
-    cross_section,
+    cross_sections,
     daily_moments,
     one_value,
 )
@@ -47,11 +47,6 @@ class Members:
     """``[features, rows]``, NaN for missing, rows in stored order."""
     edges: NDArray[np.int64]
     """Where the rows of each day begin ``[days + 1]``."""
-
-    def days(self) -> Iterator[NDArray[np.float32]]:
-        """The values of each day ``[features, names]``."""
-        for start, stop in pairwise(self.edges.tolist()):
-            yield self.values[:, start:stop]
 
 
 @dataclass
@@ -79,15 +74,21 @@ class MonthChunks:
         features: list[pl.DataFrame] = []
         labels: list[pl.DataFrame] = []
         with ThreadPoolExecutor(max_workers=self.run.settings.runtime.threads) as pool:
-            work = [
-                ([pool.submit(self._features, band, *each) for band in self.bands], pool.submit(self._labels, *each))
-                for each in months
-            ]
+            work = pool.map(lambda each: (self._features(*each), self._labels(*each)), months)
             for done, (daily, targets) in enumerate(work, start=1):
-                features += [each.result() for each in daily]
-                labels.append(targets.result())
+                features += daily
+                labels.append(targets)
                 self.run.progress(done, len(months), f"statistics of {months[done - 1][0]}")
         return pl.concat(features).sort("Date", "feature"), pl.concat(labels)
+
+    @cached_property
+    def _computed_as(self) -> dict[str, str]:
+        """Hash of how each band's features are computed."""
+        quantiles = list(self.run.settings.normalization.clip_quantiles)
+        return {
+            band: json_hash([{name: self.kinds[name] for name in names}, quantiles])
+            for band, names in self.bands.items()
+        }
 
     @cached_property
     def _window(self) -> dict[str, dict[str, str]]:
@@ -106,36 +107,44 @@ class MonthChunks:
                 found.append((store.directory(ASSET, partition), manifest.files))
         return found
 
-    def _features(self, band: str, month: str, dates: tuple[date, ...]) -> pl.DataFrame:
-        quantiles = self.run.settings.normalization.clip_quantiles
-        kinds = {name: self.kinds[name] for name in self.bands[band]}
-        made_from = [self._window[BAND + band][month], self._window[BAND + TABLE][month], kinds, list(quantiles)]
-        return self._chunk(
-            chunk_table(band),
-            month,
-            "feature",
-            made_from,
-            lambda: daily_table(dates, kinds, daily_statistics(self.run.store, dates, kinds, quantiles)),
-        )
+    def _features(self, month: str, dates: tuple[date, ...]) -> list[pl.DataFrame]:
+        """The chunks of all bands; those that must be computed read the month's features together."""
+        files = {band: f"{chunk_table(band)}/{month}.parquet" for band in self.bands}
+        hashes = {band: self._made_from(band, month) for band in self.bands}
+        found = {band: self._taken_over(files[band], hashes[band]) for band in self.bands}
+        kinds = {name: self.kinds[name] for band, held in found.items() if held is None for name in self.bands[band]}
+        if kinds:
+            quantiles = self.run.settings.normalization.clip_quantiles
+            computed = daily_table(dates, kinds, daily_statistics(self.run.store, dates, kinds, quantiles))
+            for band in [band for band, held in found.items() if held is None]:
+                frame = computed.filter(pl.col("feature").is_in(self.bands[band]))
+                self.writer.table(files[band], frame, key=("Date", "feature"), input_hash=hashes[band])
+                found[band] = frame
+        return [frame for frame in found.values() if frame is not None]
+
+    def _made_from(self, band: str, month: str) -> str:
+        """Hash of what a band's chunk follows from."""
+        own, keys = self._window[BAND + band][month], self._window[BAND + TABLE][month]
+        return json_hash([own, keys, self._computed_as[band], self.run.identity.code_version])
 
     def _labels(self, month: str, dates: tuple[date, ...]) -> pl.DataFrame:
         horizons = self.run.settings.labels.horizons
-        made_from = [self._window["labels"][month], list(horizons)]
-        return self._chunk(LABELS, month, "horizon", made_from, lambda: daily_labels(self.run.store, dates, horizons))
-
-    def _chunk(
-        self, table: str, month: str, key: str, made_from: list[Any], compute: Callable[[], pl.DataFrame]
-    ) -> pl.DataFrame:
-        name = f"{table}/{month}.parquet"
-        input_hash = json_hash([*made_from, self.run.identity.code_version])
-        for folder, files in self._existing:
-            entry = files.get(name)
-            if entry is not None and entry.input_hash == input_hash and self.writer.adopt(name, folder, entry):
-                self.taken_over += 1
-                return pl.read_parquet(self.writer.staged(name))
-        frame = compute()
-        self.writer.chunk(table, month, frame, key=("Date", key), input_hash=input_hash)
+        input_hash = json_hash([self._window["labels"][month], list(horizons), self.run.identity.code_version])
+        file = f"{LABELS}/{month}.parquet"
+        frame = self._taken_over(file, input_hash)
+        if frame is None:
+            frame = daily_labels(self.run.store, dates, horizons)
+            self.writer.table(file, frame, key=("Date", "horizon"), input_hash=input_hash)
         return frame
+
+    def _taken_over(self, file: str, input_hash: str) -> pl.DataFrame | None:
+        """A chunk that was made from the same before, linked into this artefact."""
+        for folder, files in self._existing:
+            entry = files.get(file)
+            if entry is not None and entry.input_hash == input_hash and self.writer.adopt(file, folder, entry):
+                self.taken_over += 1
+                return pl.read_parquet(self.writer.staged(file))
+        return None
 
 
 def chunk_table(band: str) -> str:
@@ -145,40 +154,37 @@ def chunk_table(band: str) -> str:
 
 def daily_statistics(
     store: Store, dates: tuple[date, ...], kinds: Mapping[str, Kind], quantiles: Sequence[float]
-) -> list[Daily]:
-    """Statistics ``[features]`` of each date, the features in the order of ``kinds``."""
+) -> Daily:
+    """Statistics ``[features, dates]``, the features in the order of ``kinds``."""
     members = read_members(store, dates, tuple(kinds))
     market = np.array([kind == "market" for kind in kinds.values()])
-    found = []
-    for values in members.days():
-        if market.all():
-            names = values.shape[1]
-            first = values[:, 0] if names else np.full(len(values), np.nan, np.float32)
-            found.append(one_value(first, np.full(len(values), names)))
-        else:
-            found.append(cross_section(values, quantiles))
-    return found
+    names = np.diff(members.edges)
+    values = np.full((int(market.sum()), len(names)), np.nan, dtype=np.float32)
+    values[:, names > 0] = members.values[market][:, members.edges[:-1][names > 0]]
+    parts = one_value(values, names), cross_sections(members.values[~market], members.edges, quantiles)
+    back = np.argsort(np.argsort(~market, kind="stable"), kind="stable")
+    return Daily(*(np.concatenate([getattr(part, name) for part in parts])[back] for name in ("n", *STATISTICS)))
 
 
 def read_members(store: Store, dates: tuple[date, ...], features: tuple[str, ...]) -> Members:
     """The rows of universe members on these dates, which follow one another in the panel."""
     rows = read_features(store, start=dates[0], end=dates[-1], columns=["Date", "InUniverse", *features])
-    rows = rows.filter("InUniverse")
+    rows = rows.filter("InUniverse").with_columns(pl.col(features).cast(pl.Float32).fill_null(float("nan")))
     numbers = pl.Series(dates, dtype=pl.Date).to_physical().to_numpy()
     own = rows["Date"].to_physical().to_numpy()
     values = np.empty((len(features), rows.height), dtype=np.float32)
     for index, name in enumerate(features):
-        values[index] = rows[name].cast(pl.Float32).to_numpy()
+        values[index] = rows[name].to_numpy()
     return Members(values, np.append(np.searchsorted(own, numbers, side="left"), len(own)).astype(np.int64))
 
 
-def daily_table(dates: tuple[date, ...], features: Collection[str], daily: Sequence[Daily]) -> pl.DataFrame:
+def daily_table(dates: tuple[date, ...], features: Collection[str], daily: Daily) -> pl.DataFrame:
     """Date, feature, n and the statistics of every date and feature, sorted; null where there is no value."""
     names = list(features)
     order = np.argsort(np.array(names))
 
     def column(statistic: str) -> NDArray[Any]:
-        return np.stack([getattr(each, statistic)[order] for each in daily]).ravel()
+        return np.ascontiguousarray(getattr(daily, statistic)[order].T).ravel()
 
     return pl.DataFrame(
         {

@@ -12,17 +12,21 @@ Three kinds of numbers, none of which knows anything of a later day than it may:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import pairwise
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Kind = Literal["cross_section", "market"]
+Number = TypeVar("Number", np.int64, np.float64)
 
 MAD_TO_STD = 1.4826
 """The standard deviation of a normal distribution in units of its median absolute deviation."""
 STATISTICS = ("mean", "std", "median", "mad", "low", "high")
+_FEATURES_AT_A_TIME = 8
+"""Features whose values are widened and sorted together, which bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -50,32 +54,75 @@ class Daily:
 
 
 def cross_section(values: NDArray[np.floating], quantiles: Sequence[float] = (0.005, 0.995)) -> Daily:
-    """Statistics of the values of one day, feature by feature.
+    """Statistics ``[features]`` of the values of one day; see :func:`cross_sections`.
 
     Args:
         values: ``[features, names]``, NaN for missing; members of the universe only, in stored order.
         quantiles: the two quantiles to take.
+    """
+    found = cross_sections(values, np.array([0, values.shape[1]]), quantiles)
+    return Daily(found.n[:, 0], *(getattr(found, name)[:, 0] for name in STATISTICS))
+
+
+def cross_sections(
+    values: NDArray[np.floating], edges: NDArray[np.int64], quantiles: Sequence[float] = (0.005, 0.995)
+) -> Daily:
+    """Statistics of the values of several days, feature by feature.
+
+    Args:
+        values: ``[features, rows]``, NaN for missing; the rows of one day after those of another, in stored order.
+        edges: where the rows of each day begin, and where the last ends ``[days + 1]``.
+        quantiles: the two quantiles to take.
 
     Returns:
-        Statistics ``[features]``; their bits follow from this day's values alone.
+        Statistics ``[features, days]``; the bits of each follow from the values of its day alone.
     """
+    starts = range(0, max(len(values), 1), _FEATURES_AT_A_TIME)
+    blocks = [_cross_sections(values[first : first + _FEATURES_AT_A_TIME], edges, quantiles) for first in starts]
+    return Daily(*(np.concatenate([getattr(block, name) for block in blocks]) for name in ("n", *STATISTICS)))
+
+
+def _cross_sections(values: NDArray[np.floating], edges: NDArray[np.int64], quantiles: Sequence[float]) -> Daily:
     missing = np.isnan(values)
-    n = values.shape[1] - missing.sum(axis=1)
+    names = np.diff(edges)
+    n = _day_sums((~missing).astype(np.int64), edges)
     known = np.maximum(n, 1)
-    wide = np.where(missing, 0.0, values).astype(np.float64)
-    mean = wide.sum(axis=1) / known
-    deviation = np.where(missing, 0.0, wide - mean[:, None])
-    variance = np.square(deviation).sum(axis=1) / known
-    ordered = np.sort(values, axis=1)  # NaN last
-    median, low, high = (_quantile(ordered, n, share) for share in (0.5, *quantiles))
-    mad = _median_deviation(ordered, n, median)
+    wide = values.astype(np.float64)
+    wide[missing] = 0.0
+    mean = _day_sums(wide, edges) / known
+    wide -= np.repeat(mean, names, axis=1)
+    wide[missing] = 0.0
+    variance = _day_sums(np.square(wide, out=wide), edges) / known
+    ordered = _ordered(values, edges)
+    median, low, high = (_quantile(ordered, n.ravel(), share) for share in (0.5, *quantiles))
+    mad = _median_deviation(ordered, n.ravel(), median)
+    median, low, high, mad = (each.reshape(n.shape) for each in (median, low, high, mad))
     # Equal values can leave a rounding error of the mean behind; a day without spread has none.
-    last = np.take_along_axis(ordered, (known - 1)[:, None], axis=1)[:, 0] if values.shape[1] else mean
-    first = ordered[:, 0] if values.shape[1] else mean
-    std = np.where(first == last, 0.0, np.sqrt(variance))
-    empty = n == 0
-    figures = (np.where(empty, np.nan, figure) for figure in (mean, std, median, mad, low, high))
+    row = np.arange(len(ordered))
+    level = (ordered[:, 0] == ordered[row, known.ravel() - 1]).reshape(n.shape)
+    std = np.where(level, 0.0, np.sqrt(variance))
+    figures = (np.where(n == 0, np.nan, figure) for figure in (mean, std, median, mad, low, high))
     return Daily(n, *figures)
+
+
+def _day_sums(x: NDArray[Number], edges: NDArray[np.int64]) -> NDArray[Number]:
+    """Sums ``[features, days]`` of each day's values, pairwise within the day; 0 for a day without rows."""
+    sums = np.zeros((len(x), len(edges) - 1), dtype=x.dtype)
+    filled = np.diff(edges) > 0
+    if filled.any():
+        sums[:, filled] = np.add.reduceat(x, edges[:-1][filled], axis=1)
+    return sums
+
+
+def _ordered(values: NDArray[np.floating], edges: NDArray[np.int64]) -> NDArray[np.floating]:
+    """The values of each feature and day in order ``[features * days, names]``, NaN behind them."""
+    days = len(edges) - 1
+    widest = max(int(np.diff(edges).max(initial=0)), 1)
+    ordered = np.full((len(values), days, widest), np.nan, dtype=values.dtype)
+    for day, (first, last) in enumerate(pairwise(edges.tolist())):
+        ordered[:, day, : last - first] = values[:, first:last]
+    ordered.sort(axis=2)
+    return ordered.reshape(len(values) * days, widest)
 
 
 def one_value(x: NDArray[np.floating], n: NDArray[np.int64]) -> Daily:
@@ -143,33 +190,38 @@ def pooled(n: NDArray[np.int64], mean: Array, squares: Array) -> tuple[float, fl
 
 def _quantile(ordered: NDArray[np.floating], n: NDArray[np.int64], share: float) -> Array:
     """Quantile of each sorted row of n values, interpolated linearly; NaN where n is 0."""
-    if not ordered.shape[1]:
-        return np.full(len(ordered), np.nan)
     last = np.maximum(n - 1, 0)
     place = share * last
     below = np.floor(place).astype(np.int64)
-    low, high = (
-        np.take_along_axis(ordered, at[:, None], axis=1)[:, 0].astype(np.float64)
-        for at in (below, np.minimum(below + 1, last))
-    )
+    row = np.arange(len(ordered))
+    low, high = (ordered[row, at].astype(np.float64) for at in (below, np.minimum(below + 1, last)))
     middle: Array = low + (place - below) * (high - low)
     return middle
 
 
 def _median_deviation(ordered: NDArray[np.floating], n: NDArray[np.int64], median: Array) -> Array:
-    """Median absolute deviation of each sorted row of n values.
+    """Median absolute deviation of each sorted row of n values; NaN where n is 0."""
+    known = np.maximum(n, 1)
+    lower, upper = (_distance(ordered, known, median, nearest) for nearest in ((known + 1) // 2, known // 2 + 1))
+    return np.where(n > 0, lower + 0.5 * (upper - lower), np.nan)
 
-    The k values nearest to the median lie side by side in a sorted row, so the k-th smallest distance is the least,
-    over all stretches of k values, of the larger distance of its two ends: no second sort.
+
+def _distance(ordered: NDArray[np.floating], n: NDArray[np.int64], center: Array, nearest: NDArray[np.int64]) -> Array:
+    """How far the value that is ``nearest``-th nearest to the centre is from it, row by row.
+
+    The k nearest values lie side by side in a sorted row, so this is the least, over all stretches of k values, of the
+    larger distance of its two ends. As a stretch moves up, its lower end comes nearer and its upper end goes away: the
+    least is where they cross, which halving finds without a second sort.
     """
-    found = np.full(len(ordered), np.nan)
-    for count in np.unique(n[n > 0]).tolist():
-        rows = np.flatnonzero(n == count)
-        values, center = ordered[rows, :count].astype(np.float64), median[rows, None]
-        halves = []
-        for nearest in ((count + 1) // 2, count // 2 + 1):
-            below = center - values[:, : count - nearest + 1]
-            above = values[:, nearest - 1 :] - center
-            halves.append(np.maximum(below, above).min(axis=1))
-        found[rows] = halves[0] + 0.5 * (halves[1] - halves[0])
-    return found
+
+    def ends(start: NDArray[np.int64]) -> tuple[Array, Array]:
+        return center - ordered[row, start].astype(np.float64), ordered[row, start + nearest - 1] - center
+
+    row = np.arange(len(ordered))
+    first, last = np.zeros_like(n), n - nearest
+    while (first < last).any():
+        middle = (first + last) // 2
+        below, above = ends(middle)
+        crossed = above >= below
+        first, last = np.where(crossed, first, np.minimum(middle + 1, last)), np.where(crossed, middle, last)
+    return np.minimum(np.maximum(*ends(first)), np.maximum(*ends(np.maximum(first - 1, 0))))

@@ -14,8 +14,7 @@ from model.quality_features.bands_compute import compute_job
 from model.quality_features.bands_jobs import Job
 from model.quality_features.coverage import read_coverage
 from model.quality_features.engine import feature_schema
-from model.quality_features.read import ASSET, KEY, TABLE, is_band, read_features
-from model.quality_features.rows_changes import DAYS_FILE
+from model.quality_features.read import ASSET, DAYS_FILE, KEY, TABLE, is_band, read_features
 from model.quality_features.rows_panel import Panel
 from model.quality_features.stage import LABELS
 from model.store.checks import Check, CheckOutcome

@@ -17,8 +17,8 @@ from model.daily_quotes.settings import SimulatedSource
 from model.labels.labels import TURNOVER_DAYS, reach
 from model.quality_features.bands import MARKET, bands
 from model.quality_features.bands_jobs import Job, label_jobs, reached
-from model.quality_features.read import ASSET, is_band
-from model.quality_features.rows_changes import DAYS_FILE, NO_ROWS, Changes
+from model.quality_features.read import ASSET, DAYS_FILE, is_band
+from model.quality_features.rows_changes import NO_ROWS, Changes
 from model.quality_features.stage import LABELS, feature_jobs
 from model.store.store import Store
 

@@ -21,6 +21,8 @@ ASSET = "quality_features"
 TABLE = "features"
 """The first band: keys, universe and the features of the shortest memory. The others are ``features_<band>``."""
 KEY = ("Date", "Code")
+DAYS_FILE = "days.parquet"
+"""One row a trading day: Date, how many rows it has, and how many of them are ``names`` of the universe."""
 _READERS = 2
 
 
@@ -74,16 +76,6 @@ def band_columns(store: Store) -> dict[str, tuple[str, ...]]:
     return {table: tuple(name for name in held if name not in KEY) for table, held in layout.items()}
 
 
-def band_chunks(store: Store) -> dict[str, dict[str, str]]:
-    """Table of each band to the content hash of each of its months."""
-    manifest = store.require(ASSET)
-    months = _months(manifest)
-    return {
-        table: {month: manifest.files[_file(table, month)].content_hash for month in months}
-        for table in _layout(manifest)
-    }
-
-
 def feature_columns(store: Store) -> tuple[str, ...]:
     """Every column that ``read_features`` can read: Date, Code, InUniverse, then band by band."""
     layout = _layout(store.require(ASSET))
@@ -106,12 +98,10 @@ def _months(manifest: Manifest) -> list[str]:
 
 def _layout(manifest: Manifest) -> dict[str, tuple[str, ...]]:
     """Table to its columns, the first band first (all months of a table have the same columns)."""
-    layout: dict[str, tuple[str, ...]] = {}
-    for name in sorted(manifest.files):
-        table, _, month = name.partition("/")
-        if month and is_band(table):
-            layout[table] = tuple(manifest.files[name].columns or ())
-    return layout
+    months = _months(manifest)
+    end = f"/{months[-1]}.parquet" if months else "/"
+    files = {name.removesuffix(end): entry for name, entry in manifest.files.items() if name.endswith(end)}
+    return {table: tuple(files[table].columns or ()) for table in sorted(files) if is_band(table)}
 
 
 def _parts(manifest: Manifest, columns: Sequence[str]) -> list[_Part]:

@@ -18,7 +18,7 @@ import polars as pl
 
 from model.labels.labels import PANEL_COLUMNS as LABEL_COLUMNS
 from model.quality_features.language.columns import MEMBER
-from model.quality_features.read import ASSET, KEY
+from model.quality_features.read import ASSET, DAYS_FILE, KEY
 from model.quality_features.rows import row_hashes
 from model.quality_features.rows_panel import FEATURE_COLUMNS, MARKET_COLUMNS, SLOW_COLUMNS, Panel
 from model.store.hashing import json_hash
@@ -26,7 +26,6 @@ from model.store.manifest import Manifest
 from model.store.store import Store
 
 ROWS = "rows"
-DAYS_FILE = "days.parquet"
 
 _LABELS_READ = tuple(name for name in LABEL_COLUMNS if name not in KEY)
 _HASHED = {"features": FEATURE_COLUMNS, "slow": SLOW_COLUMNS, "labels": _LABELS_READ}
@@ -35,7 +34,7 @@ labels read of the panel."""
 _READ = tuple(dict.fromkeys(name for read in _HASHED.values() for name in read))
 _DIFFERING = {"Date": pl.Date, "Code": pl.String, **dict.fromkeys(_HASHED, pl.Boolean)}
 NO_ROWS = pl.DataFrame(schema=_DIFFERING)
-_DAY_SCHEMA = {"Date": pl.Date, "rows": pl.Int64, "market": pl.UInt64}
+_DAY_SCHEMA = {"Date": pl.Date, "rows": pl.Int64, "names": pl.Int32, "market": pl.UInt64}
 _MONTH = pl.col("Date").dt.strftime("%Y-%m")
 
 Record = Callable[[str, pl.DataFrame, str], None]
@@ -46,7 +45,8 @@ class Changes:
     """The panel's trading days now, and what differs from the recorded state."""
 
     day_table: pl.DataFrame
-    """Date, rows, market (hash of the day's market-wide values) of every trading day: what is recorded next."""
+    """Date, rows, names (members of the universe), market (hash of the day's market-wide values) of every trading day:
+    what is recorded next."""
     read: frozenset[str]
     """Months whose content is not as recorded; of no other month was anything read."""
     rows: pl.DataFrame
@@ -144,8 +144,10 @@ def _fingerprints(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _days_of(rows: pl.DataFrame, market: pl.DataFrame | None) -> pl.DataFrame:
-    """Date, rows, market of a month."""
-    days = rows.group_by("Date", maintain_order=True).agg(rows=pl.len().cast(pl.Int64))
+    """Date, rows, names, market of a month."""
+    days = rows.group_by("Date", maintain_order=True).agg(
+        rows=pl.len().cast(pl.Int64), names=pl.col(MEMBER).sum().cast(pl.Int32)
+    )
     if market is None:
         return days.with_columns(market=pl.lit(None, pl.UInt64))
     values = [name for name in MARKET_COLUMNS if name in market.columns]

@@ -23,8 +23,8 @@ from model.quality_features.bands_write import Chunks, Family, Table, Update
 from model.quality_features.coverage import COVERAGE_FILE, read_coverage
 from model.quality_features.coverage import KEY as COVERAGE_KEY
 from model.quality_features.engine import feature_plan
-from model.quality_features.read import ASSET, KEY
-from model.quality_features.rows_changes import DAYS_FILE, ROWS, Changes, find_changes
+from model.quality_features.read import ASSET, DAYS_FILE, KEY
+from model.quality_features.rows_changes import ROWS, Changes, find_changes
 from model.quality_features.rows_panel import SOURCE, Panel
 from model.quality_features.settings import FeatureSettings
 from model.store.hashing import json_hash

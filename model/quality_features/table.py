@@ -145,77 +145,65 @@ def _sectors(dense: DensePanel, plan: Plan) -> NDArray[np.int32] | None:
 
 
 class Rows:
-    """The result, one array a column in the order of the rows; blocks of cells are written to their rows.
+    """The result: one grid ``[days, codes]`` a column, filled block by block, from which the rows are taken at the end.
 
-    The features are the rows of one large array, which the table takes over without a copy.
+    The features' grids are one large array. Each is gathered in place, and the table takes it over without a copy.
     """
 
     def __init__(
         self, dense: DensePanel, days: int, outputs: tuple[Output, ...], wanted: NDArray[np.bool_] | None
     ) -> None:
         start = len(dense.dates) - days
+        self._wanted = np.ones(len(dense.codes), dtype=np.bool_) if wanted is None else wanted
         kept = dense.row_day >= start
         if wanted is not None:
             kept &= wanted[dense.row_code]
         self.head = dense.rows.filter(pl.Series(kept)).select("Date", "Code", pl.col(MEMBER).fill_null(False))
-        day, code = dense.row_day[kept] - start, dense.row_code[kept]
-        self._row = np.full((days, len(dense.codes)), -1, dtype=np.int64)
-        self._row[day, code] = np.arange(len(day))
-        self._first_row = np.searchsorted(day, np.arange(days + 1))
-        self._day = day
-        values = np.empty((sum(not output.flag for output in outputs), len(day)), dtype=np.float32)
-        flags = np.empty((sum(output.flag for output in outputs), len(day)), dtype=np.bool_)
-        features, truths = iter(values), iter(flags)
-        self._columns = [(output, next(truths if output.flag else features)) for output in outputs]
+        self._before = np.concatenate(([0], np.cumsum(self._wanted)))
+        shape = (days, int(self._before[-1]))
+        self._cell = (dense.row_day[kept] - start) * shape[1] + self._before[dense.row_code[kept]]
+        features = np.empty((sum(not output.flag for output in outputs), *shape), dtype=np.float32)
+        flags = np.empty((sum(output.flag for output in outputs), *shape), dtype=np.bool_)
+        grids, truths = iter(features), iter(flags)
+        self._columns = [(output, next(truths if output.flag else grids)) for output in outputs]
         self._of: dict[int, list[NDArray[np.generic]]] = {}
-        for output, column in self._columns:
-            self._of.setdefault(output.node, []).append(column)
-        self._places: dict[tuple[int, int], tuple[NDArray[np.int64], NDArray[np.bool_] | None]] = {}
+        for output, grid in self._columns:
+            self._of.setdefault(output.node, []).append(grid)
 
     def codes(self, node: int, values: Array, codes: slice) -> None:
         """A block of codes over all wanted days."""
-        block = (codes.start, codes.stop)
-        if block not in self._places:
-            row = self._row[:, codes]
-            present = row >= 0
-            self._places[block] = (row.ravel(), None) if present.all() else (row[present], present)
-        place, there = self._places[block]
-        chosen = values.ravel() if there is None else values[there]
-        for column in self._of[node]:
-            column[place] = _narrow(chosen, column.dtype)
+        place = slice(self._before[codes.start], self._before[codes.stop])
+        self._put(node, self._chosen(values, self._wanted[codes]), (slice(None), place))
 
     def days(self, node: int, values: Array, days: slice) -> None:
         """Some days of all codes, or of a value that they share."""
-        rows = slice(self._first_row[days.start], self._first_row[days.stop])
-        if values.shape[1] == 1 != self._row.shape[1]:
-            chosen = np.repeat(values[:, 0], np.diff(self._first_row[days.start : days.stop + 1]))
-        else:
-            chosen = values[self._row[days] >= 0]
-        for column in self._of[node]:
-            column[rows] = _narrow(chosen, column.dtype)
+        self._put(node, self._chosen(values, self._wanted), (days, slice(None)))
 
     def market(self, node: int, values: Array) -> None:
         """All wanted days of a value that all names share."""
-        for column in self._of[node]:
-            column[:] = _narrow(values[:, 0], column.dtype)[self._day]
+        self._put(node, values, (slice(None), slice(None)))
 
     def frame(self, threads: int) -> pl.DataFrame:
         """The result as a table; what is not a finite number is null."""
         with ThreadPoolExecutor(max_workers=threads) as pool:
-            return self.head.with_columns(list(pool.map(_series, self._columns)))
+            return self.head.with_columns(list(pool.map(self._series, self._columns)))
 
+    @staticmethod
+    def _chosen(values: Array, wanted: NDArray[np.bool_]) -> Array:
+        return values if values.shape[1] != len(wanted) or wanted.all() else values[:, wanted]
 
-def _series(column: tuple[Output, NDArray[np.generic]]) -> pl.Series:
-    output, values = column
-    if output.flag:
-        return pl.Series(output.name, values)
-    finite = np.isfinite(values)
-    valid = None if finite.all() else pa.py_buffer(np.packbits(finite, bitorder="little"))
-    array = pa.Array.from_buffers(pa.float32(), len(values), [valid, pa.py_buffer(values)])
-    return pl.Series(output.name, array)
+    def _put(self, node: int, values: Array, place: tuple[slice, slice]) -> None:
+        for grid in self._of[node]:
+            grid[place] = values == 1.0 if grid.dtype == np.bool_ else values  # float32 rounds here
 
-
-def _narrow(values: Array, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
-    """Float64 as the column's type: Float32, or whether it is 1."""
-    narrow: NDArray[np.generic] = values == 1.0 if dtype == np.bool_ else values.astype(np.float32)
-    return narrow
+    def _series(self, column: tuple[Output, NDArray[np.generic]]) -> pl.Series:
+        output, grid = column
+        values, rows = grid.reshape(-1), len(self._cell)
+        if rows < len(values):
+            values[:rows] = values[self._cell]
+            values = values[:rows]
+        if output.flag:
+            return pl.Series(output.name, values)
+        finite = np.isfinite(values)
+        valid = None if finite.all() else pa.py_buffer(np.packbits(finite, bitorder="little"))
+        return pl.Series(output.name, pa.Array.from_buffers(pa.float32(), rows, [valid, pa.py_buffer(values)]))

@@ -6,7 +6,7 @@ what lets a rewrite of equal content leave everything downstream fresh (early cu
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,40 +68,49 @@ def table_hash(frame: pl.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def _column_bytes(column: pl.Series) -> Iterable[bytes | memoryview]:
-    if column.null_count():
-        yield np.packbits(column.is_null().to_numpy()).tobytes()
+def _column_bytes(column: pl.Series) -> Iterator[bytes | memoryview]:
+    """Where the column is null, if it is anywhere, and its values, with a plain one there."""
     dtype = column.dtype
-    if dtype == pl.String:
-        filled = column.fill_null("")
-        yield filled.str.len_bytes().to_numpy().astype("<u4").tobytes()
-        yield b"".join(text.encode() for text in _unique_stream(filled))
-    elif dtype == pl.Boolean:
-        yield np.packbits(column.fill_null(False).to_numpy()).tobytes()
-    elif dtype.is_temporal():
-        yield column.to_physical().fill_null(0).to_numpy().astype("<i8").tobytes()
-    elif dtype.is_float():
-        yield _plain_bytes(column.fill_null(0.0).to_numpy())
-    elif dtype.is_integer():
-        yield _plain_bytes(column.fill_null(0).to_numpy())
+    if dtype in (pl.String, pl.Boolean):
+        if column.null_count():
+            yield np.packbits(column.is_null().to_numpy()).tobytes()
+            column = column.fill_null("" if dtype == pl.String else False)
+        yield from _text_bytes(column) if dtype == pl.String else (np.packbits(column.to_numpy()).tobytes(),)
+    elif dtype.is_temporal() or dtype.is_float() or dtype.is_integer():
+        yield from _number_bytes(column.cast(pl.Int64) if dtype.is_temporal() else column)
     else:
         raise TypeError(f"column {column.name!r} has dtype {dtype}, which has no canonical hash")
 
 
-def _unique_stream(column: pl.Series) -> Iterable[str]:
-    """The strings themselves; one join in Arrow instead of a Python object a row."""
-    joined = column.str.join("")
-    yield joined.item() if len(joined) else ""
+def _text_bytes(column: pl.Series) -> Iterator[bytes]:
+    yield column.str.len_bytes().to_numpy().astype("<u4").tobytes()
+    yield column.str.join("").item().encode() if len(column) else b""  # joined in Arrow: no Python object a row
+
+
+def _number_bytes(column: pl.Series) -> Iterator[bytes | memoryview]:
+    """Numbers with nulls come straight from their Arrow buffers, in a third of the time of asking the Series."""
+    if not column.null_count():
+        yield _plain_bytes(column.to_numpy())
+        return
+    array = column.rechunk().to_arrow()
+    valid, numbers = array.buffers()
+    bits = np.unpackbits(np.frombuffer(valid, np.uint8), count=array.offset + len(array), bitorder="little")
+    missing = bits[array.offset :] == 0
+    kind = "f" if column.dtype.is_float() else "i" if column.dtype.is_signed_integer() else "u"
+    plain = np.frombuffer(numbers, f"{kind}{array.type.bit_width // 8}")
+    values = plain[array.offset : array.offset + len(array)].copy()
+    values[missing] = 0
+    yield np.packbits(missing).tobytes()
+    yield _plain_bytes(values)
 
 
 def _plain_bytes(array: NDArray[Any]) -> memoryview:
     """The values little-endian in C order, without copying what is that already."""
     array = np.asarray(array, order="C")
-    if array.dtype.kind == "f":
-        array = np.add(array, 0, dtype=array.dtype)  # -0.0 becomes 0.0
-        missing = np.isnan(array)
-        if missing.any():
-            array[missing] = np.nan
     if not array.size:  # an empty view cannot be cast
         return memoryview(b"")
+    if array.dtype.kind == "f":
+        array = np.add(array, 0, dtype=array.dtype)  # -0.0 becomes 0.0
+        if np.isnan(array.min()):
+            array[np.isnan(array)] = np.nan
     return array.astype(array.dtype.newbyteorder("<"), copy=False).reshape(-1).data.cast("B")

@@ -83,12 +83,18 @@ class Manifest:
     extra: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """The text of ``manifest.json``."""
+        """The text of ``manifest.json``, one file of the artefact a line."""
         document = {"schema_version": SCHEMA_VERSION, **vars(self)}  # asdict would copy every value of every file
-        document["files"] = {name: vars(entry) for name, entry in self.files.items()}
         document["first_date"] = self.first_date.isoformat() if self.first_date else None
         document["last_date"] = self.last_date.isoformat() if self.last_date else None
-        return json.dumps(document, indent=1, allow_nan=False) + "\n"
+        # json's indentation is made in Python, a second for the chunks of a long history; lines of our own are not.
+        files = ",\n  ".join(f"{_plain(name)}: {_plain(vars(entry))}" for name, entry in self.files.items())
+        lines = [f"{_plain(key)}: {_plain(value)}" for key, value in document.items() if key != "files"]
+        return "{\n " + ",\n ".join([*lines, f'"files": {{\n  {files}\n }}']) + "\n}\n"
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value, allow_nan=False)
 
 
 def read(directory: Path) -> Manifest | None:

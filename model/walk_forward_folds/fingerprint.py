@@ -2,18 +2,17 @@
 
 A fold's artefact carries these hashes, so its own content hash changes exactly when a value changes in its slice of
 features and labels (the dates ``window_start`` … ``window_end``). A fix elsewhere leaves the fold, and all the
-expensive work behind it, fresh. A month that lies wholly in the window takes the hash that its chunk was stored
-with; the months at the two ends are read, cut and hashed. So one month is in memory at a time. Of the feature catalogue
-only names and scopes count, which decide how a feature is normalised; its prose does not.
+expensive work behind it, fresh. A month whose rows all lie in the window takes the hash that its chunk was stored with;
+a month at an end that is cut is read, cut and hashed, which gives what a chunk of these rows alone would have. Of the
+feature catalogue only names and scopes count, which decide how a feature is normalised; its prose does not.
 """
 
-from calendar import monthrange
-from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
-from model.quality_features.read import TABLE, band_chunks
+from model.quality_features.read import TABLE, band_columns
 from model.store.hashing import json_hash, merkle_root, table_hash
+from model.store.manifest import FileEntry
 
 if TYPE_CHECKING:
     from model.store.store import Store
@@ -34,11 +33,10 @@ def fingerprint(store: "Store", start: date, end: date) -> dict[str, dict[str, s
     Raises:
         StoreError: the features are not materialised or not as written.
     """
-    bands = {band: _months(store, band, months, start, end) for band, months in band_chunks(store).items()}
-    labels = {month: entry.content_hash for month, entry in store.chunks(ASSET, LABELS).items()}
+    bands = {band: _months(store, band, start, end) for band in band_columns(store)}
     whole = {
         FEATURES: {month: merkle_root({band: found[month] for band, found in bands.items()}) for month in bands[TABLE]},
-        LABELS: _months(store, LABELS, labels, start, end),
+        LABELS: _months(store, LABELS, start, end),
     }
     roots = {table: merkle_root(hashes) for table, hashes in whole.items()}
     return {
@@ -53,25 +51,22 @@ def _catalogue(store: "Store") -> str:
     return json_hash([[entry["name"], entry.get("scope")] for entry in entries])
 
 
-def _months(store: "Store", table: str, chunks: Mapping[str, str], start: date, end: date) -> dict[str, str]:
+def _months(store: "Store", table: str, start: date, end: date) -> dict[str, str]:
     hashes: dict[str, str] = {}
-    for month, content in chunks.items():
-        first, last = month_bounds(month)
-        if last < start or first > end:
-            continue
+    for month, entry in store.chunks(ASSET, table).items():
+        first, last = _dates(entry)
         if start <= first and last <= end:
-            hashes[month] = content
-        else:
-            low, high = max(start, first), min(end, last)
-            hashes[month] = table_hash(store.read_chunks(ASSET, table, start=low, end=high))
+            hashes[month] = entry.content_hash
+        elif first <= end and last >= start:
+            hashes[month] = _cut(store, table, max(first, start), min(last, end))
     return hashes
 
 
-def month_bounds(month: str) -> tuple[date, date]:
-    """First and last calendar day of a month.
+def _dates(entry: FileEntry) -> tuple[date, date]:
+    """First and last date of a chunk's rows."""
+    return date.fromisoformat(entry.first_date or ""), date.fromisoformat(entry.last_date or "")
 
-    >>> month_bounds("2016-02")
-    (datetime.date(2016, 2, 1), datetime.date(2016, 2, 29))
-    """
-    year, number = (int(part) for part in month.split("-"))
-    return date(year, number, 1), date(year, number, monthrange(year, number)[1])
+
+def _cut(store: "Store", table: str, first: date, last: date) -> str:
+    """Hash of the rows dated ``first`` to ``last``, which lie in one month."""
+    return table_hash(store.read_chunks(ASSET, table, start=first, end=last))

@@ -1,10 +1,10 @@
-"""The stage: one fold's dates and fingerprint, from the dates and labels that there are."""
+"""The stage: one fold's dates and fingerprint, from the trading days that there are."""
 
 import polars as pl
 
+from model.quality_features.read import DAYS_FILE
 from model.store.manifest import Manifest
 from model.store.stage import StageRun
-from model.store.store import Store
 from model.walk_forward_folds import fingerprint
 from model.walk_forward_folds.fold import ASSET, Fold
 from model.walk_forward_folds.splitter import make_fold
@@ -19,7 +19,7 @@ def materialise(run: StageRun) -> Manifest:
         DataError: its period has no days, or too few days lie before it.
     """
     name = _name(run)
-    days = trading_days(run)
+    days = run.store.read_table(FEATURES, DAYS_FILE, columns=["Date", "names"])
     fold = make_fold(
         name,
         days["Date"].to_list(),
@@ -33,22 +33,6 @@ def materialise(run: StageRun) -> Manifest:
         w.json("fingerprint.json", fingerprint.fingerprint(run.store, fold.window_start, fold.window_end))
         w.extra.update(fold.document())
     return w.manifest
-
-
-def trading_days(run: StageRun) -> pl.DataFrame:
-    """Date and ``names`` (Int32, universe members) of every trading day, one month in memory at a time."""
-    months = list(run.store.chunks(FEATURES, "labels"))
-    parts: list[pl.DataFrame] = []
-    for done, month in enumerate(months):
-        run.progress(done, len(months), f"counting names in {month}")
-        parts.append(_count_names(run.store, month))
-    return pl.concat(parts)
-
-
-def _count_names(store: Store, month: str) -> pl.DataFrame:
-    rows = store.read_table(FEATURES, f"labels/{month}.parquet", columns=["Date", "InUniverse"])
-    members = pl.col("InUniverse").fill_null(False).sum().cast(pl.Int32)
-    return rows.group_by("Date").agg(names=members).sort("Date")
 
 
 def _dates(fold: Fold, days: pl.DataFrame) -> pl.DataFrame:

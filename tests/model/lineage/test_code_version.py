@@ -28,7 +28,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def version() -> str:
-    for cached in (versions.code_version, versions._imports, versions._normal_form, versions._file):
+    for cached in (versions.code_version, versions._module, versions._file):
         cached.cache_clear()
     return versions.code_version("model.room.stage")
 

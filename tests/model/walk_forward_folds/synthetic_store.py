@@ -88,6 +88,8 @@ def write_store(home: Path, features: pl.DataFrame, labels: pl.DataFrame) -> Sto
         for table, frame in (("features", features), ("labels", labels)):
             for month, chunk in frame.group_by(pl.col("Date").dt.strftime("%Y-%m"), maintain_order=True):
                 w.chunk(table, str(month[0]), chunk, ("Date", "Code"), input_hash="i")
+        members = pl.col("InUniverse").sum().cast(pl.Int32)
+        w.table("days.parquet", features.group_by("Date").agg(names=members).sort("Date"), ("Date",), hashed=False)
         names = features.columns[3:]
         w.json(
             "catalogue.json",

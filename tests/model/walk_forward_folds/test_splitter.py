@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import DataError
-from model.walk_forward_folds import fingerprint, periods, splitter
+from model.walk_forward_folds import periods, splitter
 from model.walk_forward_folds.fold import Fold
 from model.walk_forward_folds.settings import FoldSettings
 from model.walk_forward_folds.splitter import make_fold
@@ -136,7 +136,7 @@ def test_days_out_of_order_are_a_mistake_of_the_caller() -> None:
         make_fold("live", days[::-1], [50] * 50, (1,), FoldSettings(min_train_days=20))
 
 
-@pytest.mark.parametrize("module", [splitter, periods, fingerprint])
+@pytest.mark.parametrize("module", [splitter, periods])
 def test_the_indices_printed_in_the_documentation_are_the_real_ones(module: object) -> None:
     result = doctest.testmod(module)  # type: ignore[arg-type]
     assert result.attempted > 0
