@@ -184,6 +184,11 @@ def _account(
     )
 
 
+def positions(scores: Floats, market: Market, settings: PortfolioBookSettings, horizon: int) -> Floats:
+    """[T, N] weights held over each day by the portfolio of one model and horizon."""
+    return _positions(simulate(scores, market, settings, horizon, keep_positions=True))
+
+
 def daily_table(simulation: Simulation) -> pl.DataFrame:
     """One row a day.
 

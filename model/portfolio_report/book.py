@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 
 from model.metrics.bootstrap import Resampler
+from model.portfolio.book import positions
+from model.portfolio.market import Floats, Grid, Market, dense_grid, dense_scores
 from model.portfolio_report import figures
 from model.portfolio_report.exposures import exposures
 from model.portfolio_report.inputs import Inputs
-from model.portfolio_report.portfolio import Floats, Grid, Market, dense_grid, dense_scores, holdings
 from model.portfolio_report.settings import PortfolioSettings
 from model.portfolio_report.signal import Sorted, autocorrelation, ic_decay
 
@@ -59,7 +60,7 @@ def book_exposures(
     result = {}
     for model in _shown(inputs):
         paths = list(_by_path(inputs, common, model, h, market))
-        weights = sum((holdings(scores, market, settings, h) for scores in paths), np.zeros(paths[0].shape))
+        weights = sum((positions(scores, market, settings, h) for scores in paths), np.zeros(paths[0].shape))
         result[model] = exposures(weights / len(paths), paths[0], market, inputs.market)
     return result
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from model.metrics.performance import sharpe
 from model.metrics.summary import summarise
+from model.portfolio.market import dense_market
 from model.portfolio_report.daily import DailyFigures, averaged, common_rows, figures_by_path, rows_of
 from model.portfolio_report.figures import series
 from model.portfolio_report.inputs import ASSET, LIVE, RANDOM, REPORT, folds_among, read_inputs
-from model.portfolio_report.portfolio import dense_market
 from model.store.checks import Check, CheckOutcome
 
 if TYPE_CHECKING:
@@ -39,7 +39,11 @@ def check_figures_recomputed(store: "Store", settings: "Settings", partition: st
     """RankIC and both Sharpe ratios, computed again from the stored predictions, are those of the report."""
     report = store.read_json(ASSET, REPORT)
     inputs = read_inputs(store, folds_among(store.require(ASSET).inputs))
-    market = None if inputs.market is None else dense_market(inputs.market, inputs.test_dates)
+    market = (
+        None
+        if inputs.market is None
+        else dense_market(inputs.market, inputs.test_dates, settings.portfolio.execution.suspended)
+    )
     daily = averaged(figures_by_path(inputs, common_rows(inputs), market, settings.portfolio))
     differing = [
         f"{model} {h} d {name}: {report['models'][model][str(h)][name]['value']} in the report, {value} now"

@@ -15,12 +15,13 @@ from model.metrics.bootstrap import Resampler, percentiles
 from model.metrics.ic import daily_ic
 from model.metrics.performance import sharpe
 from model.metrics.summary import summarise
+from model.portfolio.book import simulate
+from model.portfolio.market import Grid, Market, dense_grid, dense_market, dense_scores
 from model.portfolio_report import figures, tables
 from model.portfolio_report.book import book_exposures, signal_figures
 from model.portfolio_report.daily import DailyFigures, averaged, common_rows, figures_by_path, rows_of
 from model.portfolio_report.headline import headline
 from model.portfolio_report.inputs import BASELINES, ORACLE, RANDOM, STORED_RANDOM, Inputs
-from model.portfolio_report.portfolio import Grid, Market, dense_grid, dense_market, dense_scores, simulate
 from model.portfolio_report.random_band import RandomBand, random_band
 from model.portfolio_report.settings import PortfolioSettings
 from model.portfolio_report.signal import Sorted, rank_correlation
@@ -59,7 +60,9 @@ def evaluate(
     _check_headline(inputs, settings)
     total = len(inputs.models) * len(inputs.paths) + settings.random_draws
     everything = common_rows(inputs)
-    market = None if inputs.market is None else dense_market(inputs.market, inputs.test_dates)
+    market = (
+        None if inputs.market is None else dense_market(inputs.market, inputs.test_dates, settings.execution.suspended)
+    )
     done = iter(range(1, total + 1))
     paths = figures_by_path(inputs, everything, market, settings, lambda note: progress(next(done), total, note))
     daily = averaged(paths)

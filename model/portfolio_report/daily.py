@@ -13,8 +13,9 @@ import polars as pl
 from model.errors import DataError
 from model.metrics.decile import daily_deciles
 from model.metrics.ic import daily_hit_rate, daily_ic
+from model.portfolio.book import Simulation, simulate
+from model.portfolio.market import Market, dense_scores
 from model.portfolio_report.inputs import Inputs
-from model.portfolio_report.portfolio import Market, Simulation, dense_scores, simulate
 from model.portfolio_report.settings import PortfolioSettings
 
 KEY = ("Date", "model", "horizon")

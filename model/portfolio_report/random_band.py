@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from model.metrics.bootstrap import percentiles
 from model.metrics.performance import annual_return, max_drawdown, sharpe
 from model.metrics.summary import summarise
-from model.portfolio_report.portfolio import Flags, Floats, Grid, Market, Simulation, dense_scores, simulate_ranking
+from model.portfolio.book import Simulation, simulate_ranking
+from model.portfolio.market import Flags, Floats, Grid, Market, dense_scores
 from model.portfolio_report.settings import PortfolioSettings
 
 _STREAM = 0x7A4D

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.portfolio_report.portfolio import Flags, Floats, Market
+from model.portfolio.market import Flags, Floats, Market
 
 _BLOCK_DAYS = 128
 """Days ranked at a time, so that the work stays in the cache."""

@@ -15,10 +15,11 @@ import polars as pl
 
 from model.errors import DataError, SettingsError
 from model.portfolio_report.compare import Evaluation, evaluate
-from model.portfolio_report.inputs import MARKET_COLUMNS, SUBMITTED, Inputs
+from model.portfolio_report.inputs import SUBMITTED, Inputs
 from model.portfolio_report.submission_file import read_submission
 from model.store.hashing import file_hash
 from model.store.store import Store
+from model.validation_predictions.artefact import MARKET_COLUMNS
 
 if TYPE_CHECKING:
     from model.settings.root import Settings

@@ -1,6 +1,9 @@
 """Names of a fold's predictions, for whoever reads them without the network."""
 
+from model.labels.labels import MARKET_NAMES
+
 ASSET = "validation_predictions"
 PREDICTIONS = "predictions.parquet"
 MARKET = "market.parquet"
+MARKET_COLUMNS = ("Date", "Code", *MARKET_NAMES)
 KEY = ("Date", "Code", "horizon")

@@ -24,20 +24,10 @@ from model.trained_model.artefact import CONFIG, WEIGHTS
 from model.trained_model.inference import Predictions, predict
 from model.trained_model.network.atft_gat_fan import PhaseSwitches
 from model.trained_model.network.config import NetworkConfig
-from model.validation_predictions.artefact import ASSET, KEY, MARKET, PREDICTIONS
+from model.validation_predictions.artefact import ASSET, KEY, MARKET, MARKET_COLUMNS, PREDICTIONS
 from model.walk_forward_folds.fold import Fold
 
 _LABELS = "quality_features"
-_MARKET_COLUMNS = [
-    "Date",
-    "Code",
-    "return_next",
-    "entry_return_next",
-    "can_buy_next",
-    "can_sell_next",
-    "Sector",
-    "turnover_20",
-]
 _EPOCH = date(1970, 1, 1)
 
 
@@ -58,7 +48,7 @@ def materialise(run: StageRun) -> Manifest:
     table = prediction_table(found, panel, labels)
     with run.writer(ASSET) as w:
         w.table(PREDICTIONS, table, key=KEY)
-        w.table(MARKET, labels.select(_MARKET_COLUMNS).sort("Date", "Code"), key=("Date", "Code"))
+        w.table(MARKET, labels.select(MARKET_COLUMNS).sort("Date", "Code"), key=("Date", "Code"))
         w.extra |= {"days": len(found.days), "rows": table.height, "first": str(fold.test_start)}
     return w.manifest
 
