@@ -77,8 +77,8 @@ def labels(panel: pl.DataFrame, settings: LabelSettings, first: date, last: date
         Date, Code, InUniverse; per horizon ``target_h`` (Float64) and ``resolved_h`` (the date of t + h, null while
         that day is not in the panel); ``return_next`` (close t to close t+1), ``entry_return_next`` (entry price to
         close t+1), ``can_buy_next`` and ``can_sell_next`` (tradable on t+1 and not locked at the limit; null while
-        t+1 is not in the panel), Sector, ``turnover_20`` (median traded value of the last 20 days, known at t), ``price`` (close of t as traded)
-        and ``close`` (adjusted; both null on a day without trading).
+        t+1 is not in the panel), Sector, ``turnover_20`` (median traded value of the last 20 days, known at t),
+        ``price`` (close of t as traded) and ``close`` (adjusted; both null on a day without trading).
 
     Raises:
         DataError: the panel lacks a column or is not sorted and unique.

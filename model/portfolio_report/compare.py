@@ -15,7 +15,7 @@ from model.metrics.bootstrap import Resampler, percentiles
 from model.metrics.ic import daily_ic
 from model.metrics.performance import sharpe
 from model.metrics.summary import summarise
-from model.portfolio.book import simulate
+from model.portfolio.book import CASH, simulate
 from model.portfolio.market import Grid, Market, dense_grid, dense_market, dense_scores
 from model.portfolio_report import figures, tables
 from model.portfolio_report.book import book_exposures, signal_figures
@@ -82,6 +82,7 @@ def evaluate(
         "generated_from": dict(sorted(generated_from.items())),
         "config": _config(inputs, settings, entry, seed),
         "coverage": _coverage(daily, common, market),
+        "benchmark": _benchmark(inputs, daily, settings, market),
         "models": _models(inputs, daily, settings, resampler, band, market),
         "differences": _differences(inputs, daily, settings, resampler),
         "reachable": _reachable(daily, settings, resampler),
@@ -131,6 +132,23 @@ def _coverage(daily: DailyFigures, common: pl.DataFrame, market: Market | None) 
     }
 
 
+def _benchmark(
+    inputs: Inputs, daily: DailyFigures, settings: PortfolioSettings, market: Market | None
+) -> dict[str, str] | None:
+    """What the books are judged against, by name; null without a market."""
+    if market is None:
+        return None
+    name = daily.books[inputs.subject][settings.headline_horizon].benchmark
+    return {"name": name, "weighting": settings.weighting, "why": _BENCHMARKS[name == CASH]}
+
+
+_BENCHMARKS = {
+    True: "Long and short sides finance each other, so the book is judged against cash (a return of 0).",
+    False: "The book holds stocks only, so it is judged against all ranked stocks in its own weighting (equal against "
+    "equal) and rhythm, without costs.",
+}
+
+
 def _models(
     inputs: Inputs,
     daily: DailyFigures,
@@ -142,10 +160,7 @@ def _models(
     models: dict[str, Any] = {}
     for model in daily.models:
         models[model] = {
-            str(h): {
-                **figures.model_figures(rows_of(daily, model, h), settings, h, resampler),
-                **daily.counts[model][h],
-            }
+            str(h): figures.model_figures(rows_of(daily, model, h), daily.books[model][h], settings, h, resampler)
             for h in daily.horizons
         }
     days = len(market.dates) if market else 0

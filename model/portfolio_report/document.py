@@ -253,6 +253,17 @@ class Coverage(Part):
     """Stocks."""
 
 
+class Benchmark(Part):
+    """What the books are judged against."""
+
+    name: str
+    """`cash`, `equal-weight universe` or `inverse-volatility universe`."""
+    weighting: str
+    """Weights inside the book and inside the benchmark."""
+    why: str
+    """In words."""
+
+
 class Headline(Part):
     """The few figures that a reader needs first."""
 
@@ -288,6 +299,8 @@ class Report(Part):
     """Settings."""
     coverage: Coverage
     """Rows, days and names."""
+    benchmark: Benchmark | None
+    """What the books are judged against; null without a market."""
     headline: list[Headline]
     """One row a model, in the order shown."""
     models: dict[str, dict[str, Cell]]
