@@ -4,7 +4,7 @@ import dagster as dg
 
 from gogooku_dagster.lib.materialise import materialise
 from gogooku_dagster.lib.progress import listener
-from gogooku_dagster.lib.tracking import TrainingTracker, training_run
+from gogooku_dagster.lib.tracking import TrainingTracker, remember_trials, training_run
 from gogooku_dagster.lib.workspace import Workspace
 from model.errors import GogookuError
 from model.store.stage import StageEvents
@@ -35,6 +35,7 @@ def materialise_tracked(context: dg.AssetExecutionContext, workspace: Workspace)
         folder = installation.store.directory("trained_model", fold)
         for name in ("config.json", "metrics.json", "model.safetensors"):
             tracker.artifact(folder / name, "model")
+    remember_trials(installation)
     links = {
         "mlflow_run": dg.MetadataValue.url(tracker.url),
         "mlflow/run_id": tracker.run_id,

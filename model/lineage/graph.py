@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from model.lineage.code_version import code_version
 from model.settings.root import Settings
 from model.store.checks import Check
+from model.store.documents import ABLATION, TRIALS
 from model.store.manifest import Manifest
 from model.store.pages import Page
 from model.store.pictures import Picture
@@ -30,6 +31,8 @@ class Stage:
     description: str
     group: str
     kinds: tuple[str, ...]
+    documents: tuple[str, ...] = ()
+    """Documents beside the artefacts (model.store.documents) that it reads where they exist."""
 
     @property
     def module(self) -> str:
@@ -176,7 +179,8 @@ STAGES: tuple[Stage, ...] = (
         ("portfolio", "labels", "seed"),
         "Metrics and simulated portfolios of every model side by side, out of fold, with n and interval.",
         "evaluation",
-        ("polars", "matplotlib"),
+        ("polars", "matplotlib", "plotly"),
+        documents=(TRIALS, ABLATION),
     ),
 )
 

@@ -18,7 +18,6 @@ from model.portfolio_report.inputs import Inputs
 from model.portfolio_report.settings import PortfolioSettings
 from model.portfolio_report.signal import Sorted, autocorrelation, ic_decay
 
-BESIDE = "lightgbm"
 AUTOCORRELATION_LAGS = (1, 2, 5, 10, 20)
 """Prediction days back at which a ranking is compared with its own past."""
 
@@ -36,7 +35,7 @@ def signal_figures(
     returns = Sorted.of(market.calendar_returns) if market else None
     block = figures.block_days(settings, h)
     result: dict[str, Any] = {}
-    for model in _shown(inputs):
+    for model in inputs.shown:
         decays, persistences = [], []
         for scores in _by_path(inputs, common, model, h, grid):
             ordered = Sorted.of(scores)
@@ -58,15 +57,11 @@ def book_exposures(
         return None
     h = settings.headline_horizon
     result = {}
-    for model in _shown(inputs):
+    for model in inputs.shown:
         paths = list(_by_path(inputs, common, model, h, market))
         weights = sum((positions(scores, market, settings, h) for scores in paths), np.zeros(paths[0].shape))
         result[model] = exposures(weights / len(paths), paths[0], market, inputs.market)
     return result
-
-
-def _shown(inputs: Inputs) -> list[str]:
-    return [model for model in (inputs.subject, BESIDE) if model in inputs.models]
 
 
 def _by_path(inputs: Inputs, common: pl.DataFrame, model: str, horizon: int, grid: Grid) -> Iterator[Floats]:

@@ -75,6 +75,22 @@ def check_self_tests(store: "Store", settings: "Settings", partition: str | None
     )
 
 
+def check_gate(store: "Store", settings: "Settings", partition: str | None) -> CheckOutcome:
+    """The network's RankIC is above LightGBM's with the whole paired interval; else a warning, for it is a finding."""
+    gate = store.read_json(ASSET, REPORT)["gate"]
+    if gate is None:
+        return CheckOutcome(passed=True, summary="No LightGBM to compare with.")
+    difference = gate["difference"]
+    low, high = difference["interval"] or (None, None)
+    figures = {"difference": difference["value"], "low": low, "high": high}
+    return CheckOutcome(
+        passed=gate["passed"],
+        summary=gate["sentence"],
+        severity="warn",
+        metadata={name: value for name, value in figures.items() if value is not None} | {"days": difference["n"]},
+    )
+
+
 def _again(daily: DailyFigures, model: str, horizon: int, periods: int) -> dict[str, float | None]:
     rows = rows_of(daily, model, horizon)
     return {
@@ -93,5 +109,6 @@ def _same(stored: float | None, now: float | None) -> bool:
 CHECKS: tuple[Check, ...] = (
     Check("folds_present", "Every walk-forward fold is in the report.", check_folds_present),
     Check("figures_recomputed", "The figures follow from the stored predictions.", check_figures_recomputed),
+    Check("beats_baseline", "The network beats LightGBM, with a paired interval.", check_gate, blocking=False),
     Check("self_tests", "Known scores get the figures they must.", check_self_tests),
 )

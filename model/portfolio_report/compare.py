@@ -3,7 +3,7 @@
 Everything in it follows from the stored predictions, the settings and the seed; no clock, no machine.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +20,12 @@ from model.portfolio.market import Grid, Market, dense_grid, dense_market, dense
 from model.portfolio_report import figures, tables
 from model.portfolio_report.book import book_exposures, signal_figures
 from model.portfolio_report.daily import DailyFigures, averaged, common_rows, figures_by_path, rows_of
-from model.portfolio_report.headline import headline
+from model.portfolio_report.headline import gate, headline
 from model.portfolio_report.inputs import BASELINES, ORACLE, RANDOM, STORED_RANDOM, Inputs
 from model.portfolio_report.random_band import RandomBand, random_band
 from model.portfolio_report.settings import PortfolioSettings
 from model.portfolio_report.signal import Sorted, rank_correlation
+from model.portfolio_report.trials import count
 
 SCHEMA_VERSION = 2
 Progress = Callable[[int, int, str], None]
@@ -45,6 +46,8 @@ def evaluate(
     entry: str,
     seed: int,
     generated_from: Mapping[str, str],
+    configurations: Collection[str] | None = None,
+    ablation: Mapping[str, Any] | None = None,
     progress: Progress = lambda done, total, note: None,
 ) -> Evaluation:
     """Evaluate all models on all folds together.
@@ -52,6 +55,8 @@ def evaluate(
     Args:
         entry: the labels' entry convention, echoed in the report.
         generated_from: content hash of each artefact read.
+        configurations: of the network that were ever trained, as recorded; None where nothing was.
+        ablation: a study of the network's parts, to be shown as it is.
 
     Raises:
         SettingsError: the headline horizon is not among the horizons predicted.
@@ -75,6 +80,7 @@ def evaluate(
         seed,
         lambda drawn: progress(total - settings.random_draws + drawn, total, "random rankings"),
     )
+    trials = count(inputs, configurations, settings.trials)
     resampler = Resampler(settings.bootstrap_draws, seed, settings.confidence)
     report: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -83,20 +89,24 @@ def evaluate(
         "config": _config(inputs, settings, entry, seed),
         "coverage": _coverage(daily, common, market),
         "benchmark": _benchmark(inputs, daily, settings, market),
-        "models": _models(inputs, daily, settings, resampler, band, market),
+        "trials": trials.to_json(),
+        "models": _models(inputs, daily, settings, resampler, band, market, trials.number),
         "differences": _differences(inputs, daily, settings, resampler),
         "reachable": _reachable(daily, settings, resampler),
         "paths": _paths(paths, settings),
         "deciles": tables.deciles(daily, settings, resampler),
+        "decile_horizons": tables.decile_horizons(inputs, daily, settings, resampler),
         "signal": signal_figures(inputs, everything, market, settings, resampler),
         "exposures": book_exposures(inputs, everything, market, settings),
         "folds": tables.folds(inputs, paths, settings, resampler),
         "yearly": tables.yearly(daily, settings),
         "monthly": tables.monthly(daily, settings),
         "self_tests": _self_tests(common, market, settings, band),
+        "ablation": None if ablation is None else dict(ablation),
         "final_report": None,
     }
     report["headline"] = headline(report)
+    report["gate"] = gate(report)
     return Evaluation(report, daily)
 
 
@@ -156,11 +166,14 @@ def _models(
     resampler: Resampler,
     band: RandomBand,
     market: Market | None,
+    trials: int,
 ) -> dict[str, Any]:
     models: dict[str, Any] = {}
     for model in daily.models:
         models[model] = {
-            str(h): figures.model_figures(rows_of(daily, model, h), daily.books[model][h], settings, h, resampler)
+            str(h): figures.model_figures(
+                rows_of(daily, model, h), daily.books[model][h], settings, h, resampler, trials
+            )
             for h in daily.horizons
         }
     days = len(market.dates) if market else 0

@@ -55,7 +55,8 @@ class DailyFigures:
     """Date, model, horizon, n (stocks with label), ic, rank_ic, hit_rate and ``BOOK_COLUMNS`` (shares of capital);
     sorted by ``KEY``. Null where a day has no such figure."""
     deciles: pl.DataFrame
-    """Date, model, decile, n, excess at the headline horizon."""
+    """horizon, Date, model, decile, n, excess: at the headline horizon, and at every horizon of the models shown in
+    detail."""
     books: dict[str, dict[int, BookFacts]]
     """By model and horizon."""
     coverage: dict[str, int]
@@ -119,9 +120,9 @@ def averaged(paths: Sequence[DailyFigures]) -> DailyFigures:
     return replace(
         paths[0],
         table=tables.group_by(KEY).agg(pl.col("n").max(), means).select(paths[0].table.columns).sort(KEY),
-        deciles=deciles.group_by("Date", "model", "decile")
+        deciles=deciles.group_by("horizon", "Date", "model", "decile")
         .agg(pl.col("n").max(), pl.col("excess").mean())
-        .sort("model", "Date", "decile"),
+        .sort("model", "horizon", "Date", "decile"),
         books=books,
     )
 
@@ -154,9 +155,10 @@ def _daily_figures(
         returns = _returns(market, books) if market else pl.DataFrame(schema=_RETURNS)
         parts.append(_table(common, model, returns, settings))
         facts[model] = {h: BookFacts.of(books[h]) if market else BookFacts() for h in inputs.horizons}
-        of_headline = common.filter(pl.col("horizon") == settings.headline_horizon)
-        own = daily_deciles(of_headline, model, "label", min_names=settings.min_names)
-        deciles.append(own.select("Date", pl.lit(model).alias("model"), "decile", "n", "excess"))
+        wanted = inputs.horizons if model in inputs.shown else (settings.headline_horizon,)
+        rows = common.filter(pl.col("horizon").is_in(wanted))
+        own = daily_deciles(rows, model, "label", ("horizon", "Date"), min_names=settings.min_names)
+        deciles.append(own.select("horizon", "Date", pl.lit(model).alias("model"), "decile", "n", "excess"))
     coverage = {model: int(inputs.predictions[model].count()) for model in inputs.models}
     return DailyFigures(
         table=pl.concat(parts).sort(KEY),

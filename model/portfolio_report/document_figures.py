@@ -94,7 +94,7 @@ class Cell(Part):
     turnover: Figure
     """Mean over days of the sum of absolute traded weights."""
     deflated_sharpe: Figure
-    """Probability that the net Sharpe ratio exceeds the best of `config.trials` useless strategies."""
+    """Probability that the net Sharpe ratio exceeds the best of `trials.number` useless strategies."""
     probabilistic_sharpe: Figure
     """Probability that the true net Sharpe ratio is above 0."""
     minimum_track_record: Figure
@@ -129,6 +129,45 @@ class Cell(Part):
     """Days on which the optimiser found no solution and the book was left as it was."""
     draws: int | None = None
     """Random rankings drawn; of `random` only."""
+
+
+class Trials(Part):
+    """How many strategies were tried: what the deflated Sharpe ratio is corrected for."""
+
+    number: int
+    """`configurations` (1 where unknown) and `others`, or `at_least` if more."""
+    configurations: int | None
+    """Distinct configurations of the network in the tracking store; null where nothing was recorded."""
+    others: int
+    """Models in the table beside the subject."""
+    at_least: int
+    """The setting `portfolio.trials`."""
+    source: str
+    """Where the number comes from, in words."""
+
+
+class AblationRow(Part):
+    """The network without one of its parts."""
+
+    name: str
+    """What was left out, in words."""
+    rank_ic: Figure
+    """Mean RankIC without it."""
+    difference: Figure
+    """The whole network minus this one, on the same days and stocks."""
+    seeds: int | None = None
+    """Seeds that were averaged."""
+
+
+class Ablation(Part):
+    """What the network loses without each of its parts."""
+
+    horizon: int
+    """Horizon in trading days."""
+    rows: list[AblationRow]
+    """In the order shown."""
+    note: str = ""
+    """How it was made, in words."""
 
 
 class Difference(Part):

@@ -65,17 +65,19 @@ def series(rows: pl.DataFrame, name: str) -> NDArray[np.float64]:
 
 
 def model_figures(
-    rows: pl.DataFrame, facts: BookFacts, settings: PortfolioSettings, horizon: int, resampler: Resampler
+    rows: pl.DataFrame, facts: BookFacts, settings: PortfolioSettings, horizon: int, resampler: Resampler, trials: int
 ) -> dict[str, Any]:
     """All figures of one model and horizon.
 
     Args:
         rows: the daily table of the model and horizon, sorted by date.
+        trials: that the deflated Sharpe ratio is corrected for.
     """
     held = rows.filter(pl.col("net").is_not_null())
     return {
         **_prediction_figures(rows, settings, horizon, resampler),
         **_portfolio_figures(held, settings, horizon, resampler),
+        "deflated_sharpe": figure(performance.deflated_sharpe(series(held, "net"), trials), held.height),
         **_benchmark_figures(held, settings, horizon, resampler),
         "capacity": figure(facts.capacity, held.height),
         "costs": _cost_figures(held, settings, horizon, resampler),
@@ -127,7 +129,6 @@ def _portfolio_figures(
         ),
         "max_drawdown": _drawdown(days, net),
         "turnover": figure(float(turnover.mean()) if n else None, n, resampler.interval(turnover, block)),
-        "deflated_sharpe": figure(performance.deflated_sharpe(net, settings.trials), n),
         "probabilistic_sharpe": figure(performance.probabilistic_sharpe(net), n),
         "minimum_track_record": figure(performance.minimum_track_record(net, confidence=settings.confidence), n),
         "sortino": figure(performance.sortino(net, periods), n),

@@ -28,6 +28,8 @@ LEARNED = ("lightgbm", "lightgbm_rank", "ridge")
 BASELINES = (*LEARNED, "momentum_120d", "reversal_1d")
 ORACLE = "oracle"
 RANDOM = "random"
+BESIDE = "lightgbm"
+"""Shown in every detail beside the subject."""
 STORED_RANDOM = "stored_random"
 """The baseline stage's own random scores, used by a self-test only."""
 
@@ -76,6 +78,11 @@ class Inputs:
     def subject(self) -> str:
         """The model that the report is about; the others stand beside it."""
         return SUBMITTED if SUBMITTED in self.models else NETWORK
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The models that are shown in every detail."""
+        return tuple(model for model in (self.subject, BESIDE) if model in self.models)
 
     @property
     def paths(self) -> tuple[int, ...]:

@@ -18,8 +18,9 @@ class PortfolioSettings(PortfolioBookSettings):
     """Share of the resamples (and of the random scores) inside an interval."""
     random_draws: int = Field(default=100, ge=20)
     """Random rankings behind the band that shows what luck alone gives."""
-    trials: int = Field(default=20, ge=1)
-    """Models and settings tried before this one was chosen; the deflated Sharpe ratio is corrected for them."""
+    trials: int = Field(default=1, ge=1)
+    """Fewest models and settings tried before this one was chosen, for trials made elsewhere. The deflated Sharpe ratio
+    is corrected for at least so many: those that the tracking store and the report's table count, or this if more."""
     reported_target_sharpe: float | None = None
     """A Sharpe ratio from elsewhere to show beside ours, marked as not comparable; left out, none is shown."""
     caveat: str = ""
