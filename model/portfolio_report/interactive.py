@@ -22,7 +22,8 @@ SUBJECTS = (NETWORK, SUBMITTED)
 ROLLING_DAYS = 60
 Trace = dict[str, Any]
 Plot = dict[str, Any]
-"""``data``, ``layout`` and ``height`` (pixels of the plotting area)."""
+"""``data``, ``layout`` and ``height`` (pixels of the plotting area); with ``choices`` some traces show at a time, at first
+those of ``chosen``."""
 _BINS = 41
 
 
@@ -163,7 +164,15 @@ def costs(daily: DailyFigures, model: str, horizon: int) -> Plot:
     ]
     turnover = line(model, "", months["turnover"].to_numpy(), "Turnover a day (right)")
     traces.append(turnover | {"x": x, "yaxis": "y2", "line": {"color": "--ink", "width": 1.6}})
-    right = {"overlaying": "y", "side": "right", "rangemode": "tozero", "showgrid": False}
+    right = {
+        "overlaying": "y",
+        "tickmode": "auto",
+        "nticks": 5,
+        "side": "right",
+        "rangemode": "tozero",
+        "showgrid": False,
+        "tickformat": ".2f",
+    }
     return plot(traces, 280, barmode="stack", yaxis={"tickformat": ".2%"}, yaxis2=right)
 
 

@@ -29,24 +29,15 @@ def deciles(report: Report) -> Plot:
                     "y": [row["value"] for row in rows],
                     "error_y": _bars(rows),
                     "marker": {"color": colour(model, 0.85)},
-                    "visible": h == first,
                 }
             )
     each = len(by_model)
-    buttons = [
-        {
-            "label": f"{h} d",
-            "method": "restyle",
-            "args": [{"visible": [number // each == place for number in range(len(traces))]}],
-        }
-        for place, h in enumerate(horizons)
+    choices = [
+        {"label": f"{h} d", "traces": list(range(place * each, (place + 1) * each))} for place, h in enumerate(horizons)
     ]
-    menu = {"type": "buttons", "direction": "right", "buttons": buttons, "active": horizons.index(first)}
-    place = {"x": 1, "xanchor": "right", "y": 1, "yanchor": "top", "bgcolor": "--soft", "bordercolor": "--line"}
-    small = {"font": {"size": 11, "color": "--ink"}, "pad": {"t": 0, "b": 0}}
-    menus = [menu | place | small] if len(horizons) > 1 else []
     axis = {"title": {"text": "prediction decile (10: highest)"}, "dtick": 1}
-    return plot(traces, 280, xaxis=axis, yaxis={"tickformat": ".2%"}, updatemenus=menus)
+    own = plot(traces, 280, xaxis=axis, yaxis={"tickformat": ".2%"})
+    return own | {"choices": choices, "chosen": horizons.index(first)}
 
 
 def ic_decay(report: Report) -> Plot:

@@ -129,9 +129,9 @@ def distribution(daily: DailyFigures, horizon: int, size: Size = HALF) -> Figure
         values = _rows(daily, model, horizon)["rank_ic"].drop_nulls().to_numpy()
         if len(values):
             shares = np.full(len(values), 1.0 / len(values))
-            tone = {"color": MODEL_COLOURS[model]}
-            axes.hist(values, bins=31, weights=shares, alpha=0.45, label=MODEL_LABELS[model], **tone)
-            axes.axvline(values.mean(), linestyle="--", linewidth=1.4, **tone)
+            tone = MODEL_COLOURS[model]
+            axes.hist(values, bins=31, weights=shares, alpha=0.45, label=MODEL_LABELS[model], color=tone)
+            axes.axvline(float(values.mean()), linestyle="--", linewidth=1.4, color=tone)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set_xlabel("daily RankIC", color=MUTED, fontsize=TEXT_SIZE)
     legend(axes, LEGEND_COLUMN)

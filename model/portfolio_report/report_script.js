@@ -28,8 +28,7 @@ for (const table of document.querySelectorAll("table[data-csv]")) {
   table.parentElement.before(button);
 }
 
-// The plots: the library is unpacked once, and drawn again when light turns to dark or the width changes its class.
-const narrow = matchMedia("(max-width: 560px)");
+// The plots: the library is unpacked once, and drawn again when light turns to dark.
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const coarse = matchMedia("(pointer: coarse)");
 const { days, plots } = JSON.parse(document.getElementById("plots").textContent);
@@ -55,33 +54,80 @@ const quiet = (styles, more = {}) => ({
   zerolinewidth: 1, tickfont: { size: 12, color: tone("--muted", styles) }, automargin: true, fixedrange: coarse.matches,
   ...more, ...(more.title ? { title: { ...more.title, font: { size: 12, color: tone("--muted", styles) } } } : {}),
 });
+// A plot with choices shows some of its traces at a time; a row of buttons above it says which.
+const chooser = (place) => {
+  const { choices, chosen } = plots[place.dataset.plot];
+  if (!choices || choices.length < 2) return choices ? choices[0].traces : null;
+  if (place.dataset.chosen === undefined) {
+    place.dataset.chosen = chosen;
+    const row = document.createElement("div");
+    row.className = "choices";
+    choices.forEach(({ label }, number) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = label;
+      button.setAttribute("aria-pressed", number === chosen);
+      button.addEventListener("click", () => {
+        place.dataset.chosen = number;
+        [...row.children].forEach((each, at) => each.setAttribute("aria-pressed", at === number));
+        draw(place);
+      });
+      row.append(button);
+    });
+    place.before(row);
+  }
+  return choices[Number(place.dataset.chosen)].traces;
+};
+// The names above a plot hide and show their traces; they wrap as the width allows.
+const hidden = new Map();
+const legend = (place, data) => {
+  const name = place.dataset.plot;
+  if (!hidden.has(name)) {
+    hidden.set(name, new Set(data.flatMap((trace, at) => (trace.visible === "legendonly" ? [at] : []))));
+    const row = document.createElement("div");
+    row.className = "legend";
+    place.before(row);
+  }
+  const off = hidden.get(name);
+  const entries = data.map((trace, at) => ({ trace, at }))
+    .filter(({ trace }) => trace.showlegend !== false && trace.visible !== false);
+  place.previousElementSibling.replaceChildren(...(entries.length < 2 ? [] : entries.map(({ trace, at }) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = trace.name;
+    button.setAttribute("aria-pressed", !off.has(at));
+    button.style.setProperty("--tone", trace.line?.color ?? trace.marker.color);
+    if (trace.line?.dash) button.dataset.dash = trace.line.dash;
+    button.addEventListener("click", () => {
+      if (!off.delete(at)) off.add(at);
+      draw(place);
+    });
+    return button;
+  })));
+  data.forEach((trace, at) => { if (trace.visible !== false) trace.visible = !off.has(at); });
+};
 const draw = (place) => {
   const styles = getComputedStyle(document.documentElement);
   const { data, layout, height } = resolved(plots[place.dataset.plot], styles);
-  const named = data.filter((trace) => trace.showlegend !== false && trace.visible !== false).length;
-  const column = narrow.matches ? 150 : 175;
-  const shown = layout.showlegend !== false && named > 0;
-  const rows = shown ? Math.ceil(named / Math.max(1, Math.floor((place.clientWidth - 20) / column))) : 0;
-  const top = 8 + 22 * rows;
+  const chosen = chooser(place);
+  if (chosen) data.forEach((trace, at) => { trace.visible = chosen.includes(at); });
+  legend(place, data);
   const { xaxis, yaxis, yaxis2, ...rest } = layout;
   Plotly.react(place, data, {
-    height: height + top + 44, margin: { l: 52, r: yaxis2 ? 44 : 12, t: top, b: 36 },
+    height: height + 54, margin: { l: 52, r: yaxis2 ? 44 : 12, t: 18, b: 36 },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, size: 12.5, color: tone("--ink", styles) },
-    hovermode: "x unified", dragmode: coarse.matches ? false : "zoom", showlegend: shown,
+    hovermode: "x unified", dragmode: coarse.matches ? false : "zoom", showlegend: false,
     hoverlabel: {
       bgcolor: tone("--card", styles), bordercolor: tone("--line", styles), font: { color: tone("--ink", styles) },
     },
-    legend: {
-      orientation: "h", x: 0, xanchor: "left", y: 1, yanchor: "bottom", entrywidth: column - 34, font: { size: 12 },
-      bgcolor: "rgba(0,0,0,0)",
-    },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: tone("--muted", styles), activecolor: tone("--ink", styles) },
     ...rest,
     xaxis: quiet(styles, { showgrid: false, ...xaxis }), yaxis: quiet(styles, yaxis),
     ...(yaxis2 ? { yaxis2: quiet(styles, yaxis2) } : {}),
   }, {
-    responsive: true, displaylogo: false, scrollZoom: false,
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"], displayModeBar: coarse.matches ? false : "hover",
+    responsive: true, displaylogo: false, scrollZoom: false, modeBarButtons: [["toImage", "resetScale2d"]],
+    displayModeBar: coarse.matches ? false : "hover",
     toImageButtonOptions: { filename: place.dataset.plot, scale: 2 },
   });
 };
@@ -97,7 +143,7 @@ const drawAll = () => places.forEach(draw);
 unpacked().then(() => {
   drawAll();
   document.documentElement.dataset.drawn = places.length;
-  for (const query of [narrow, dark]) query.addEventListener("change", drawAll);
+  dark.addEventListener("change", drawAll);
 }).catch((error) => {
   for (const place of places) place.classList.add("failed");
   throw error;

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 LABELS = "quality_features"
 _DAYS_AFTER = timedelta(days=10)
 """Calendar days read beyond the longest horizon, for holidays."""
+_DAYS_BEFORE = timedelta(days=180)
+"""Calendar days read before the first prediction, so that a book starts with volatilities and a covariance."""
 _FEWEST_DRAWS = 20
 _RANKED_ROWS = 100_000_000
 """Rows that all random rankings together may have: a large file has fewer of them, never fewer than 20."""
@@ -127,7 +129,7 @@ def _against_home(store: Store, rows: pl.DataFrame, path: Path) -> tuple[pl.Data
         raise _nothing_in_common(path, rows, store)
     end = last + timedelta(days=2 * max(horizons)) + _DAYS_AFTER
     columns = [*MARKET_COLUMNS, "InUniverse", *targets]
-    home = store.read_chunks(LABELS, "labels", start=first, end=end, columns=columns)
+    home = store.read_chunks(LABELS, "labels", start=first - _DAYS_BEFORE, end=end, columns=columns)
     found = rows.join(
         home.select("Date", "Code", "InUniverse", *targets), on=["Date", "Code"], how="inner", maintain_order="left"
     )

@@ -6,4 +6,6 @@ ASSET = "validation_predictions"
 PREDICTIONS = "predictions.parquet"
 MARKET = "market.parquet"
 MARKET_COLUMNS = ("Date", "Code", *MARKET_NAMES)
+HISTORY_DAYS = 120
+"""Trading days of the market before the first test day: a book starts with volatilities and a covariance."""
 KEY = ("Date", "Code", "horizon")

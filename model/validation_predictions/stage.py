@@ -24,7 +24,7 @@ from model.trained_model.artefact import CONFIG, WEIGHTS
 from model.trained_model.inference import Predictions, predict
 from model.trained_model.network.atft_gat_fan import PhaseSwitches
 from model.trained_model.network.config import NetworkConfig
-from model.validation_predictions.artefact import ASSET, KEY, MARKET, MARKET_COLUMNS, PREDICTIONS
+from model.validation_predictions.artefact import ASSET, HISTORY_DAYS, KEY, MARKET, MARKET_COLUMNS, PREDICTIONS
 from model.walk_forward_folds.fold import Fold
 
 _LABELS = "quality_features"
@@ -44,7 +44,8 @@ def materialise(run: StageRun) -> Manifest:
     fold = Fold.load(store, name)
     panel = load_panel(store.directory(TENSORS, name), shard_directory(store))
     found = _predict(run, name, panel)
-    labels = store.read_chunks(_LABELS, "labels", start=fold.test_start, end=fold.window_end)
+    before = max(fold.window_dates.index(fold.test_start) - HISTORY_DAYS, 0)
+    labels = store.read_chunks(_LABELS, "labels", start=fold.window_dates[before], end=fold.window_end)
     table = prediction_table(found, panel, labels)
     with run.writer(ASSET) as w:
         w.table(PREDICTIONS, table, key=KEY)

@@ -121,16 +121,16 @@ def test_purge_and_embargo_are_drawn_between_train_validation_and_test(document:
     assert all(width > 0 for trace in bars.values() for width in trace["x"])
 
 
-def test_each_horizon_has_its_own_deciles_behind_a_button(document: dict[str, Any]) -> None:
+def test_each_horizon_has_its_own_deciles_behind_a_button(evaluation: Evaluation, document: dict[str, Any]) -> None:
     plot = document["plots"]["deciles"]
-    [menu] = plot["layout"]["updatemenus"]
-    assert [button["label"] for button in menu["buttons"]] == ["1 d", "5 d"]
-    shown = [
-        [trace["name"] for trace, on in zip(plot["data"], b["args"][0]["visible"], strict=True) if on]
-        for b in menu["buttons"]
-    ]
-    assert shown == [["ATFT-GAT-FAN", "LightGBM"]] * 2
-    assert [trace["visible"] for trace in plot["data"]] == [False, False, True, True]
+    assert [choice["label"] for choice in plot["choices"]] == ["1 d", "5 d"]
+    assert plot["choices"][plot["chosen"]]["label"] == "5 d"
+    for choice, h in zip(plot["choices"], ("1", "5"), strict=True):
+        shown = [plot["data"][number] for number in choice["traces"]]
+        assert [trace["name"] for trace in shown] == ["ATFT-GAT-FAN", "LightGBM"]
+        expected = evaluation.report["decile_horizons"][NETWORK][h]
+        assert shown[0]["y"] == [row["value"] for row in expected]
+    assert evaluation.report["decile_horizons"][NETWORK]["5"] == evaluation.report["deciles"][NETWORK]
 
 
 def test_without_a_market_only_rankings_are_drawn() -> None:
