@@ -4,6 +4,7 @@ Everything in it follows from the stored predictions, the settings and the seed;
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,9 @@ from model.metrics.bootstrap import Resampler, percentiles
 from model.metrics.ic import daily_ic
 from model.metrics.performance import sharpe
 from model.metrics.summary import summarise
-from model.portfolio.book import CASH, simulate
-from model.portfolio.market import Grid, Market, dense_grid, dense_market, dense_scores
+from model.portfolio.book import CASH, returns_of_ranking
+from model.portfolio.market import Floats, Grid, Market, dense_grid, dense_market, dense_scores
+from model.portfolio.targets import ranking, varied
 from model.portfolio_report import figures, tables
 from model.portfolio_report.book import book_exposures, signal_figures
 from model.portfolio_report.daily import DailyFigures, averaged, common_rows, figures_by_path, rows_of
@@ -72,16 +74,20 @@ def evaluate(
     paths = figures_by_path(inputs, everything, market, settings, lambda note: progress(next(done), total, note))
     daily = averaged(paths)
     common = everything.filter(pl.col("path") == inputs.paths[0])  # the same stocks and days on every path
-    band = random_band(
-        common,
-        inputs.horizons,
-        market or dense_grid(common),
-        settings,
-        seed,
-        lambda drawn: progress(total - settings.random_draws + drawn, total, "random rankings"),
-    )
     trials = count(inputs, configurations, settings.trials)
     resampler = Resampler(settings.bootstrap_draws, seed, settings.confidence)
+    with ThreadPoolExecutor(1) as beside:  # sorting and summing, outside Python's lock
+        signal = beside.submit(signal_figures, inputs, paths, market, settings, resampler)
+        exposures = beside.submit(book_exposures, inputs, daily, market)
+        foresight = beside.submit(_foresight_tests, common, market, settings)
+        band = random_band(
+            common,
+            inputs.horizons,
+            market or dense_grid(common),
+            settings,
+            seed,
+            lambda drawn: progress(total - settings.random_draws + drawn, total, "random rankings"),
+        )
     report: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "subject": inputs.subject,
@@ -96,12 +102,12 @@ def evaluate(
         "paths": _paths(paths, settings),
         "deciles": tables.deciles(daily, settings, resampler),
         "decile_horizons": tables.decile_horizons(inputs, daily, settings, resampler),
-        "signal": signal_figures(inputs, everything, market, settings, resampler),
-        "exposures": book_exposures(inputs, everything, market, settings),
+        "signal": signal.result(),
+        "exposures": exposures.result(),
         "folds": tables.folds(inputs, paths, settings, resampler),
         "yearly": tables.yearly(daily, settings),
         "monthly": tables.monthly(daily, settings),
-        "self_tests": _self_tests(common, market, settings, band),
+        "self_tests": foresight.result() | {"random": _random_test(common, settings, band)},
         "ablation": None if ablation is None else dict(ablation),
         "final_report": None,
     }
@@ -235,9 +241,7 @@ def _paths(paths: Sequence[DailyFigures], settings: PortfolioSettings) -> dict[s
     return result
 
 
-def _self_tests(
-    common: pl.DataFrame, market: Market | None, settings: PortfolioSettings, band: RandomBand
-) -> dict[str, Any]:
+def _foresight_tests(common: pl.DataFrame, market: Market | None, settings: PortfolioSettings) -> dict[str, Any]:
     """Does the evaluator say what it must of scores whose worth is known?"""
     h = settings.headline_horizon
     rows = common.filter((pl.col("horizon") == h) & pl.col("label").is_not_null())
@@ -249,14 +253,21 @@ def _self_tests(
         correlations = correlations[~np.isnan(correlations)]
         ratio = None
         if market:
-            ratio = sharpe(simulate(sign * labels, market, settings, h).gross, settings.periods_per_year)
+            ratio = sharpe(_returns(sign * labels, market, settings, h), settings.periods_per_year)
         exact = len(correlations) > 0 and bool((correlations == sign).all())
         tests[name] = {
             "rank_ic": figures.figure(summarise(correlations).mean, len(correlations)),
             "sharpe_gross": figures.figure(ratio, len(market.dates) if market else 0),
             "passed": exact and (market is None or (ratio is not None and ratio * sign > 0)),
         }
-    return tests | {"random": _random_test(common, settings, band)}
+    return tests
+
+
+def _returns(scores: Floats, market: Market, settings: PortfolioSettings, horizon: int) -> Floats:
+    """[T] gross returns of the book of some scores."""
+    order, count = ranking(scores)
+    starts = varied(scores) & (count >= settings.min_names)
+    return returns_of_ranking(order, np.where(starts, count, 0), market, settings, horizon).gross
 
 
 def _random_test(common: pl.DataFrame, settings: PortfolioSettings, band: RandomBand) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from model.metrics.ic import daily_hit_rate, daily_ic
 from model.portfolio.book import CASH, Simulation, simulate
 from model.portfolio.costs import COMPONENTS
 from model.portfolio.fills import REASONS
-from model.portfolio.market import Market, dense_scores
+from model.portfolio.market import Floats, Grid, Market, dense_grid, dense_scores
 from model.portfolio_report.inputs import Inputs
 from model.portfolio_report.settings import PortfolioSettings
 
@@ -63,6 +63,10 @@ class DailyFigures:
     """Rows predicted by each model, and those predicted by all."""
     models: tuple[str, ...]
     horizons: tuple[int, ...]
+    scores: dict[str, Floats]
+    """[T, N] of the models shown in detail at the headline horizon (of the first path), NaN where there is none."""
+    positions: dict[str, Floats]
+    """[T, N] weights held over each day by their books (the mean over the paths); empty without a market."""
 
 
 def rows_of(daily: DailyFigures, model: str, horizon: int) -> pl.DataFrame:
@@ -124,6 +128,7 @@ def averaged(paths: Sequence[DailyFigures]) -> DailyFigures:
         .agg(pl.col("n").max(), pl.col("excess").mean())
         .sort("model", "horizon", "Date", "decile"),
         books=books,
+        positions={model: np.mean([each.positions[model] for each in paths], axis=0) for model in paths[0].positions},
     )
 
 
@@ -149,9 +154,22 @@ def _daily_figures(
     parts: list[pl.DataFrame] = []
     deciles: list[pl.DataFrame] = []
     facts: dict[str, dict[int, BookFacts]] = {}
+    scores: dict[str, Floats] = {}
+    positions: dict[str, Floats] = {}
+    grid: Grid = market or dense_grid(common)
     for model in inputs.models:
         progress(model)
-        books = {h: _book(common, model, market, settings, h) for h in inputs.horizons} if market else {}
+        books: dict[int, Simulation] = {}
+        for h in inputs.horizons:
+            detailed = model in inputs.shown and h == settings.headline_horizon
+            if market or detailed:
+                found = dense_scores(common.filter(pl.col("horizon") == h), model, grid)
+                books |= {h: simulate(found, market, settings, h, keep_positions=detailed)} if market else {}
+            if detailed:
+                scores[model] = found
+        held = books.get(settings.headline_horizon)
+        if held is not None and held.positions is not None:
+            positions[model] = held.positions
         returns = _returns(market, books) if market else pl.DataFrame(schema=_RETURNS)
         parts.append(_table(common, model, returns, settings))
         facts[model] = {h: BookFacts.of(books[h]) if market else BookFacts() for h in inputs.horizons}
@@ -167,12 +185,9 @@ def _daily_figures(
         coverage=coverage | {"common": common.height},
         models=inputs.models,
         horizons=inputs.horizons,
+        scores=scores,
+        positions=positions,
     )
-
-
-def _book(common: pl.DataFrame, model: str, market: Market, settings: PortfolioSettings, horizon: int) -> Simulation:
-    rows = common.filter(pl.col("horizon") == horizon)
-    return simulate(dense_scores(rows, model, market), market, settings, horizon)
 
 
 def _returns(market: Market, books: dict[int, Simulation]) -> pl.DataFrame:

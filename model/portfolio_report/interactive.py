@@ -22,8 +22,8 @@ SUBJECTS = (NETWORK, SUBMITTED)
 ROLLING_DAYS = 60
 Trace = dict[str, Any]
 Plot = dict[str, Any]
-"""``data``, ``layout`` and ``height`` (pixels of the plotting area); with ``choices`` some traces show at a time, at first
-those of ``chosen``."""
+"""``data``, ``layout`` and ``height`` (pixels of the plotting area); with ``choices`` some traces show at a time,
+at first those of ``chosen``."""
 _BINS = 41
 
 
