@@ -115,7 +115,7 @@ class Lineage:
     def _inputs(self, stage: Stage, partition: str | None) -> Iterator[tuple[str, str | None]]:
         if stage.partitions == "day":
             yield SOURCE, self.days.get(date.fromisoformat(partition)) if partition else None
-        for upstream in stage.upstream:
+        for upstream in stage.reads(self.settings):
             kind = BY_NAME[upstream].partitions
             if kind == "none":
                 yield upstream, self._content(upstream, None)

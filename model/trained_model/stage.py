@@ -74,11 +74,12 @@ def _callbacks(run: StageRun) -> Callbacks:
 
 def _configuration(run: StageRun, index: dict[str, Any], result: TrainResult) -> dict[str, Any]:
     """All that is needed to use the weights, as plain JSON."""
+    features = [*index["features"], *index.get("own_features", ())]
     document = {
         "network": asdict(run.settings.network),
         "training": asdict(run.settings.training),
-        "features": index["features"],
-        "feature_hash": json_hash(index["features"]),
+        "features": features,
+        "feature_hash": json_hash(features),
         "horizons": index["horizons"],
         "lookback": index["lookback"],
         "switches": asdict(result.switches),
