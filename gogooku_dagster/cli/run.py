@@ -22,8 +22,8 @@ def command(config: str | None, overrides: tuple[str, ...], until: str | None, s
 
     # A bad name, configuration or source is refused before anything is touched.
     names = [name.strip() for item in select for name in item.split(",") if name.strip()]
-    stages = chosen(until, names)
     place = installation(config, overrides)
+    stages = chosen(until, names, place.settings)
     with Terminal() as terminal, listening(terminal):
         reconciler = Reconciler(place, load_definitions, date.today())
     reconciler.require_enough_days(stages)

@@ -30,7 +30,7 @@ def _declaration(asset: str) -> dict[str, Any]:
         "kinds": set(stage.kinds),
         "owners": OWNERS,
         "partitions_def": partitions,
-        "deps": [_dependency(upstream, stage) for upstream in stage.upstream],
+        "deps": [_dependency(each, stage) for each in stage.reads(configuration.current().settings)],
         "code_version": f"{stage.code_version()[:16]}-{stage.settings_hash(configuration.current().settings)[:16]}",
         # The days of a run are checked together, so a verdict of theirs belongs to no single day.
         "check_specs": check_specs(

@@ -23,6 +23,7 @@ from model.lineage.graph import ASSET_NAMES, BY_NAME, STAGES, Stage, descendants
 from model.lineage.source_days import look_up
 from model.lineage.staleness import Lineage, UnreadyInputs, Verdict
 from model.raw_dataset.stage import require_days
+from model.settings.root import Settings
 from model.store.catalogue import write_catalogue
 from model.store.manifest import Manifest
 from model.walk_forward_folds.splitter import make_fold
@@ -110,7 +111,7 @@ class Reconciler:
         started = time.perf_counter()
         outcome = Outcome()
         with exclusive.exclusive(self.installation):
-            self._compute(chosen(until, select), outcome, on_step)
+            self._compute(chosen(until, select, self.installation.settings), outcome, on_step)
             if outcome.computed:
                 write_catalogue(self.installation.store)
         outcome.seconds = time.perf_counter() - started
@@ -173,7 +174,7 @@ class Reconciler:
         return [tuple(group) for group in groups]
 
     def _cause(self, stage: Stage, partition: str | None, touched: dict[str, set[str | None]]) -> str | None:
-        for upstream in stage.upstream:
+        for upstream in stage.reads(self.installation.settings):
             changed = touched.get(upstream, set())
             same_kind = BY_NAME[upstream].partitions == stage.partitions
             if (partition in changed) if same_kind else bool(changed):
@@ -244,7 +245,7 @@ class Reconciler:
         return f"{where} failed; `gogooku ui` shows the run {result.run_id}."
 
 
-def chosen(until: str | None, select: Sequence[str]) -> list[Stage]:
+def chosen(until: str | None, select: Sequence[str], settings: Settings) -> list[Stage]:
     """The stages up to and including ``until``, among ``select`` where given, in graph order.
 
     Raises:
@@ -256,7 +257,7 @@ def chosen(until: str | None, select: Sequence[str]) -> list[Stage]:
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise UnknownAssetError(f"There is no asset {name!r}.{hint} The assets are {', '.join(ASSET_NAMES)}.")
     last = until or ASSET_NAMES[-1]
-    wanted = [stage for stage in STAGES if last == stage.name or last in descendants(stage.name)]
+    wanted = [stage for stage in STAGES if last == stage.name or last in descendants(stage.name, settings)]
     return [stage for stage in wanted if not select or stage.name in select]
 
 

@@ -14,6 +14,10 @@ from typing import Any, TypeVar
 import dagster as dg
 
 from gogooku_dagster.lib.home import Installation
+from model.portfolio_report import trials
+
+CONFIGURATION = "gogooku.configuration"
+"""Tag of a run: what tells one configuration of the network from another."""
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -95,13 +99,9 @@ class TrainingTracker:
 @contextmanager
 def training_run(context: dg.AssetExecutionContext, installation: Installation) -> Iterator[TrainingTracker]:
     """An MLflow run around a training: FINISHED, FAILED or KILLED as the training ends."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is first imported
-    from mlflow.tracking import MlflowClient
-
     settings = installation.settings.tracking
     folder = installation.home / "mlflow"
-    folder.mkdir(parents=True, exist_ok=True)
-    client = MlflowClient(settings.uri or f"sqlite:///{folder / 'mlflow.db'}")
+    client = _client(installation)
     experiment = client.get_experiment_by_name(settings.experiment)
     experiment_id = (
         experiment.experiment_id
@@ -110,7 +110,7 @@ def training_run(context: dg.AssetExecutionContext, installation: Installation) 
             settings.experiment, artifact_location=None if settings.uri else (folder / "artifacts").as_uri()
         )
     )
-    run_id = _open(client, experiment_id, context, settings.dagster_url)
+    run_id = _open(client, experiment_id, context, installation)
     tracker = TrainingTracker(client, run_id, experiment_id, settings.mlflow_url)
     status = "FAILED"
     try:
@@ -123,7 +123,17 @@ def training_run(context: dg.AssetExecutionContext, installation: Installation) 
         tracker.close(status)
 
 
-def _open(client: Any, experiment_id: str, context: dg.AssetExecutionContext, dagster_url: str) -> str:
+def _client(installation: Installation) -> Any:
+    """The tracking store of the settings; by default a database of the home."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is first imported
+    from mlflow.tracking import MlflowClient
+
+    folder = installation.home / "mlflow"
+    folder.mkdir(parents=True, exist_ok=True)
+    return MlflowClient(installation.settings.tracking.uri or f"sqlite:///{folder / 'mlflow.db'}")
+
+
+def _open(client: Any, experiment_id: str, context: dg.AssetExecutionContext, installation: Installation) -> str:
     """The run of this training: a new one, or the one that an earlier attempt of the same Dagster run began."""
     asset, partition = context.asset_key.to_user_string(), context.partition_key
     key = f"{context.run.root_run_id or context.run.run_id}:{asset}:{partition}"
@@ -131,7 +141,7 @@ def _open(client: Any, experiment_id: str, context: dg.AssetExecutionContext, da
     if found:
         client.update_run(found[0].info.run_id, status="RUNNING")
         return str(found[0].info.run_id)
-    url = f"{dagster_url}/runs/{context.run.run_id}"
+    url = f"{installation.settings.tracking.dagster_url}/runs/{context.run.run_id}"
     run = client.create_run(
         experiment_id,
         run_name=f"{asset} {partition}",
@@ -142,10 +152,35 @@ def _open(client: Any, experiment_id: str, context: dg.AssetExecutionContext, da
             "dagster.asset_key": asset,
             "dagster.partition": partition,
             "dagster.url": url,
+            CONFIGURATION: trials.configuration_hash(installation.settings),
             "mlflow.note.content": f"[Dagster run]({url})",
         },
     )
     return str(run.info.run_id)
+
+
+def remember_trials(installation: Installation) -> None:
+    """Write down every configuration that the tracking store knows, for the report to count (model trials).
+
+    A store that cannot be read adds only the configuration of now: it is logged, and the report's count is too low
+    until the next training.
+    """
+    from mlflow.exceptions import MlflowException
+
+    found = {trials.configuration_hash(installation.settings)}
+    try:
+        client = _client(installation)
+        experiment = client.get_experiment_by_name(installation.settings.tracking.experiment)
+        page = None
+        while experiment is not None:
+            runs = client.search_runs([experiment.experiment_id], f"tags.`{CONFIGURATION}` != ''", page_token=page)
+            found |= {run.data.tags[CONFIGURATION] for run in runs}
+            page = runs.token
+            if not page:
+                break
+    except (MlflowException, OSError) as error:
+        log.warning("MLflow did not say which configurations were trained: %s", error)
+    trials.record(installation.store, found)
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -11,7 +11,7 @@ from gogooku_dagster.lib.machine import MachineMetrics
 from gogooku_dagster.lib.materialise import materialise
 from gogooku_dagster.lib.progress import listener
 from gogooku_dagster.lib.registry import register
-from gogooku_dagster.lib.tracking import TrainingTracker, training_run
+from gogooku_dagster.lib.tracking import TrainingTracker, remember_trials, training_run
 from gogooku_dagster.lib.workspace import Workspace
 from model.errors import GogookuError
 from model.lineage.graph import BY_NAME
@@ -47,6 +47,7 @@ def materialise_tracked(context: dg.AssetExecutionContext, workspace: Workspace)
         except GogookuError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         version = _keep(context, tracker, installation)
+    remember_trials(installation)
     links = {
         "mlflow_run": dg.MetadataValue.url(tracker.url),
         "mlflow/run_id": tracker.run_id,

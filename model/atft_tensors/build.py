@@ -63,6 +63,24 @@ def month_arrays(
     return MonthArrays(features=x, labels=y, own_return=own, present=present, member=member, codes=codes)
 
 
+def own_arrays(
+    table: pl.DataFrame, days: tuple[date, ...], codes: tuple[str, ...], names: tuple[str, ...]
+) -> NDArray[np.float32]:
+    """[T, N, K] features that belong to one fold; 0 where there is none.
+
+    Args:
+        table: Date, Code and ``names``; codes that the fold does not have are left out.
+
+    Raises:
+        DataError: rows are dated on a day that is not in the window.
+    """
+    known = table.filter(pl.col("Code").is_in(codes))
+    own = np.zeros((len(days), len(codes), len(names)), np.float32)
+    place = _places(known, days, np.array(codes, np.str_), "the baseline's predictions")
+    own[place] = known.select(pl.col(names).cast(pl.Float32).fill_null(0.0)).to_numpy()
+    return own
+
+
 def graph_arrays(edges: pl.DataFrame, nodes: pl.DataFrame, days: tuple[date, ...], codes: tuple[str, ...]) -> Graphs:
     """Join the graphs of all rebalance dates that are in force on some day of the window.
 

@@ -20,6 +20,9 @@ from model.normalization_stats.apply import Normalizer
 INDEX = "index.json"
 STATS = "stats.safetensors"
 GRAPH = "graph.safetensors"
+OWN = "own.safetensors"
+OWN_ARRAY = "own"
+"""Features that belong to the fold alone, [T, N, K] and already scores: they follow those of the shards."""
 SHARDS = "shards"
 ROLES = ("train", "validation", "test")
 
@@ -84,19 +87,35 @@ def load_panel(directory: Path, shards: Path | None = None, *, verify: bool = Tr
     normalizer = _normalizer(index, stats)
     source = directory.parents[2] / SHARDS if shards is None else shards
     graph = load_file(directory / GRAPH)
+    cells = _cells(index, normalizer, source, verify)
+    own = tuple(index.get("own_features", ()))
+    if own:
+        cells["x"] = np.concatenate([cells["x"], _own(directory, index, len(own))], axis=2)
     return FoldPanel(
         dates=stats["dates"],
         codes=tuple(index["codes"]),
-        features=normalizer.features,
+        features=(*normalizer.features, *own),
         horizons=tuple(index["horizons"]),
         target_scale=stats["target_scale"],
-        **_cells(index, normalizer, source, verify),
+        **cells,
         **{role: stats[role] for role in ROLES},
         graph_start=graph["graph_start"],
         graph_ptr=graph["graph_ptr"],
         edge_index=graph["edge_index"],
         edge_attr=graph["edge_attr"],
     )
+
+
+def _own(directory: Path, index: dict[str, Any], count: int) -> NDArray[np.float32]:
+    shape = (len(index["dates"]), len(index["codes"]), count)
+    path = directory / OWN
+    found = load_file(path)[OWN_ARRAY] if path.is_file() else np.zeros(0, np.float32)
+    if found.shape != shape:
+        raise DataError(
+            f"{path} has the shape {found.shape} and {INDEX} asks for {shape}: they are of different versions. "
+            "Materialise atft_tensors again."
+        )
+    return np.asarray(found, np.float32)
 
 
 def _normalizer(index: dict[str, Any], stats: dict[str, NDArray[Any]]) -> Normalizer:

@@ -10,10 +10,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from model.atft_tensors.build import OWN_RETURN, graph_arrays, month_arrays
-from model.atft_tensors.panel import GRAPH, INDEX, ROLES, SHARDS, STATS
+from model.atft_tensors.build import OWN_RETURN, graph_arrays, month_arrays, own_arrays
+from model.atft_tensors.panel import GRAPH, INDEX, OWN, OWN_ARRAY, ROLES, SHARDS, STATS
 from model.atft_tensors.settings import TensorSettings
 from model.atft_tensors.shards import MonthShards, write_month
+from model.baseline.artefact import ASSET as BASELINE
+from model.baseline.artefact import NETWORK_FEATURE
 from model.errors import DataError, SettingsError
 from model.normalization_stats.apply import Normalizer
 from model.quality_features.atft13 import ATFT13
@@ -63,9 +65,11 @@ def materialise(run: StageRun) -> Manifest:
         days,
         written.codes,
     )
+    own = _own_features(run, days, written.codes)
     index = {
         "lookback": settings.lookback,
         "features": list(names),
+        **({"own_features": list(own[0])} if own[0] else {}),
         "horizons": list(horizons),
         "dates": [day.isoformat() for day in days],
         "codes": list(written.codes),
@@ -83,7 +87,9 @@ def materialise(run: StageRun) -> Manifest:
                 "edge_attr": graphs.edge_attr,
             },
         )
-        w.extra |= {"days": len(days), "codes": len(written.codes), "features": len(names)}
+        if own[0]:
+            w.safetensors(OWN, {OWN_ARRAY: own[1]})
+        w.extra |= {"days": len(days), "codes": len(written.codes), "features": len(names) + len(own[0])}
         w.extra |= {f"{role}_days": len(positions) for role, positions in roles.items()}
         w.extra |= {"graphs": len(graphs.start), "edges": graphs.edge_index.shape[1], "shards": len(written.shards)}
     return w.manifest
@@ -105,6 +111,22 @@ def _selected(settings: TensorSettings, known: tuple[str, ...]) -> tuple[str, ..
             "its catalogue.json, or switch the group of these features on in features.groups."
         )
     return chosen
+
+
+def _own_features(
+    run: StageRun, days: tuple[date, ...], codes: tuple[str, ...]
+) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    """What is this fold's alone and so in no shared shard: LightGBM's predictions, where the stage reads them.
+
+    Returns:
+        The names, and [T, N, K] scores, 0 where there is none.
+    """
+    label = f"{BASELINE}/{run.partition}"
+    if label not in run.identity.inputs:
+        return (), np.zeros((len(days), len(codes), 0), np.float32)
+    table = run.store.read_table(BASELINE, NETWORK_FEATURE, run.partition)
+    names = tuple(name for name in table.columns if name not in _KEY)
+    return names, own_arrays(table, days, codes, names)
 
 
 def _write_months(run: StageRun, days: tuple[date, ...], names: tuple[str, ...], horizons: tuple[int, ...]) -> Written:

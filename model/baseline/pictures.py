@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
-from model.baseline.stage import ASSET
+from model.baseline.artefact import ASSET
 from model.metrics.ic import daily_ic
 from model.pictures import canvas, rank_ic
 from model.store.pictures import Picture

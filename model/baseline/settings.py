@@ -42,6 +42,11 @@ class BaselineSettings(Section):
     """Where targets, demeaned by day and divided by their scale, are clipped in training."""
     ridge_alphas: tuple[float, ...] = (0.01, 0.1, 1.0)
     """Ridge penalties to choose from on the validation dates, relative to the mean square of a z-scored feature."""
+    network_feature: bool = False
+    """Give the network LightGBM's predictions as features, one a horizon: of every day by a model that was fitted on
+    train days whose labels had resolved before it (never in sample)."""
+    network_feature_blocks: int = Field(default=5, ge=2)
+    """Blocks of train days after each of which those models are fitted anew; the first block has no such feature."""
     leak_alarm_rank_ic: float = Field(default=0.2, gt=0.0, le=1.0)
     """Absolute mean RankIC from which the leak alarm refuses the fold (the simulated market is exempt)."""
 

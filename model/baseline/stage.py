@@ -11,7 +11,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from model.baseline import linear, scores
+from model.baseline.artefact import ASSET, NETWORK_FEATURE
 from model.baseline.boosting import BoostedModel, BoostingData
+from model.baseline.chain import chained_predictions
 from model.baseline.data import Design, day_targets, load_design
 from model.baseline.linear import RidgeFit
 from model.metrics.ic import daily_ic
@@ -21,7 +23,6 @@ from model.store.manifest import Manifest
 from model.store.stage import StageRun
 from model.walk_forward_folds.fold import Fold
 
-ASSET = "baseline"
 MODELS = ("lightgbm", "lightgbm_rank", "momentum_120d", "random", "reversal_1d", "ridge")
 """In the order of the stored rows."""
 ROWS_PER_BLOCK = 8192
@@ -79,8 +80,11 @@ def materialise(run: StageRun) -> Manifest:
         test,
         {horizon: models.predict(test, horizon, settings.seed, settings.runtime.threads) for horizon in horizons},
     )
+    chained = chained_predictions(run, fold, normalizer) if settings.baseline.network_feature else None
     with run.writer(ASSET) as w:
         w.table("predictions.parquet", table, key=KEY)
+        if chained is not None:
+            w.table(NETWORK_FEATURE, chained, key=("Date", "Code"))
         w.table(
             "importances.parquet",
             _importances(run, models, normalizer.features, validation),

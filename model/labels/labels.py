@@ -24,6 +24,7 @@ PANEL_COLUMNS = (
     "Date",
     "Code",
     "AdjOpen",
+    "Close",
     "AdjClose",
     "TurnoverValue",
     "Tradable",
@@ -33,6 +34,17 @@ PANEL_COLUMNS = (
     "InUniverse",
 )
 """What the labels read of the panel."""
+MARKET_NAMES = (
+    "return_next",
+    "entry_return_next",
+    "can_buy_next",
+    "can_sell_next",
+    "Sector",
+    "turnover_20",
+    "price",
+    "close",
+)
+"""What a simulated portfolio needs to know of a row beside its label."""
 TURNOVER_DAYS = 20
 """Trading days that a row reads back, its own included (for ``turnover_20``)."""
 
@@ -47,7 +59,7 @@ def reach(settings: LabelSettings) -> int:
 def label_names(settings: LabelSettings) -> tuple[str, ...]:
     """The columns of a table of labels, after Date, Code and InUniverse."""
     targets = [name for h in settings.horizons for name in (f"target_{h}", f"resolved_{h}")]
-    return (*targets, "return_next", "entry_return_next", "can_buy_next", "can_sell_next", "Sector", "turnover_20")
+    return (*targets, *MARKET_NAMES)
 
 
 def labels(panel: pl.DataFrame, settings: LabelSettings, first: date, last: date) -> pl.DataFrame:
@@ -65,7 +77,8 @@ def labels(panel: pl.DataFrame, settings: LabelSettings, first: date, last: date
         Date, Code, InUniverse; per horizon ``target_h`` (Float64) and ``resolved_h`` (the date of t + h, null while
         that day is not in the panel); ``return_next`` (close t to close t+1), ``entry_return_next`` (entry price to
         close t+1), ``can_buy_next`` and ``can_sell_next`` (tradable on t+1 and not locked at the limit; null while
-        t+1 is not in the panel), Sector, ``turnover_20`` (median traded value of the last 20 days, known at t).
+        t+1 is not in the panel), Sector, ``turnover_20`` (median traded value of the last 20 days, known at t),
+        ``price`` (close of t as traded) and ``close`` (adjusted; both null on a day without trading).
 
     Raises:
         DataError: the panel lacks a column or is not sorted and unique.
@@ -90,6 +103,8 @@ def labels(panel: pl.DataFrame, settings: LabelSettings, first: date, last: date
         rows.known_next("can_sell_next", _ahead(tradable & ~dense.flag("LimitDown"), 1, False)),
         rows.frame["Sector"],
         rows.gather("turnover_20", _trailing_median(dense.column("TurnoverValue"), rows.days)),
+        rows.gather("price", np.where(tradable, _positive(dense.column("Close")), np.nan)),
+        rows.gather("close", np.where(tradable, close, np.nan)),
     ]
     return rows.frame.select("Date", "Code", pl.col("InUniverse").fill_null(False)).with_columns(columns)
 

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from model.lineage.code_version import code_version
 from model.settings.root import Settings
 from model.store.checks import Check
+from model.store.documents import ABLATION, TRIALS
 from model.store.manifest import Manifest
 from model.store.pages import Page
 from model.store.pictures import Picture
@@ -30,11 +31,19 @@ class Stage:
     description: str
     group: str
     kinds: tuple[str, ...]
+    feedback: tuple[str, ...] = ()
+    """Assets that it reads besides ``upstream`` where ``baseline.network_feature`` is on."""
+    documents: tuple[str, ...] = ()
+    """Documents beside the artefacts (model.store.documents) that it reads where they exist."""
 
     @property
     def module(self) -> str:
         """The module that computes it."""
         return f"model.{self.name}.stage"
+
+    def reads(self, settings: Settings) -> tuple[str, ...]:
+        """The assets that it reads under these settings."""
+        return self.upstream + (self.feedback if settings.baseline.network_feature else ())
 
     def code_version(self) -> str:
         """Hash of the code that can change the result."""
@@ -150,6 +159,7 @@ STAGES: tuple[Stage, ...] = (
         "The fold's index over shared, memory-mapped month shards: dates, codes, statistics and graph.",
         "tensors",
         ("pytorch", "numpy"),
+        feedback=("baseline",),
     ),
     Stage(
         "trained_model",
@@ -176,7 +186,8 @@ STAGES: tuple[Stage, ...] = (
         ("portfolio", "labels", "seed"),
         "Metrics and simulated portfolios of every model side by side, out of fold, with n and interval.",
         "evaluation",
-        ("polars", "matplotlib"),
+        ("polars", "matplotlib", "plotly"),
+        documents=(TRIALS, ABLATION),
     ),
 )
 
@@ -185,10 +196,14 @@ ASSET_NAMES = tuple(BY_NAME)
 FOLD_STAGES = tuple(stage.name for stage in STAGES if stage.partitions == "fold")
 
 
-def descendants(name: str) -> tuple[str, ...]:
-    """Every stage that depends on ``name``, directly or not, in graph order."""
+def descendants(name: str, settings: Settings | None = None) -> tuple[str, ...]:
+    """Every stage that depends on ``name`` under some settings, directly or not, in graph order.
+
+    Args:
+        settings: left out, those of the defaults.
+    """
     reached = {name}
     for stage in STAGES:
-        if reached & set(stage.upstream):
+        if reached & set(stage.upstream if settings is None else stage.reads(settings)):
             reached.add(stage.name)
     return tuple(stage.name for stage in STAGES if stage.name in reached and stage.name != name)

@@ -14,7 +14,7 @@ from typing import Literal
 from model.lineage.graph import BY_NAME, STAGES, Stage
 from model.raw_dataset.check_policy import refuses
 from model.settings.root import Settings
-from model.store import verdicts
+from model.store import documents, verdicts
 from model.store.manifest import Identity, Manifest
 from model.store.store import Store
 from model.walk_forward_folds.splitter import fold_keys
@@ -115,7 +115,7 @@ class Lineage:
     def _inputs(self, stage: Stage, partition: str | None) -> Iterator[tuple[str, str | None]]:
         if stage.partitions == "day":
             yield SOURCE, self.days.get(date.fromisoformat(partition)) if partition else None
-        for upstream in stage.upstream:
+        for upstream in stage.reads(self.settings):
             kind = BY_NAME[upstream].partitions
             if kind == "none":
                 yield upstream, self._content(upstream, None)
@@ -123,6 +123,10 @@ class Lineage:
                 yield f"{upstream}/{partition}", self._content(upstream, partition)
             else:
                 yield from self._inputs_of_all(upstream, kind)
+        for name in stage.documents:
+            found = documents.content_hash(self.store, name)
+            if found is not None:
+                yield name, found
 
     def _inputs_of_all(self, upstream: str, kind: str) -> Iterator[tuple[str, str | None]]:
         """Every partition of an input. A day that was never ingested is left out and noted by a check: one missed

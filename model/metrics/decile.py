@@ -26,18 +26,22 @@ def daily_deciles(
         The columns of ``by``, ``decile`` (1 … groups), ``n`` (stocks) and ``excess``, sorted.
     """
     keys = [by] if isinstance(by, str) else list(by)
+    x, y, n = pl.col("x"), pl.col("y"), pl.len()
     pairs = frame.select(*keys, tie_break, x=pl.col(prediction).cast(pl.Float64), y=pl.col(label).cast(pl.Float64))
-    pairs = pairs.filter(pl.col("x").is_finite() & pl.col("y").is_finite()).sort(*keys, "x", tie_break)
-    size = pl.len().over(keys)
-    usable = (size >= max(min_names, groups)) & (pl.col("x").min().over(keys) < pl.col("x").max().over(keys))
-    position = pl.int_range(pl.len()).over(keys)
-    return (
-        pairs.filter(usable)
-        .with_columns(
-            decile=(position * groups // size + 1).cast(pl.Int32), excess=pl.col("y") - pl.col("y").mean().over(keys)
+    pairs = pairs.filter(x.is_finite() & y.is_finite()).sort(*keys, tie_break)
+    sections = (
+        pairs.group_by(keys, maintain_order=True)
+        .agg(
+            decile=((x.rank("ordinal") - 1) * groups // n + 1).cast(pl.Int32),
+            excess=y - y.mean(),
+            usable=(n >= max(min_names, groups)) & (x.min() < x.max()),
         )
-        .group_by(*keys, "decile", maintain_order=True)
-        .agg(n=pl.len().cast(pl.Int64), excess=pl.col("excess").mean())
+        .filter("usable")
+    )
+    return (
+        sections.explode("decile", "excess")
+        .group_by(*keys, "decile")
+        .agg(n=n.cast(pl.Int64), excess=pl.col("excess").mean())
         .sort(*keys, "decile")
     )
 

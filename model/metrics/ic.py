@@ -30,15 +30,26 @@ def daily_ic(
     """
     keys = [by] if isinstance(by, str) else list(by)
     x, y = pl.col("x"), pl.col("y")
-    sums = (
+    sections = (
         _pairs(frame, keys, prediction, label)
-        .with_columns(x_rank=x.rank("average").over(keys), y_rank=y.rank("average").over(keys))
         .group_by(keys, maintain_order=True)
         .agg(
             n=pl.len(),
             varied=(x.min() < x.max()) & (y.min() < y.max()),
-            ic=_correlation(x, y),
-            rank_ic=_correlation(pl.col("x_rank"), pl.col("y_rank")),
+            dx=x - x.mean(),
+            dy=y - y.mean(),
+            # Sums of centred ranks are exact in floating point, so RankIC does not depend on the order of the rows.
+            dx_rank=x.rank("average") - (pl.len() + 1) / 2,
+            dy_rank=y.rank("average") - (pl.len() + 1) / 2,
+        )
+    )
+    sums = (
+        sections.explode("dx", "dy", "dx_rank", "dy_rank")
+        .group_by(keys, maintain_order=True)
+        .agg(
+            pl.col("n", "varied").first(),
+            ic=_correlation(pl.col("dx"), pl.col("dy")),
+            rank_ic=_correlation(pl.col("dx_rank"), pl.col("dy_rank")),
         )
     )
     counts = (pl.col("n") >= min_names) & pl.col("varied")
@@ -77,9 +88,7 @@ def _pairs(frame: pl.DataFrame, keys: list[str], prediction: str, label: str) ->
     return both.filter(pl.col("x").is_finite() & pl.col("y").is_finite())
 
 
-def _correlation(x: pl.Expr, y: pl.Expr) -> pl.Expr:
-    # Sums of centred ranks are exact in floating point, so RankIC does not depend on the order of the rows.
-    dx, dy = x - x.mean(), y - y.mean()
+def _correlation(dx: pl.Expr, dy: pl.Expr) -> pl.Expr:
     return (dx * dy).sum() / ((dx * dx).sum() * (dy * dy).sum()).sqrt()
 
 

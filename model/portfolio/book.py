@@ -126,6 +126,35 @@ def simulate_ranking(
     )
 
 
+@dataclass(frozen=True)
+class Returns:
+    """Daily figures of a book of which nothing else is asked, [T] each."""
+
+    gross: Floats
+    net: Floats
+    turnover: Floats
+
+
+def returns_of_ranking(
+    order: Ints, count: Ints, market: Market, settings: PortfolioBookSettings, horizon: int
+) -> Returns:
+    """The returns of ``simulate_ranking``, at half its cost where no position has to be known to charge them."""
+    costs = Costs.of(settings)
+    by_turnover = costs.impact_coefficient == 0.0 and costs.borrow_bps_per_year == 0.0
+    if settings.book == "optimised" or settings.execution.exits != "always" or not by_turnover:
+        book = simulate_ranking(order, count, market, settings, horizon)
+        return Returns(book.gross, book.net, book.turnover)
+    targets = target_weights(order, count, market, settings, horizon, settings.book)
+    limits = Limits.of(settings.execution, market)
+    if limits.cap is None and limits.lot is None:
+        filled = np.where(np.where(targets > 0.0, market.can_buy, market.can_sell), targets, 0.0)
+    else:
+        filled, _ = fill_entries(targets, market, limits)
+    ledger = hold_sleeves(filled, market, horizon, _at_entry(settings), whole=False)
+    paid = costs.charge(ledger.turnover, np.zeros(len(ledger.gross)), None)
+    return Returns(ledger.gross, ledger.gross - paid.total, ledger.turnover)
+
+
 def _run_sleeves(
     order: Ints, count: Ints, market: Market, settings: PortfolioBookSettings, horizon: int, holding: Holding
 ) -> tuple[Ledger, Unfilled]:
@@ -157,10 +186,7 @@ def _account(
 ) -> Simulation:
     size = np.abs(ledger.positions)
     exposure, net_exposure = size.sum(axis=1), ledger.positions.sum(axis=1)
-    turnover = np.abs(ledger.trades).sum(axis=1)
-    for day, closed in ledger.closing.items():
-        turnover[day] += np.abs(closed).sum()
-    costs = Costs.of(settings)
+    turnover, costs = ledger.turnover, Costs.of(settings)
     short_value = np.maximum((exposure - net_exposure) / 2.0, 0.0)
     unit = most = None
     if market.traded_value is not None:
@@ -182,6 +208,11 @@ def _account(
         unsolved_days=unsolved_days,
         positions=ledger.positions if keep else None,
     )
+
+
+def positions(scores: Floats, market: Market, settings: PortfolioBookSettings, horizon: int) -> Floats:
+    """[T, N] weights held over each day by the portfolio of one model and horizon."""
+    return _positions(simulate(scores, market, settings, horizon, keep_positions=True))
 
 
 def daily_table(simulation: Simulation) -> pl.DataFrame:

@@ -5,11 +5,13 @@ the h-day return that the labels hold. An expiring sleeve is netted against the 
 days everything is sold, and that is charged too.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from model.portfolio.market import Floats, Market, Run
+
+_BLOCK = 64
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Ledger:
     """[T, N] signed weight traded on the day, the closing of a run apart."""
     positions: Floats
     """[T, N] weight held after the day's trades."""
+    turnover: Floats
+    """[T] sum of |traded weight|, the closing of a run with its last day."""
     closing: dict[int, Floats] = field(default_factory=dict)
     """Last day of each run to [N]: what was traded to end it."""
     missing_returns: int = 0
@@ -31,42 +35,56 @@ class Ledger:
     def empty(cls, market: Market) -> "Ledger":
         """To be filled run by run."""
         shape = market.missing.shape
-        return cls(np.zeros(shape[0]), np.zeros(shape), np.zeros(shape))
+        return cls(np.zeros(shape[0]), np.zeros(shape), np.zeros(shape), np.zeros(shape[0]))
 
 
-def hold_sleeves(sleeves: Floats, market: Market, horizon: int, exit_at_entry: bool) -> Ledger:
+def hold_sleeves(sleeves: Floats, market: Market, horizon: int, exit_at_entry: bool, whole: bool = True) -> Ledger:
     """Hold every sleeve for ``horizon`` days and let it go at once, whatever the market.
 
     Args:
         sleeves: [T, N] filled weights of the sleeve of each day.
         exit_at_entry: exits are filled at the entry price of the day that follows, not at the close.
+        whole: write down trades and positions by stock and count missing returns; else they are left at 0.
     """
     ledger = Ledger.empty(market)
     for run in market.runs:
-        _hold(sleeves[run.days], run, horizon, exit_at_entry, ledger)
-    return Ledger(ledger.gross, ledger.trades, ledger.positions, ledger.closing, _missing(sleeves, market, horizon))
+        _hold(sleeves[run.days], run, horizon, exit_at_entry, ledger, whole)
+    if not whole:
+        return ledger
+    return replace(ledger, missing_returns=_missing(sleeves, market, horizon))
 
 
-def _hold(new: Floats, run: Run, horizon: int, exit_at_entry: bool, ledger: Ledger) -> None:
+def _hold(new: Floats, run: Run, horizon: int, exit_at_entry: bool, ledger: Ledger, whole: bool) -> None:
     """One run, with nothing held before and after.
 
     A sleeve S of day i is worth ``S (1 + entry[i]) growth[t] / growth[i + 1]`` at the start of day t > i, so all
     sleeves alive at t are ``growth[t]`` times a difference of running sums: no loop over their ages.
     """
-    length = len(new)
-    sums = np.zeros((horizon + length + 1, new.shape[1]))  # row horizon + t: sleeves of days before t
-    np.cumsum(new * run.first_day, axis=0, out=sums[horizon + 1 :])
-    held = (sums[horizon:] - sums[1 : length + 2]) * run.growth  # sleeves of age 1 to h - 1 at the start of t
-    leaving = (sums[1 : length + 2] - sums[: length + 1]) * run.growth  # the sleeve of age h
-    gross = np.einsum("tn,tn->t", new, run.entry_returns) + np.einsum("tn,tn->t", held[:-1], run.returns)
-    sold = leaving[:-1]
-    if exit_at_entry:
-        gross += np.einsum("tn,tn->t", sold, run.overnight)
-        sold = sold * (1.0 + run.overnight)
+    length, names = new.shape
+    gross, turnover = np.zeros(length), np.zeros(length)
+    closing = np.zeros(names)
+    for start in range(0, names, _BLOCK):  # so few names at a time that all of it stays in the processor's cache
+        own = slice(start, start + _BLOCK)
+        block, growth, returns = new[:, own], run.growth[:, own], run.returns[:, own]
+        sums = np.zeros((horizon + length + 1, block.shape[1]))  # row horizon + t: sleeves of days before t
+        np.cumsum(block * run.first_day[:, own], axis=0, out=sums[horizon + 1 :])
+        held = (sums[horizon:] - sums[1 : length + 2]) * growth  # sleeves of age 1 to h - 1 at the start of t
+        leaving = (sums[1 : length + 2] - sums[: length + 1]) * growth  # the sleeve of age h
+        gross += np.einsum("tn,tn->t", block, run.entry_returns[:, own]) + np.einsum("tn,tn->t", held[:-1], returns)
+        sold = leaving[:-1]
+        if exit_at_entry:
+            gross += np.einsum("tn,tn->t", sold, run.overnight[:, own])
+            sold = sold * (1.0 + run.overnight[:, own])
+        trades = block - sold
+        turnover += np.abs(trades).sum(axis=1)
+        closing[own] = -(held[-1] + leaving[-1])
+        if whole:
+            ledger.trades[run.days, own] = trades
+            np.add(block, held[:-1], out=ledger.positions[run.days, own])
+    turnover[-1] += np.abs(closing).sum()
     ledger.gross[run.days] = gross
-    np.subtract(new, sold, out=ledger.trades[run.days])
-    np.add(new, held[:-1], out=ledger.positions[run.days])
-    ledger.closing[run.days.stop - 1] = -(held[-1] + leaving[-1])
+    ledger.turnover[run.days] = turnover
+    ledger.closing[run.days.stop - 1] = closing
 
 
 def _missing(sleeves: Floats, market: Market, horizon: int) -> int:

@@ -22,6 +22,8 @@ Flags = NDArray[np.bool_]
 
 VOLATILITY_DAYS = 20
 VOLATILITY_MIN_DAYS = 10
+TYPICAL_VOLATILITY = 0.02
+"""Daily volatility of a stock on a day on which nobody's is known yet."""
 NO_SECTOR = -1
 _BLOCK = 64
 
@@ -100,8 +102,9 @@ class Market(Grid):
 
     @cached_property
     def known_volatility(self) -> Floats:
-        """[T, N] volatility; the day's median stands in where a stock has too few returns yet."""
-        return _with_typical(self.volatility)
+        """[T, N] volatility; the day's median stands in where a stock has too few returns yet, and
+        ``TYPICAL_VOLATILITY`` where all have."""
+        return _with_typical(self.volatility, TYPICAL_VOLATILITY)
 
     @cached_property
     def known_traded_value(self) -> Floats:
@@ -307,8 +310,8 @@ def _with_gaps(returns: Floats, close: Floats) -> Floats:
     return np.where(np.isnan(returns), gap, returns)
 
 
-def _with_typical(values: Floats) -> Floats:
-    """Values; the day's median stands in where there is none above 0, and 1 on a day without any."""
+def _with_typical(values: Floats, otherwise: float = 1.0) -> Floats:
+    """Values; the day's median stands in where there is none above 0, and ``otherwise`` on a day without any."""
     known = np.isfinite(values) & (values > 0)
-    typical = [np.median(row[there]) if there.any() else 1.0 for row, there in zip(values, known, strict=True)]
+    typical = [np.median(row[there]) if there.any() else otherwise for row, there in zip(values, known, strict=True)]
     return np.where(known, values, np.array(typical)[:, None])

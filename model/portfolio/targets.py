@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import DataError
+from model.metrics.order import row_order
 from model.portfolio.market import NO_SECTOR, Flags, Floats, Ints, Market
 from model.portfolio.settings import PortfolioBookSettings
 
@@ -23,9 +24,7 @@ _BLOCK = 64
 
 def ranking(scores: Floats) -> tuple[Ints, Ints]:
     """Code positions of each day from best to worst (ties by code, absent ones last) [T, N], and the count [T]."""
-    absent = np.isnan(scores)
-    order = np.argsort(np.where(absent, np.inf, -scores), axis=1, kind="stable")
-    return order, (~absent).sum(axis=1)
+    return row_order(-scores), (~np.isnan(scores)).sum(axis=1)
 
 
 def varied(scores: Floats) -> Flags:

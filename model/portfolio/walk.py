@@ -7,7 +7,7 @@ price before a suspension; a stock that has ended is settled at its last price.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,7 +42,7 @@ def walk(decide: Decide, market: Market, limits: Limits, rules: Rules) -> tuple[
     missing = 0
     for run in market.runs:
         missing += _walk_run(run, decide, market, limits, rules, ledger, unfilled)
-    return Ledger(ledger.gross, ledger.trades, ledger.positions, ledger.closing, missing), unfilled
+    return replace(ledger, missing_returns=missing), unfilled
 
 
 def _walk_run(
@@ -64,6 +64,7 @@ def _walk_run(
         residual = after - sleeves[slot]
         residual[np.abs(residual) < DUST] = 0.0
         ledger.trades[day] = fill
+        ledger.turnover[day] = np.abs(fill).sum()
         ledger.positions[day] = sleeves.sum(axis=0) + residual
         # Only the new sleeve starts at the entry price; what was held before is held all day.
         growth = np.broadcast_to(returns, sleeves.shape).copy()
@@ -77,7 +78,9 @@ def _walk_run(
         missing += int(np.count_nonzero(market.missing[day] & (residual != 0.0)))
         sleeves *= 1.0 + growth
         residual *= 1.0 + of_residual
-    ledger.closing[run.days.stop - 1] = -(sleeves.sum(axis=0) + residual)
+    closing = -(sleeves.sum(axis=0) + residual)
+    ledger.closing[run.days.stop - 1] = closing
+    ledger.turnover[run.days.stop - 1] += np.abs(closing).sum()
     return missing
 
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from model.metrics.performance import sharpe
 from model.metrics.summary import summarise
+from model.portfolio.market import dense_market
 from model.portfolio_report.daily import DailyFigures, averaged, common_rows, figures_by_path, rows_of
 from model.portfolio_report.figures import series
 from model.portfolio_report.inputs import ASSET, LIVE, RANDOM, REPORT, folds_among, read_inputs
-from model.portfolio_report.portfolio import dense_market
 from model.store.checks import Check, CheckOutcome
 
 if TYPE_CHECKING:
@@ -39,7 +39,11 @@ def check_figures_recomputed(store: "Store", settings: "Settings", partition: st
     """RankIC and both Sharpe ratios, computed again from the stored predictions, are those of the report."""
     report = store.read_json(ASSET, REPORT)
     inputs = read_inputs(store, folds_among(store.require(ASSET).inputs))
-    market = None if inputs.market is None else dense_market(inputs.market, inputs.test_dates)
+    market = (
+        None
+        if inputs.market is None
+        else dense_market(inputs.market, inputs.test_dates, settings.portfolio.execution.suspended)
+    )
     daily = averaged(figures_by_path(inputs, common_rows(inputs), market, settings.portfolio))
     differing = [
         f"{model} {h} d {name}: {report['models'][model][str(h)][name]['value']} in the report, {value} now"
@@ -71,6 +75,22 @@ def check_self_tests(store: "Store", settings: "Settings", partition: str | None
     )
 
 
+def check_gate(store: "Store", settings: "Settings", partition: str | None) -> CheckOutcome:
+    """The network's RankIC is above LightGBM's with the whole paired interval; else a warning, for it is a finding."""
+    gate = store.read_json(ASSET, REPORT)["gate"]
+    if gate is None:
+        return CheckOutcome(passed=True, summary="No LightGBM to compare with.")
+    difference = gate["difference"]
+    low, high = difference["interval"] or (None, None)
+    figures = {"difference": difference["value"], "low": low, "high": high}
+    return CheckOutcome(
+        passed=gate["passed"],
+        summary=gate["sentence"],
+        severity="warn",
+        metadata={name: value for name, value in figures.items() if value is not None} | {"days": difference["n"]},
+    )
+
+
 def _again(daily: DailyFigures, model: str, horizon: int, periods: int) -> dict[str, float | None]:
     rows = rows_of(daily, model, horizon)
     return {
@@ -89,5 +109,6 @@ def _same(stored: float | None, now: float | None) -> bool:
 CHECKS: tuple[Check, ...] = (
     Check("folds_present", "Every walk-forward fold is in the report.", check_folds_present),
     Check("figures_recomputed", "The figures follow from the stored predictions.", check_figures_recomputed),
+    Check("beats_baseline", "The network beats LightGBM, with a paired interval.", check_gate, blocking=False),
     Check("self_tests", "Known scores get the figures they must.", check_self_tests),
 )

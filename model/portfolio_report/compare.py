@@ -3,7 +3,8 @@
 Everything in it follows from the stored predictions, the settings and the seed; no clock, no machine.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +16,18 @@ from model.metrics.bootstrap import Resampler, percentiles
 from model.metrics.ic import daily_ic
 from model.metrics.performance import sharpe
 from model.metrics.summary import summarise
+from model.portfolio.book import CASH, returns_of_ranking
+from model.portfolio.market import Floats, Grid, Market, dense_grid, dense_market, dense_scores
+from model.portfolio.targets import ranking, varied
 from model.portfolio_report import figures, tables
 from model.portfolio_report.book import book_exposures, signal_figures
 from model.portfolio_report.daily import DailyFigures, averaged, common_rows, figures_by_path, rows_of
-from model.portfolio_report.headline import headline
+from model.portfolio_report.headline import gate, headline
 from model.portfolio_report.inputs import BASELINES, ORACLE, RANDOM, STORED_RANDOM, Inputs
-from model.portfolio_report.portfolio import Grid, Market, dense_grid, dense_market, dense_scores, simulate
 from model.portfolio_report.random_band import RandomBand, random_band
 from model.portfolio_report.settings import PortfolioSettings
 from model.portfolio_report.signal import Sorted, rank_correlation
+from model.portfolio_report.trials import count
 
 SCHEMA_VERSION = 2
 Progress = Callable[[int, int, str], None]
@@ -44,6 +48,8 @@ def evaluate(
     entry: str,
     seed: int,
     generated_from: Mapping[str, str],
+    configurations: Collection[str] | None = None,
+    ablation: Mapping[str, Any] | None = None,
     progress: Progress = lambda done, total, note: None,
 ) -> Evaluation:
     """Evaluate all models on all folds together.
@@ -51,6 +57,8 @@ def evaluate(
     Args:
         entry: the labels' entry convention, echoed in the report.
         generated_from: content hash of each artefact read.
+        configurations: of the network that were ever trained, as recorded; None where nothing was.
+        ablation: a study of the network's parts, to be shown as it is.
 
     Raises:
         SettingsError: the headline horizon is not among the horizons predicted.
@@ -59,40 +67,52 @@ def evaluate(
     _check_headline(inputs, settings)
     total = len(inputs.models) * len(inputs.paths) + settings.random_draws
     everything = common_rows(inputs)
-    market = None if inputs.market is None else dense_market(inputs.market, inputs.test_dates)
+    market = (
+        None if inputs.market is None else dense_market(inputs.market, inputs.test_dates, settings.execution.suspended)
+    )
     done = iter(range(1, total + 1))
     paths = figures_by_path(inputs, everything, market, settings, lambda note: progress(next(done), total, note))
     daily = averaged(paths)
     common = everything.filter(pl.col("path") == inputs.paths[0])  # the same stocks and days on every path
-    band = random_band(
-        common,
-        inputs.horizons,
-        market or dense_grid(common),
-        settings,
-        seed,
-        lambda drawn: progress(total - settings.random_draws + drawn, total, "random rankings"),
-    )
+    trials = count(inputs, configurations, settings.trials)
     resampler = Resampler(settings.bootstrap_draws, seed, settings.confidence)
+    with ThreadPoolExecutor(1) as beside:  # sorting and summing, outside Python's lock
+        signal = beside.submit(signal_figures, inputs, paths, market, settings, resampler)
+        exposures = beside.submit(book_exposures, inputs, daily, market)
+        foresight = beside.submit(_foresight_tests, common, market, settings)
+        band = random_band(
+            common,
+            inputs.horizons,
+            market or dense_grid(common),
+            settings,
+            seed,
+            lambda drawn: progress(total - settings.random_draws + drawn, total, "random rankings"),
+        )
     report: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "subject": inputs.subject,
         "generated_from": dict(sorted(generated_from.items())),
         "config": _config(inputs, settings, entry, seed),
         "coverage": _coverage(daily, common, market),
-        "models": _models(inputs, daily, settings, resampler, band, market),
+        "benchmark": _benchmark(inputs, daily, settings, market),
+        "trials": trials.to_json(),
+        "models": _models(inputs, daily, settings, resampler, band, market, trials.number),
         "differences": _differences(inputs, daily, settings, resampler),
         "reachable": _reachable(daily, settings, resampler),
         "paths": _paths(paths, settings),
         "deciles": tables.deciles(daily, settings, resampler),
-        "signal": signal_figures(inputs, everything, market, settings, resampler),
-        "exposures": book_exposures(inputs, everything, market, settings),
+        "decile_horizons": tables.decile_horizons(inputs, daily, settings, resampler),
+        "signal": signal.result(),
+        "exposures": exposures.result(),
         "folds": tables.folds(inputs, paths, settings, resampler),
         "yearly": tables.yearly(daily, settings),
         "monthly": tables.monthly(daily, settings),
-        "self_tests": _self_tests(common, market, settings, band),
+        "self_tests": foresight.result() | {"random": _random_test(common, settings, band)},
+        "ablation": None if ablation is None else dict(ablation),
         "final_report": None,
     }
     report["headline"] = headline(report)
+    report["gate"] = gate(report)
     return Evaluation(report, daily)
 
 
@@ -128,6 +148,23 @@ def _coverage(daily: DailyFigures, common: pl.DataFrame, market: Market | None) 
     }
 
 
+def _benchmark(
+    inputs: Inputs, daily: DailyFigures, settings: PortfolioSettings, market: Market | None
+) -> dict[str, str] | None:
+    """What the books are judged against, by name; null without a market."""
+    if market is None:
+        return None
+    name = daily.books[inputs.subject][settings.headline_horizon].benchmark
+    return {"name": name, "weighting": settings.weighting, "why": _BENCHMARKS[name == CASH]}
+
+
+_BENCHMARKS = {
+    True: "Long and short sides finance each other, so the book is judged against cash (a return of 0).",
+    False: "The book holds stocks only, so it is judged against all ranked stocks in its own weighting (equal against "
+    "equal) and rhythm, without costs.",
+}
+
+
 def _models(
     inputs: Inputs,
     daily: DailyFigures,
@@ -135,14 +172,14 @@ def _models(
     resampler: Resampler,
     band: RandomBand,
     market: Market | None,
+    trials: int,
 ) -> dict[str, Any]:
     models: dict[str, Any] = {}
     for model in daily.models:
         models[model] = {
-            str(h): {
-                **figures.model_figures(rows_of(daily, model, h), settings, h, resampler),
-                **daily.counts[model][h],
-            }
+            str(h): figures.model_figures(
+                rows_of(daily, model, h), daily.books[model][h], settings, h, resampler, trials
+            )
             for h in daily.horizons
         }
     days = len(market.dates) if market else 0
@@ -204,9 +241,7 @@ def _paths(paths: Sequence[DailyFigures], settings: PortfolioSettings) -> dict[s
     return result
 
 
-def _self_tests(
-    common: pl.DataFrame, market: Market | None, settings: PortfolioSettings, band: RandomBand
-) -> dict[str, Any]:
+def _foresight_tests(common: pl.DataFrame, market: Market | None, settings: PortfolioSettings) -> dict[str, Any]:
     """Does the evaluator say what it must of scores whose worth is known?"""
     h = settings.headline_horizon
     rows = common.filter((pl.col("horizon") == h) & pl.col("label").is_not_null())
@@ -218,14 +253,21 @@ def _self_tests(
         correlations = correlations[~np.isnan(correlations)]
         ratio = None
         if market:
-            ratio = sharpe(simulate(sign * labels, market, settings, h).gross, settings.periods_per_year)
+            ratio = sharpe(_returns(sign * labels, market, settings, h), settings.periods_per_year)
         exact = len(correlations) > 0 and bool((correlations == sign).all())
         tests[name] = {
             "rank_ic": figures.figure(summarise(correlations).mean, len(correlations)),
             "sharpe_gross": figures.figure(ratio, len(market.dates) if market else 0),
             "passed": exact and (market is None or (ratio is not None and ratio * sign > 0)),
         }
-    return tests | {"random": _random_test(common, settings, band)}
+    return tests
+
+
+def _returns(scores: Floats, market: Market, settings: PortfolioSettings, horizon: int) -> Floats:
+    """[T] gross returns of the book of some scores."""
+    order, count = ranking(scores)
+    starts = varied(scores) & (count >= settings.min_names)
+    return returns_of_ranking(order, np.where(starts, count, 0), market, settings, horizon).gross
 
 
 def _random_test(common: pl.DataFrame, settings: PortfolioSettings, band: RandomBand) -> dict[str, Any]:

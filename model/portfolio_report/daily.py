@@ -13,19 +13,38 @@ import polars as pl
 from model.errors import DataError
 from model.metrics.decile import daily_deciles
 from model.metrics.ic import daily_hit_rate, daily_ic
+from model.portfolio.book import CASH, Simulation, simulate
+from model.portfolio.costs import COMPONENTS
+from model.portfolio.fills import REASONS
+from model.portfolio.market import Floats, Grid, Market, dense_grid, dense_scores
 from model.portfolio_report.inputs import Inputs
-from model.portfolio_report.portfolio import Market, Simulation, dense_scores, simulate
 from model.portfolio_report.settings import PortfolioSettings
 
 KEY = ("Date", "model", "horizon")
-_RETURNS = {
-    "Date": pl.Date,
-    "horizon": pl.Int32,
-    "gross": pl.Float64,
-    "net": pl.Float64,
-    "turnover": pl.Float64,
-    "exposure": pl.Float64,
-}
+COSTS = tuple(f"cost_{name}" for name in COMPONENTS)
+BOOK_COLUMNS = ("gross", "net", "turnover", "exposure", "net_exposure", "benchmark", *COSTS)
+_RETURNS = {"Date": pl.Date, "horizon": pl.Int32, **dict.fromkeys(BOOK_COLUMNS, pl.Float64)}
+
+
+@dataclass(frozen=True)
+class BookFacts:
+    """What one simulated book says beside its daily figures."""
+
+    missing_returns: int = 0
+    """Returns that were missing."""
+    unfilled: tuple[int, ...] = (0,) * len(REASONS)
+    """Orders that were not filled, by ``REASONS``."""
+    unsolved_days: int = 0
+    """Days without a solution of the optimiser."""
+    capacity: float | None = None
+    """In currency units."""
+    benchmark: str = CASH
+
+    @classmethod
+    def of(cls, book: Simulation) -> "BookFacts":
+        """Of a simulation."""
+        orders = tuple(int(count) for count in book.unfilled.orders.sum(axis=1))
+        return cls(book.missing_returns, orders, book.unsolved_days, book.capacity, book.benchmark)
 
 
 @dataclass(frozen=True)
@@ -33,16 +52,21 @@ class DailyFigures:
     """What every figure of the report is computed from."""
 
     table: pl.DataFrame
-    """Date, model, horizon, n (stocks with label), ic, rank_ic, hit_rate, gross, net, turnover, exposure; sorted by
-    ``KEY``. Null where a day has no such figure."""
+    """Date, model, horizon, n (stocks with label), ic, rank_ic, hit_rate and ``BOOK_COLUMNS`` (shares of capital);
+    sorted by ``KEY``. Null where a day has no such figure."""
     deciles: pl.DataFrame
-    """Date, model, decile, n, excess at the headline horizon."""
-    counts: dict[str, dict[int, dict[str, int]]]
-    """By model and horizon: returns that were missing and orders that were not filled."""
+    """horizon, Date, model, decile, n, excess: at the headline horizon, and at every horizon of the models shown in
+    detail."""
+    books: dict[str, dict[int, BookFacts]]
+    """By model and horizon."""
     coverage: dict[str, int]
     """Rows predicted by each model, and those predicted by all."""
     models: tuple[str, ...]
     horizons: tuple[int, ...]
+    scores: dict[str, Floats]
+    """[T, N] of the models shown in detail at the headline horizon (of the first path), NaN where there is none."""
+    positions: dict[str, Floats]
+    """[T, N] weights held over each day by their books (the mean over the paths); empty without a market."""
 
 
 def rows_of(daily: DailyFigures, model: str, horizon: int) -> pl.DataFrame:
@@ -92,21 +116,31 @@ def averaged(paths: Sequence[DailyFigures]) -> DailyFigures:
         return paths[0]
     tables = pl.concat([each.table for each in paths])
     deciles = pl.concat([each.deciles for each in paths])
-    counts = {
-        model: {
-            h: {name: sum(each.counts[model][h][name] for each in paths) for name in found}
-            for h, found in by_horizon.items()
-        }
-        for model, by_horizon in paths[0].counts.items()
+    books = {
+        model: {h: _together([each.books[model][h] for each in paths]) for h in by_horizon}
+        for model, by_horizon in paths[0].books.items()
     }
     means = pl.exclude("n", *KEY).mean()
     return replace(
         paths[0],
         table=tables.group_by(KEY).agg(pl.col("n").max(), means).select(paths[0].table.columns).sort(KEY),
-        deciles=deciles.group_by("Date", "model", "decile")
+        deciles=deciles.group_by("horizon", "Date", "model", "decile")
         .agg(pl.col("n").max(), pl.col("excess").mean())
-        .sort("model", "Date", "decile"),
-        counts=counts,
+        .sort("model", "horizon", "Date", "decile"),
+        books=books,
+        positions={model: np.mean([each.positions[model] for each in paths], axis=0) for model in paths[0].positions},
+    )
+
+
+def _together(paths: Sequence[BookFacts]) -> BookFacts:
+    """Counts add up over the paths; a capacity is the mean of those that are known."""
+    known = [each.capacity for each in paths if each.capacity is not None]
+    return BookFacts(
+        sum(each.missing_returns for each in paths),
+        tuple(sum(each) for each in zip(*(path.unfilled for path in paths), strict=True)),
+        sum(each.unsolved_days for each in paths),
+        sum(known) / len(known) if known else None,
+        paths[0].benchmark,
     )
 
 
@@ -119,35 +153,41 @@ def _daily_figures(
 ) -> DailyFigures:
     parts: list[pl.DataFrame] = []
     deciles: list[pl.DataFrame] = []
-    counts: dict[str, dict[int, dict[str, int]]] = {}
+    facts: dict[str, dict[int, BookFacts]] = {}
+    scores: dict[str, Floats] = {}
+    positions: dict[str, Floats] = {}
+    grid: Grid = market or dense_grid(common)
     for model in inputs.models:
         progress(model)
-        books = {h: _book(common, model, market, settings, h) for h in inputs.horizons} if market else {}
+        books: dict[int, Simulation] = {}
+        for h in inputs.horizons:
+            detailed = model in inputs.shown and h == settings.headline_horizon
+            if market or detailed:
+                found = dense_scores(common.filter(pl.col("horizon") == h), model, grid)
+                books |= {h: simulate(found, market, settings, h, keep_positions=detailed)} if market else {}
+            if detailed:
+                scores[model] = found
+        held = books.get(settings.headline_horizon)
+        if held is not None and held.positions is not None:
+            positions[model] = held.positions
         returns = _returns(market, books) if market else pl.DataFrame(schema=_RETURNS)
         parts.append(_table(common, model, returns, settings))
-        counts[model] = {h: _counts(books.get(h)) for h in inputs.horizons}
-        of_headline = common.filter(pl.col("horizon") == settings.headline_horizon)
-        own = daily_deciles(of_headline, model, "label", min_names=settings.min_names)
-        deciles.append(own.select("Date", pl.lit(model).alias("model"), "decile", "n", "excess"))
+        facts[model] = {h: BookFacts.of(books[h]) if market else BookFacts() for h in inputs.horizons}
+        wanted = inputs.horizons if model in inputs.shown else (settings.headline_horizon,)
+        rows = common.filter(pl.col("horizon").is_in(wanted))
+        own = daily_deciles(rows, model, "label", ("horizon", "Date"), min_names=settings.min_names)
+        deciles.append(own.select("horizon", "Date", pl.lit(model).alias("model"), "decile", "n", "excess"))
     coverage = {model: int(inputs.predictions[model].count()) for model in inputs.models}
     return DailyFigures(
         table=pl.concat(parts).sort(KEY),
         deciles=pl.concat(deciles),
-        counts=counts,
+        books=facts,
         coverage=coverage | {"common": common.height},
         models=inputs.models,
         horizons=inputs.horizons,
+        scores=scores,
+        positions=positions,
     )
-
-
-def _book(common: pl.DataFrame, model: str, market: Market, settings: PortfolioSettings, horizon: int) -> Simulation:
-    rows = common.filter(pl.col("horizon") == horizon)
-    return simulate(dense_scores(rows, model, market), market, settings, horizon)
-
-
-def _counts(book: Simulation | None) -> dict[str, int]:
-    names = ("missing_returns", "unfilled_orders")
-    return {name: getattr(book, name) if book else 0 for name in names}
 
 
 def _returns(market: Market, books: dict[int, Simulation]) -> pl.DataFrame:
@@ -158,7 +198,9 @@ def _returns(market: Market, books: dict[int, Simulation]) -> pl.DataFrame:
                 {
                     "Date": market.dates,
                     "horizon": np.full(len(market.dates), h, dtype=np.int32),
-                    **{name: getattr(book, name) for name in ("gross", "net", "turnover", "exposure")},
+                    **{name: getattr(book, name) for name in ("gross", "net", "turnover", "exposure", "net_exposure")},
+                    "benchmark": book.benchmark_return,
+                    **{f"cost_{name}": getattr(book.costs, name) for name in COMPONENTS},
                 },
                 schema=_RETURNS,
             )
@@ -175,5 +217,5 @@ def _table(common: pl.DataFrame, model: str, returns: pl.DataFrame, settings: Po
     joined = figures.with_columns(pl.col("horizon").cast(pl.Int32)).join(
         returns, on=sections, how="full", coalesce=True
     )
-    order = ("n", "ic", "rank_ic", "hit_rate", "gross", "net", "turnover", "exposure")
+    order = ("n", "ic", "rank_ic", "hit_rate", *BOOK_COLUMNS)
     return joined.select("Date", pl.lit(model).alias("model"), "horizon", *order)

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from model.portfolio_report.document_figures import (
+    Ablation,
     Cell,
     Decile,
     Difference,
@@ -18,6 +19,7 @@ from model.portfolio_report.document_figures import (
     Part,
     PathFigures,
     Signal,
+    Trials,
 )
 from model.portfolio_report.settings import PortfolioSettings
 
@@ -253,6 +255,32 @@ class Coverage(Part):
     """Stocks."""
 
 
+class Benchmark(Part):
+    """What the books are judged against."""
+
+    name: str
+    """`cash`, `equal-weight universe` or `inverse-volatility universe`."""
+    weighting: str
+    """Weights inside the book and inside the benchmark."""
+    why: str
+    """In words."""
+
+
+class Gate(Part):
+    """The network must beat LightGBM."""
+
+    against: str
+    """Key of the model to beat."""
+    horizon: int
+    """The headline horizon."""
+    difference: Figure
+    """Difference of mean RankIC on the same days and stocks, resampled in pairs."""
+    passed: bool
+    """The whole interval lies above 0."""
+    sentence: str
+    """The verdict in words."""
+
+
 class Headline(Part):
     """The few figures that a reader needs first."""
 
@@ -288,8 +316,14 @@ class Report(Part):
     """Settings."""
     coverage: Coverage
     """Rows, days and names."""
+    gate: Gate | None
+    """Whether the network beats LightGBM; null for submitted predictions."""
+    benchmark: Benchmark | None
+    """What the books are judged against; null without a market."""
     headline: list[Headline]
     """One row a model, in the order shown."""
+    trials: Trials
+    """How many strategies were tried."""
     models: dict[str, dict[str, Cell]]
     """By model and horizon (as text)."""
     differences: dict[str, dict[str, Difference]]
@@ -300,6 +334,8 @@ class Report(Part):
     """By model, the figures of each backtest path; null where there is one."""
     deciles: dict[str, list[Decile]]
     """By model, ten groups by prediction."""
+    decile_horizons: dict[str, dict[str, list[Decile]]]
+    """The same by model and horizon (as text), of the subject and LightGBM."""
     signal: dict[str, Signal]
     """Decay and persistence of the subject and LightGBM."""
     exposures: dict[str, Exposures] | None
@@ -312,6 +348,8 @@ class Report(Part):
     """By model, calendar months."""
     self_tests: SelfTests
     """Does the evaluator say what it must?"""
+    ablation: Ablation | None
+    """A study of the network's parts (`ablation.json` in the home); null where none was made."""
     final_report: FinalReport | None
     """Data, folds, baseline and graph in the words of the safe training pipeline; null for submitted predictions."""
     submission: Submission | None = Field(default=None)

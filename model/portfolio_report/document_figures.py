@@ -33,6 +33,36 @@ class Drawdown(Figure):
     """First day back at the peak; null where it was not reached again."""
 
 
+class Costs(Part):
+    """What trading takes from the return of a year, as a share of capital."""
+
+    commission: Figure
+    """Commission."""
+    half_spread: Figure
+    """Half of the spread on each side."""
+    impact: Figure
+    """Market impact (square-root law)."""
+    borrow: Figure
+    """Stock loan for what is held short."""
+    total: Figure
+    """All together: gross minus net."""
+
+
+class Unfilled(Part):
+    """Orders that were not filled, or not wholly."""
+
+    not_traded: int
+    """The stock did not trade."""
+    limit_up: int
+    """Locked at the upper price limit: no buying."""
+    limit_down: int
+    """Locked at the lower price limit: no selling."""
+    volume_cap: int
+    """Beyond the volume cap."""
+    lot: int
+    """Less than a trading unit."""
+
+
 class Cell(Part):
     """One model at one horizon. Of random rankings a figure is the mean over the draws, its interval their band."""
 
@@ -64,7 +94,7 @@ class Cell(Part):
     turnover: Figure
     """Mean over days of the sum of absolute traded weights."""
     deflated_sharpe: Figure
-    """Probability that the net Sharpe ratio exceeds the best of `config.trials` useless strategies."""
+    """Probability that the net Sharpe ratio exceeds the best of `trials.number` useless strategies."""
     probabilistic_sharpe: Figure
     """Probability that the true net Sharpe ratio is above 0."""
     minimum_track_record: Figure
@@ -76,12 +106,68 @@ class Cell(Part):
     """Net return a year over the depth of the deepest drawdown."""
     gross_exposure: Figure
     """Mean sum of absolute weights held; 2 when both legs are fully invested."""
+    net_exposure: Figure
+    """Mean sum of weights held: long minus short."""
+    ann_return_benchmark: Figure
+    """Mean daily return of the benchmark (`benchmark` of the document) times `config.periods_per_year`."""
+    ann_return_active: Figure
+    """Net return a year above the benchmark's."""
+    information_ratio: Figure
+    """Annualised mean over standard deviation of the daily net return above the benchmark's."""
+    capacity: Figure
+    """Capital in currency units at which market impact eats half of the gross return, at the impact coefficient of
+    `config.costs`, or 1 where none is charged; null where the gross return is not positive."""
+    costs: Costs | None = None
+    """What trading cost, by component; absent from `random`."""
     missing_returns: int | None = None
     """Held positions (sleeve, day, stock) whose return was missing and counted as 0."""
     unfilled_orders: int | None = None
-    """Orders that could not be filled and stayed in cash."""
+    """Orders that could not be filled and stayed undone, for any reason."""
+    unfilled: Unfilled | None = None
+    """The same by reason."""
+    unsolved_days: int | None = None
+    """Days on which the optimiser found no solution and the book was left as it was."""
     draws: int | None = None
     """Random rankings drawn; of `random` only."""
+
+
+class Trials(Part):
+    """How many strategies were tried: what the deflated Sharpe ratio is corrected for."""
+
+    number: int
+    """`configurations` (1 where unknown) and `others`, or `at_least` if more."""
+    configurations: int | None
+    """Distinct configurations of the network in the tracking store; null where nothing was recorded."""
+    others: int
+    """Models in the table beside the subject."""
+    at_least: int
+    """The setting `portfolio.trials`."""
+    source: str
+    """Where the number comes from, in words."""
+
+
+class AblationRow(Part):
+    """The network without one of its parts."""
+
+    name: str
+    """What was left out, in words."""
+    rank_ic: Figure
+    """Mean RankIC without it."""
+    difference: Figure
+    """The whole network minus this one, on the same days and stocks."""
+    seeds: int | None = None
+    """Seeds that were averaged."""
+
+
+class Ablation(Part):
+    """What the network loses without each of its parts."""
+
+    horizon: int
+    """Horizon in trading days."""
+    rows: list[AblationRow]
+    """In the order shown."""
+    note: str = ""
+    """How it was made, in words."""
 
 
 class Difference(Part):

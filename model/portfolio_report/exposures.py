@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from model.portfolio.market import Flags, Floats, Market, code_positions
 from model.portfolio_report import figures
-from model.portfolio_report.portfolio import Flags, Floats, Market, code_positions
 
 NO_SECTOR = "unknown"
 

@@ -12,6 +12,9 @@ from model.metrics import bootstrap, performance
 from model.metrics.bootstrap import Resampler
 from model.metrics.multiple import adjusted_p, two_sided_p
 from model.metrics.summary import summarise
+from model.portfolio.costs import COMPONENTS
+from model.portfolio.fills import REASONS
+from model.portfolio_report.daily import COSTS, BookFacts
 from model.portfolio_report.random_band import RandomBand
 from model.portfolio_report.settings import PortfolioSettings
 
@@ -38,6 +41,11 @@ NAMES = (
     "sortino",
     "calmar",
     "gross_exposure",
+    "net_exposure",
+    "ann_return_benchmark",
+    "ann_return_active",
+    "information_ratio",
+    "capacity",
 )
 
 
@@ -57,16 +65,27 @@ def series(rows: pl.DataFrame, name: str) -> NDArray[np.float64]:
 
 
 def model_figures(
-    rows: pl.DataFrame, settings: PortfolioSettings, horizon: int, resampler: Resampler
-) -> dict[str, Figure]:
+    rows: pl.DataFrame, facts: BookFacts, settings: PortfolioSettings, horizon: int, resampler: Resampler, trials: int
+) -> dict[str, Any]:
     """All figures of one model and horizon.
 
     Args:
         rows: the daily table of the model and horizon, sorted by date.
+        trials: that the deflated Sharpe ratio is corrected for.
     """
-    return _prediction_figures(rows, settings, horizon, resampler) | _portfolio_figures(
-        rows, settings, horizon, resampler
-    )
+    held = rows.filter(pl.col("net").is_not_null())
+    return {
+        **_prediction_figures(rows, settings, horizon, resampler),
+        **_portfolio_figures(held, settings, horizon, resampler),
+        "deflated_sharpe": figure(performance.deflated_sharpe(series(held, "net"), trials), held.height),
+        **_benchmark_figures(held, settings, horizon, resampler),
+        "capacity": figure(facts.capacity, held.height),
+        "costs": _cost_figures(held, settings, horizon, resampler),
+        "missing_returns": facts.missing_returns,
+        "unfilled_orders": sum(facts.unfilled),
+        "unfilled": dict(zip(REASONS, facts.unfilled, strict=True)),
+        "unsolved_days": facts.unsolved_days,
+    }
 
 
 def _prediction_figures(
@@ -86,9 +105,8 @@ def _prediction_figures(
 
 
 def _portfolio_figures(
-    rows: pl.DataFrame, settings: PortfolioSettings, horizon: int, resampler: Resampler
+    held: pl.DataFrame, settings: PortfolioSettings, horizon: int, resampler: Resampler
 ) -> dict[str, Figure]:
-    held = rows.filter(pl.col("net").is_not_null())
     days: list[date] = held["Date"].to_list()
     gross, net, turnover = (series(held, name) for name in ("gross", "net", "turnover"))
     n, block, periods = len(days), block_days(settings, horizon), settings.periods_per_year
@@ -101,7 +119,7 @@ def _portfolio_figures(
         )
         for returns in (net, gross)
     )
-    exposure = float(series(held, "exposure").mean()) if n else None
+    exposure, net_exposure = (float(series(held, name).mean()) if n else None for name in ("exposure", "net_exposure"))
     return {
         "sharpe": sharpe_net,
         "sharpe_gross": sharpe_gross,
@@ -111,13 +129,45 @@ def _portfolio_figures(
         ),
         "max_drawdown": _drawdown(days, net),
         "turnover": figure(float(turnover.mean()) if n else None, n, resampler.interval(turnover, block)),
-        "deflated_sharpe": figure(performance.deflated_sharpe(net, settings.trials), n),
         "probabilistic_sharpe": figure(performance.probabilistic_sharpe(net), n),
         "minimum_track_record": figure(performance.minimum_track_record(net, confidence=settings.confidence), n),
         "sortino": figure(performance.sortino(net, periods), n),
         "calmar": figure(performance.calmar(net, periods), n),
         "gross_exposure": figure(exposure, n),
+        "net_exposure": figure(net_exposure, n),
     }
+
+
+def _benchmark_figures(
+    held: pl.DataFrame, settings: PortfolioSettings, horizon: int, resampler: Resampler
+) -> dict[str, Figure]:
+    """The book's net return beside that of its benchmark, on the same days."""
+    net, benchmark = series(held, "net"), series(held, "benchmark")
+    active, n, periods = net - benchmark, held.height, settings.periods_per_year
+    block = block_days(settings, horizon)
+    return {
+        "ann_return_benchmark": figure(performance.annual_return(benchmark, periods), n),
+        "ann_return_active": figure(
+            performance.annual_return(active, periods), n, scaled(resampler.interval(active, block), periods)
+        ),
+        "information_ratio": figure(
+            performance.sharpe(active, periods),
+            n,
+            scaled(resampler.interval(active, block, bootstrap.ratio), periods**0.5),
+        ),
+    }
+
+
+def _cost_figures(
+    held: pl.DataFrame, settings: PortfolioSettings, horizon: int, resampler: Resampler
+) -> dict[str, Figure]:
+    """What each component of the costs takes a year, and all together."""
+    n, periods = held.height, settings.periods_per_year
+    paid = {name: series(held, column) for name, column in zip(COMPONENTS, COSTS, strict=True)}
+    total = sum(paid.values(), np.zeros(n))
+    interval = scaled(resampler.interval(total, block_days(settings, horizon)), periods)
+    found = {name: figure(performance.annual_return(daily, periods), n) for name, daily in paid.items()}
+    return found | {"total": figure(performance.annual_return(total, periods), n, interval)}
 
 
 def add_q_values(models: Mapping[str, Mapping[str, dict[str, Any]]], tested: Collection[str]) -> None:

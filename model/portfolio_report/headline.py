@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from model.portfolio_report.inputs import BASELINES, LEARNED, MODEL_LABELS, NETWORK, ORACLE, RANDOM, SUBMITTED
+from model.portfolio_report.inputs import BASELINES, BESIDE, LEARNED, MODEL_LABELS, NETWORK, ORACLE, RANDOM, SUBMITTED
 
 ORDER = (NETWORK, SUBMITTED, *BASELINES, RANDOM, ORACLE)
 COLUMNS = ("rank_ic", "sharpe", "sharpe_gross", "turnover")
@@ -40,6 +40,32 @@ def verdicts(report: dict[str, Any]) -> list[tuple[str, Standing, dict[str, Any]
         for other in BASELINES
         if (found := report["differences"].get(other)) is not None
     ]
+
+
+def gate(report: dict[str, Any]) -> dict[str, Any] | None:
+    """Whether the network earns its place: RankIC above LightGBM's, with a paired interval above 0.
+
+    None where the report is not about the network, or has no LightGBM.
+    """
+    found = report["differences"].get(BESIDE) if report["subject"] == NETWORK else None
+    if found is None:
+        return None
+    horizon = int(report["config"]["headline_horizon"])
+    difference = found[str(horizon)]["rank_ic"]
+    how = standing(difference)
+    said = {
+        "better": "beats",
+        "worse": "falls behind",
+        "open": "is not shown to beat",
+    }
+    gap = f"RankIC {with_interval(difference, 4)} apart on the same {counted(difference['n'], 'day')} and stocks"
+    return {
+        "against": BESIDE,
+        "horizon": horizon,
+        "difference": difference,
+        "passed": how == "better",
+        "sentence": f"The network {said[how]} {MODEL_LABELS[BESIDE]} at {counted(horizon, 'day')}: {gap}.",
+    }
 
 
 def verdict_sentence(report: dict[str, Any]) -> str:
@@ -95,6 +121,8 @@ def headline_text(report: dict[str, Any]) -> str:
     if gaps:
         lines[-1] += " Differences of RankIC on the same days and stocks:"
         lines += _aligned(gaps)
+    if report["gate"]:
+        lines.append(f"Gate {'passed' if report['gate']['passed'] else 'not passed'}: {report['gate']['sentence']}")
     config = report["config"]
     origin = "Out of fold" if report["subject"] != SUBMITTED else "As submitted"
     lines.append(

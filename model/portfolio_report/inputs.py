@@ -12,6 +12,7 @@ import polars as pl
 
 from model.errors import DataError
 from model.store.store import Store
+from model.validation_predictions.artefact import MARKET_COLUMNS
 from model.walk_forward_folds.combinatorial import path_of_periods
 from model.walk_forward_folds.periods import period_bounds
 from model.walk_forward_folds.settings import COMBINATORIAL_PREFIX
@@ -27,6 +28,8 @@ LEARNED = ("lightgbm", "lightgbm_rank", "ridge")
 BASELINES = (*LEARNED, "momentum_120d", "reversal_1d")
 ORACLE = "oracle"
 RANDOM = "random"
+BESIDE = "lightgbm"
+"""Shown in every detail beside the subject."""
 STORED_RANDOM = "stored_random"
 """The baseline stage's own random scores, used by a self-test only."""
 
@@ -42,16 +45,6 @@ MODEL_LABELS = {
     RANDOM: "Random ranking",
     ORACLE: "Reachable oracle",
 }
-MARKET_COLUMNS = [
-    "Date",
-    "Code",
-    "return_next",
-    "entry_return_next",
-    "can_buy_next",
-    "can_sell_next",
-    "Sector",
-    "turnover_20",
-]
 
 
 def folds_among(inputs: Mapping[str, str]) -> tuple[str, ...]:
@@ -87,6 +80,11 @@ class Inputs:
         return SUBMITTED if SUBMITTED in self.models else NETWORK
 
     @property
+    def shown(self) -> tuple[str, ...]:
+        """The models that are shown in every detail."""
+        return tuple(model for model in (self.subject, BESIDE) if model in self.models)
+
+    @property
     def paths(self) -> tuple[int, ...]:
         """The backtest paths."""
         return tuple(sorted(self.predictions["path"].unique().to_list()))
@@ -119,7 +117,7 @@ def read_inputs(store: Store, folds: Sequence[str]) -> Inputs:
     predictions = predictions.drop([name for name in given if not predictions[name].count()])
     market = pl.concat(
         [
-            store.read_table("validation_predictions", "market.parquet", str(f["fold"]), MARKET_COLUMNS)
+            store.read_table("validation_predictions", "market.parquet", str(f["fold"]), list(MARKET_COLUMNS))
             for f in documents
         ]
     )

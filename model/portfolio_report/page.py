@@ -1,83 +1,132 @@
 """The page: one self-contained HTML file that opens offline.
 
-Layout and words are in ``report_template.html``; here the figures of ``report.json`` become text.
+Layout and words are in ``report_template.html`` and its script in ``report_script.js``; here the figures of
+``report.json`` become text and plots. The plotting library (Plotly, as installed) is inside the page, compressed: 2 MB
+that the browser unpacks.
 """
 
+import base64
+import gzip
+import json
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from model.pictures import html_style
-from model.portfolio_report import plots, style
+from model.portfolio_report import interactive, interactive_tables, plots, style
 from model.portfolio_report.compare import Evaluation
 from model.portfolio_report.headline import ORDER, counted, number, standing, verdict_sentence, verdicts
 from model.portfolio_report.inputs import LEARNED, MODEL_LABELS, ORACLE, RANDOM
 
 TEMPLATE = "report_template.html"
+SCRIPT = "report_script.js"
 CHIPS = {"better": "network ahead", "worse": "network behind", "open": "undecided"}
 Curves = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
-def render(evaluation: Evaluation, curves: Curves, code_version: str) -> tuple[str, dict[str, bytes]]:
-    """The page and the figures as PNG files by name.
+def render(evaluation: Evaluation, curves: Curves, code_version: str) -> str:
+    """The page.
 
     Args:
         curves: the training history of each fold, records with ``epoch``, ``phase`` and ``val_rank_ic``.
     """
     report = evaluation.report
-    wide, narrow = _figures(evaluation, curves, plots.WIDE), _figures(evaluation, curves, plots.NARROW)
-    pictures = {f"{name}.png": style.png(figure) for name, (figure, _) in wide.items()}
-    drawn = {name: [Markup(html_style.svg(*sizes[name], style.LIGHT)) for sizes in (wide, narrow)] for name in wide}
-    page = (
-        _environment()
-        .get_template(TEMPLATE)
-        .render(
-            report=report,
-            config=report["config"],
-            coverage=report["coverage"],
-            horizon=report["config"]["headline_horizon"],
-            percent=round(100 * report["config"]["confidence"]),
-            verdict=verdict_sentence(report),
-            tiles=_tiles(report),
-            forests=_forests(report),
-            models=[model for model in ORDER if model in report["models"]],
-            labels=MODEL_LABELS,
-            subject=report["subject"],
-            portfolio=report["coverage"]["portfolio_days"] > 0,
-            figures=drawn,
-            years=_years(report),
-            months=_months(report),
-            code_version=code_version,
-            style_sheet=Markup(html_style.style_sheet(style.LIGHT, style.DARK)),
-        )
+    document = plot_document(evaluation, curves)
+    template = _environment().get_template(TEMPLATE)
+    return template.render(
+        report=report,
+        config=report["config"],
+        coverage=report["coverage"],
+        horizon=report["config"]["headline_horizon"],
+        percent=round(100 * report["config"]["confidence"]),
+        verdict=verdict_sentence(report),
+        tiles=_tiles(report),
+        forests=_forests(report),
+        models=[model for model in ORDER if model in report["models"]],
+        labels=MODEL_LABELS,
+        subject=report["subject"],
+        portfolio=report["coverage"]["portfolio_days"] > 0,
+        drawn=set(document["plots"]),
+        years=_years(report),
+        months=_months(report),
+        code_version=code_version,
+        style_sheet=Markup(html_style.style_sheet(style.LIGHT, style.DARK)),
+        plots=Markup(_as_script(document)),
+        script=Markup(Path(__file__).with_name(SCRIPT).read_text(encoding="utf-8")),
+        library=Markup(_library()),
     )
-    return page, pictures
 
 
-def _figures(evaluation: Evaluation, curves: Curves, size: plots.Size) -> dict[str, tuple[Figure, str]]:
-    """Figure and spoken title by file name; ``size`` is that of the figures that go across the page."""
+def plot_document(evaluation: Evaluation, curves: Curves) -> dict[str, Any]:
+    """The interactive plots by name, and the lists of days that they share."""
+    report, daily = evaluation.report, evaluation.daily
+    h, days = int(report["config"]["headline_horizon"]), interactive.Days()
+    found: dict[str, interactive.Plot] = {}
+    if report["coverage"]["portfolio_days"]:
+        found |= {
+            "cumulative": interactive.cumulative(daily, h, days),
+            "drawdown": interactive.drawdown(daily, h, days),
+            "costs": interactive.costs(daily, report["subject"], h),
+            "ic_decay": interactive_tables.ic_decay(report),
+            "yearly": interactive_tables.yearly(report),
+        }
+    found |= {
+        "rank_ic": interactive.rank_ic(daily, h, days),
+        "distribution": interactive.distribution(daily, h),
+        "deciles": interactive_tables.deciles(report),
+    }
+    if report["exposures"]:
+        found["size_and_market"] = interactive_tables.size_and_market(report)
+        if report["exposures"][report["subject"]]["sectors"]:
+            found["sectors"] = interactive_tables.sectors(report)
+    if all("stretches" in fold for fold in report["folds"]):
+        found["folds"] = interactive_tables.fold_timeline(report)
+    if _trained(curves):
+        found["training"] = interactive_tables.training(curves)
+    if report["ablation"]:
+        found["ablation"] = interactive_tables.ablation(report)
+    return {"days": days.lists, "plots": found}
+
+
+def pictures(evaluation: Evaluation, curves: Curves) -> dict[str, bytes]:
+    """The figures as PNG files by name, for where no page can be opened."""
     report, daily = evaluation.report, evaluation.daily
     h = int(report["config"]["headline_horizon"])
-    half = plots.HALF if size == plots.WIDE else size
-    figures = {
-        "rank_ic": (plots.rolling_rank_ic(daily, h, size), "Rolling RankIC by model"),
-        "deciles": (plots.deciles(report, half), "Mean return by prediction decile"),
-    }
+    drawn = {"rank_ic": plots.rolling_rank_ic(daily, h), "deciles": plots.deciles(report)}
+    drawn["rank_ic_distribution"] = plots.distribution(daily, h)
     if report["coverage"]["portfolio_days"]:
-        figures |= {
-            "cumulative_net_return": (plots.cumulative_net(daily, h, size), "Cumulative return by model"),
-            "drawdown": (plots.drawdown(daily, h, half), "Drawdown by model"),
-            "ic_decay": (plots.ic_decay(report["signal"], size), "RankIC by trading days ahead"),
+        drawn |= {
+            "cumulative_net_return": plots.cumulative_net(daily, h),
+            "drawdown": plots.drawdown(daily, h),
+            "turnover_and_costs": plots.costs(daily, report["subject"], h),
+            "ic_decay": plots.ic_decay(report["signal"]),
         }
+    if report["exposures"] and report["exposures"][report["subject"]]["sectors"]:
+        drawn["sectors"] = plots.sectors(report)
     if all("stretches" in fold for fold in report["folds"]):
-        figures["folds"] = (plots.fold_timeline(report["folds"], size), "Train, validation and test days of each fold")
-    if any(record.get("val_rank_ic") is not None for history in curves.values() for record in history):
-        figures["training"] = (plots.training_curves(curves, size), "Validation RankIC by epoch")
-    return figures
+        drawn["folds"] = plots.fold_timeline(report["folds"])
+    if _trained(curves):
+        drawn["training"] = plots.training_curves(curves)
+    return {f"{name}.png": style.png(figure) for name, figure in drawn.items()}
+
+
+def _trained(curves: Curves) -> bool:
+    return any(record.get("val_rank_ic") is not None for history in curves.values() for record in history)
+
+
+def _as_script(document: Mapping[str, Any]) -> str:
+    """JSON that can stand inside a page: no ``<`` can end the element it stands in."""
+    return json.dumps(document, ensure_ascii=True, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _library() -> str:
+    """Plotly's own JavaScript as the installed package has it, compressed and as text."""
+    code = files("plotly").joinpath("package_data", "plotly.min.js").read_bytes()
+    return base64.b64encode(gzip.compress(code, 6, mtime=0)).decode()
 
 
 def _tiles(report: dict[str, Any]) -> list[dict[str, Any]]:
@@ -199,6 +248,16 @@ def _percent(value: float | None, digits: int = 1) -> str:
     return "–" if value is None else f"{number(100 * value, digits)} %"
 
 
+def _money(value: float | None) -> str:
+    """An amount of currency units in a readable size."""
+    if value is None:
+        return "–"
+    for size, name in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
+        if value >= size:
+            return f"{value / size:,.3g} {name}"
+    return f"{value:,.3g}"
+
+
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -208,7 +267,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["zipped"] = lambda columns: list(zip(*columns, strict=True))
-    environment.filters |= {"number": number, "range": _range, "counted": counted, "percent": _percent}
+    environment.filters |= {"number": number, "range": _range, "counted": counted, "percent": _percent, "money": _money}
     environment.tests["compared"] = lambda model: model != RANDOM  # random rankings have no folds and no years
     environment.tests["learned"] = lambda model: model in (*plots.SUBJECTS, *LEARNED, ORACLE)
     environment.globals["standing"] = standing

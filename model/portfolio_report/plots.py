@@ -13,14 +13,14 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from model.metrics.performance import drawdowns
 from model.pictures.html_style import INK, MUTED, TEXT_SIZE, legend, new_figure
-from model.portfolio_report.daily import DailyFigures
-from model.portfolio_report.inputs import MODEL_LABELS, NETWORK, ORACLE, SUBMITTED
-from model.portfolio_report.style import MODEL_COLOURS, ROLE_COLOURS
+from model.portfolio.costs import COMPONENTS
+from model.portfolio_report.daily import COSTS, DailyFigures
+from model.portfolio_report.inputs import BESIDE, MODEL_LABELS, NETWORK, ORACLE, SUBMITTED
+from model.portfolio_report.style import COST_COLOURS, MODEL_COLOURS, ROLE_COLOURS
 
 WIDE = (9.6, 3.7)
 HALF = (5.6, 3.5)
-NARROW = (4.4, 3.9)
-"""Inches: across the page, half of it, and across a phone."""
+"""Inches."""
 Size = tuple[float, float]
 LEGEND_COLUMN = 2.0
 """Inches of a name in a legend."""
@@ -122,19 +122,71 @@ def drawdown(daily: DailyFigures, horizon: int, size: Size = HALF) -> Figure:
     return figure
 
 
+def distribution(daily: DailyFigures, horizon: int, size: Size = HALF) -> Figure:
+    """How the daily RankIC is spread, and its mean."""
+    figure, axes = new_figure(*size)
+    for model in (name for name in (*SUBJECTS, BESIDE) if name in daily.models):
+        values = _rows(daily, model, horizon)["rank_ic"].drop_nulls().to_numpy()
+        if len(values):
+            shares = np.full(len(values), 1.0 / len(values))
+            tone = MODEL_COLOURS[model]
+            axes.hist(values, bins=31, weights=shares, alpha=0.45, label=MODEL_LABELS[model], color=tone)
+            axes.axvline(float(values.mean()), linestyle="--", linewidth=1.4, color=tone)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.set_xlabel("daily RankIC", color=MUTED, fontsize=TEXT_SIZE)
+    legend(axes, LEGEND_COLUMN)
+    return figure
+
+
+def costs(daily: DailyFigures, model: str, horizon: int, size: Size = WIDE) -> Figure:
+    """What trading cost by month and component, and the mean turnover of a day (right)."""
+    figure, axes = new_figure(*size)
+    month = pl.col("Date").dt.truncate("1mo").alias("Date")
+    months = _held(daily, model, horizon).group_by(month).agg(pl.col(COSTS).sum(), pl.col("turnover").mean())
+    months = months.sort("Date")
+    below = np.zeros(months.height)
+    for name, column in zip(COMPONENTS, COSTS, strict=True):
+        paid = months[column].to_numpy()
+        if paid.any():
+            text = name.replace("_", "-")
+            axes.bar(_days(months), paid, 24, bottom=below, color=COST_COLOURS[name], label=text)
+            below = below + paid
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=2))
+    right = axes.twinx()
+    right.plot(_days(months), months["turnover"].to_numpy(), color=INK, linewidth=1.6)
+    right.set_ylim(bottom=0.0)
+    right.set_ylabel("turnover a day", color=MUTED, fontsize=TEXT_SIZE)
+    right.tick_params(colors=MUTED, length=0, labelsize=TEXT_SIZE)
+    right.spines[:].set_visible(False)
+    _date_axis(axes)
+    legend(axes, LEGEND_COLUMN)
+    return figure
+
+
+def sectors(report: Mapping[str, Any]) -> Figure:
+    """Mean long, short and net weight of the subject's book by sector."""
+    subject = report["subject"]
+    rows = report["exposures"][subject]["sectors"][::-1]
+    figure, axes = new_figure(WIDE[0], 1.2 + 0.26 * len(rows))
+    names = [row["sector"] for row in rows]
+    for side, opacity in (("long", 0.85), ("short", 0.4)):
+        axes.barh(names, [row[side] for row in rows], color=MODEL_COLOURS[subject], alpha=opacity, label=side)
+    axes.plot([row["net"] for row in rows], names, "D", color=INK, ms=5, label="net")
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
+    legend(axes, LEGEND_COLUMN)
+    return figure
+
+
 def fold_timeline(folds: Sequence[Mapping[str, Any]], size: Size = WIDE) -> Figure:
-    """What each fold learns from, chooses on and is tested on; the gaps are purge and embargo."""
+    """What each fold learns from, chooses on and is tested on, with purge and embargo between."""
     figure, axes = new_figure(size[0], 1.3 + 0.34 * len(folds))
     axes.grid(visible=False)
     named: set[str] = set()
     for row, fold in enumerate(folds):
         for stretch in fold["stretches"]:
-            role = "gap" if stretch["role"] in ("purge", "embargo") else stretch["role"]
-            if role not in ROLE_COLOURS:
-                continue
+            role = stretch["role"]
             start, end = _number(stretch["start"]), _number(stretch["end"]) + 1.0
-            text = "purge and embargo" if role == "gap" else role
-            label = "_" if role in named else text
+            label = "_" if role in named else role
             named.add(role)
             axes.barh(row, end - start, left=start, height=0.62, color=ROLE_COLOURS[role], label=label)
     axes.set_yticks(range(len(folds)), [str(fold["fold"]) for fold in folds])

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from model.metrics.bootstrap import percentiles
 from model.metrics.performance import annual_return, max_drawdown, sharpe
 from model.metrics.summary import summarise
-from model.portfolio_report.portfolio import Flags, Floats, Grid, Market, Simulation, dense_scores, simulate_ranking
+from model.portfolio.book import Returns, returns_of_ranking
+from model.portfolio.market import Flags, Floats, Grid, Market, dense_scores
 from model.portfolio_report.settings import PortfolioSettings
+from model.portfolio_report.signal import Sorted
 
 _STREAM = 0x7A4D
 _BLOCK_DAYS = 64
@@ -60,13 +62,13 @@ def random_band(
     labels = {h: _centred_ranks(dense_scores(rows, "label", market)) for h, rows in by_horizon.items()}
     draws: dict[int, dict[str, list[float]]] = {h: {} for h in horizons}
 
-    def one(scores: NDArray[np.float32]) -> dict[int, dict[str, float | None]]:
+    def one(scores: NDArray[np.int64]) -> dict[int, dict[str, float | None]]:
         return _draw(scores, present, labels, market, settings)
 
     with ThreadPoolExecutor(_THREADS) as pool:  # a draw is a matter of sorting and summing, outside Python's lock
         for start in range(0, settings.random_draws, _THREADS):
             count = min(_THREADS, settings.random_draws - start)
-            drawn = [rng.random((len(market.dates), len(market.codes)), dtype=np.float32) for _ in range(count)]
+            drawn = [rng.integers(0, 1 << 63, (len(market.dates), len(market.codes))) for _ in range(count)]
             for number, found in enumerate(pool.map(one, drawn)):
                 for h, named in found.items():
                     for name, value in named.items():
@@ -77,7 +79,7 @@ def random_band(
 
 
 def _draw(
-    scores: NDArray[np.float32],
+    scores: NDArray[np.int64],
     present: dict[int, Flags],
     labels: dict[int, Floats],
     market: Grid,
@@ -88,13 +90,24 @@ def _draw(
     result: dict[int, dict[str, float | None]] = {}
     for h, there in present.items():
         if not np.array_equal(ranked, there):  # most often the universe is the same for all horizons
-            order, ranked = np.argsort(np.where(there, scores, np.float32(2.0)), axis=1), there
+            order, ranked = _random_order(scores, there), there
         result[h] = _correlation_figures(rank_ic_of_order(order, labels[h], settings.min_names))
         if isinstance(market, Market):
             count = ranked.sum(axis=1)
-            book = simulate_ranking(order, np.where(count >= settings.min_names, count, 0), market, settings, h)
+            book = returns_of_ranking(order, np.where(count >= settings.min_names, count, 0), market, settings, h)
             result[h] |= _portfolio_figures(book, settings.periods_per_year)
     return result
+
+
+def _random_order(scores: NDArray[np.int64], there: Flags) -> NDArray[np.int64]:
+    """Code positions in random order, those that are not there last.
+
+    The position takes the lowest bits of each random number, so that sorting the numbers sorts the positions.
+    """
+    bits = max(int(scores.shape[1] - 1).bit_length(), 1)
+    keys = (np.where(there, scores, np.iinfo(np.int64).max) >> bits << bits) | np.arange(scores.shape[1])
+    keys.sort(axis=1)
+    return np.asarray(keys & ((1 << bits) - 1))
 
 
 def _correlation_figures(correlations: Floats) -> dict[str, float | None]:
@@ -102,7 +115,7 @@ def _correlation_figures(correlations: Floats) -> dict[str, float | None]:
     return {"rank_ic": of_rank_ic.mean, "icir": of_rank_ic.ir}
 
 
-def _portfolio_figures(book: Simulation, periods: int) -> dict[str, float | None]:
+def _portfolio_figures(book: Returns, periods: int) -> dict[str, float | None]:
     deepest = max_drawdown(book.net)
     return {
         "sharpe": sharpe(book.net, periods),
@@ -145,10 +158,6 @@ def _rank_ic_of_days(order: NDArray[np.int64], labels: Floats, min_names: int) -
 
 def _centred_ranks(labels: Floats) -> Floats:
     """[T, N] average ranks within the day minus their mean, NaN where there is no label."""
-    from scipy.stats import rankdata
-
-    ranks = np.full_like(labels, np.nan)
-    for day, row in enumerate(labels):
-        there = ~np.isnan(row)
-        ranks[day, there] = rankdata(row[there]) - (there.sum() + 1) / 2.0
-    return ranks
+    there = ~np.isnan(labels)
+    ranks = Sorted.of(labels).ranks(np.arange(len(labels)), there)
+    return np.where(there, ranks - (there.sum(axis=1, keepdims=True) + 1) / 2.0, np.nan)

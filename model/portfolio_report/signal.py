@@ -6,11 +6,13 @@ counts places among the names that both sides have.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.portfolio_report.portfolio import Flags, Floats, Market
+from model.metrics.order import row_order
+from model.portfolio.market import Flags, Floats, Market
 
 _BLOCK_DAYS = 128
 """Days ranked at a time, so that the work stays in the cache."""
@@ -30,7 +32,7 @@ class Sorted:
     @classmethod
     def of(cls, values: Floats) -> "Sorted":
         """Sort each day's values; NaN is absent."""
-        order = np.argsort(values, axis=1, kind="stable")
+        order = row_order(values)
         ordered = np.take_along_axis(values, order, axis=1)
         starts = np.ones(values.shape, dtype=np.bool_)
         starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
@@ -43,8 +45,20 @@ class Sorted:
         last = np.minimum.accumulate(np.where(ends, place, values.shape[1])[:, ::-1], axis=1)[:, ::-1]
         return cls(~np.isnan(values), order, first, last)
 
+    @cached_property
+    def full(self) -> Floats:
+        """[T, N] average ranks among all that are present."""
+        return self._ranks(np.arange(len(self.order)), self.present)
+
     def ranks(self, rows: NDArray[np.int64], among: Flags) -> Floats:
         """Average ranks of the days ``rows`` among the names of ``among`` (of no meaning for the others)."""
+        found = self.full[rows]
+        fewer = np.flatnonzero((among != self.present[rows]).any(axis=1))
+        if len(fewer):
+            found[fewer] = self._ranks(rows[fewer], among[fewer])
+        return found
+
+    def _ranks(self, rows: NDArray[np.int64], among: Flags) -> Floats:
         order = self.order[rows]
         counted = np.cumsum(np.take_along_axis(among, order, axis=1), axis=1, dtype=np.float64)
         if self.first is not None and self.last is not None:

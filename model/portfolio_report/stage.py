@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from model.portfolio_report import ablation, trials
 from model.portfolio_report.compare import Evaluation, evaluate
 from model.portfolio_report.daily import KEY
 from model.portfolio_report.headline import COLUMNS
 from model.portfolio_report.inputs import ASSET, NETWORK, REPORT, folds_among, read_inputs
-from model.portfolio_report.page import render
+from model.portfolio_report.page import pictures, render
 from model.portfolio_report.safe_report import final_report
 from model.store.manifest import Manifest
 from model.store.stage import StageRun
@@ -33,16 +34,19 @@ def materialise(run: StageRun) -> Manifest:
         entry=settings.labels.entry,
         seed=settings.seed,
         generated_from=run.identity.inputs,
+        configurations=trials.recorded(run.store),
+        ablation=ablation.read(run.store),
         progress=run.progress,
     )
     evaluation.report["final_report"] = final_report(run.store, folds, evaluation.report)
     run.progress(1, 1, "drawing the page")
-    page, pictures = render(evaluation, _curves(run.store, folds), run.identity.code_version)
+    curves = _curves(run.store, folds)
+    page = render(evaluation, curves, run.identity.code_version)
     with run.writer(ASSET) as w:
         w.json(REPORT, evaluation.report)
         w.table(DAILY, evaluation.daily.table, key=KEY)
         w.bytes(PAGE, page.encode(), hashed=False)
-        for name, data in pictures.items():
+        for name, data in pictures(evaluation, curves).items():
             w.bytes(name, data, hashed=False)
         w.extra |= _extra(evaluation)
     return w.manifest

@@ -23,12 +23,17 @@ ROLE_COLOURS = {
     "train": "#b9c9e6",
     "validation": "#e9c58b",
     "test": "#1f5fd1",
-    "gap": "#e9ecf0",
+    "purge": "#d6dbe3",
+    "embargo": "#eef1f5",
+    "lookback": "#dfe8f6",
+    "resolution": "#c9d9f7",
 }
+COST_COLOURS = {"commission": "#3f7ec8", "half_spread": "#5bb0a0", "impact": "#c9723d", "borrow": "#8f6fb4"}
 LIGHT: Mapping[str, str] = {
     **BASE_LIGHT,
     **{f"model-{name}": colour for name, colour in MODEL_COLOURS.items()},
     **{f"role-{name}": colour for name, colour in ROLE_COLOURS.items()},
+    **{f"cost-{name}": colour for name, colour in COST_COLOURS.items()},
 }
 DARK: Mapping[str, str] = {
     **BASE_DARK,
@@ -44,7 +49,14 @@ DARK: Mapping[str, str] = {
     "role-train": "#3b4d70",
     "role-validation": "#8d6c31",
     "role-test": "#6fa3ff",
-    "role-gap": "#262e39",
+    "role-purge": "#4a5361",
+    "role-embargo": "#333c49",
+    "role-lookback": "#26324a",
+    "role-resolution": "#2f4a7d",
+    "cost-commission": "#6ea6e6",
+    "cost-half_spread": "#74cdbb",
+    "cost-impact": "#e8995f",
+    "cost-borrow": "#b79adb",
 }
 
 

@@ -15,10 +15,11 @@ import polars as pl
 
 from model.errors import DataError, SettingsError
 from model.portfolio_report.compare import Evaluation, evaluate
-from model.portfolio_report.inputs import MARKET_COLUMNS, SUBMITTED, Inputs
+from model.portfolio_report.inputs import SUBMITTED, Inputs
 from model.portfolio_report.submission_file import read_submission
 from model.store.hashing import file_hash
 from model.store.store import Store
+from model.validation_predictions.artefact import MARKET_COLUMNS
 
 if TYPE_CHECKING:
     from model.settings.root import Settings
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 LABELS = "quality_features"
 _DAYS_AFTER = timedelta(days=10)
 """Calendar days read beyond the longest horizon, for holidays."""
+_DAYS_BEFORE = timedelta(days=180)
+"""Calendar days read before the first prediction, so that a book starts with volatilities and a covariance."""
 _FEWEST_DRAWS = 20
 _RANKED_ROWS = 100_000_000
 """Rows that all random rankings together may have: a large file has fewer of them, never fewer than 20."""
@@ -126,10 +129,8 @@ def _against_home(store: Store, rows: pl.DataFrame, path: Path) -> tuple[pl.Data
         raise _nothing_in_common(path, rows, store)
     end = last + timedelta(days=2 * max(horizons)) + _DAYS_AFTER
     columns = [*MARKET_COLUMNS, "InUniverse", *targets]
-    home = store.read_chunks(LABELS, "labels", start=first, end=end, columns=columns)
-    found = rows.join(
-        home.select("Date", "Code", "InUniverse", *targets), on=["Date", "Code"], how="inner", maintain_order="left"
-    )
+    home = store.read_chunks(LABELS, "labels", start=first - _DAYS_BEFORE, end=end, columns=columns)
+    found = _joined(rows, home.select("Date", "Code", "InUniverse", *targets))
     if found.is_empty():
         raise _nothing_in_common(path, rows, store, home)
     kept = found.filter(pl.col("InUniverse").fill_null(False))
@@ -145,8 +146,24 @@ def _against_home(store: Store, rows: pl.DataFrame, path: Path) -> tuple[pl.Data
             for h, name in zip(horizons, targets, strict=True)
         )
         kept = kept.with_columns(label=chosen.fill_nan(None))
+    # The chunks come in order of time, each sorted by day and code, so the market is.
     market = home.filter(pl.col("Code").is_in(kept["Code"].unique().implode())).select(MARKET_COLUMNS)
-    return kept.drop("InUniverse", *targets), market.sort("Date", "Code"), lost
+    return kept.drop("InUniverse", *targets), market, lost
+
+
+def _joined(rows: pl.DataFrame, home: pl.DataFrame) -> pl.DataFrame:
+    """The rows that the home has, in their order, with its columns; looked up by day and code as numbers."""
+    codes = pl.Enum(home["Code"].unique().sort())
+    first = home["Date"].dt.epoch("d").min()
+    day = pl.col("Date").dt.epoch("d").cast(pl.Int64) - first
+    key = day * len(codes.categories) + pl.col("Code").cast(codes, strict=False).to_physical().cast(pl.Int64)
+    known = home.select(key).to_series().to_numpy()
+    place = np.full(int(known.max(initial=0)) + 1, -1)
+    place[known] = np.arange(len(known))
+    wanted = rows.select(key).to_series().fill_null(-1).to_numpy()
+    found = np.where((wanted >= 0) & (wanted < len(place)), place[wanted.clip(0, len(place) - 1)], -1)
+    there = pl.Series(found >= 0)
+    return pl.concat([rows.filter(there), home.drop("Date", "Code")[found[found >= 0]]], how="horizontal")
 
 
 def _check_horizons(store: Store, horizons: Sequence[int], path: Path) -> None:

@@ -33,7 +33,7 @@ def write(evaluation: Evaluation, folder: Path, code_version: str) -> Path:
     Raises:
         SettingsError: the folder cannot be written to.
     """
-    page, _ = render(evaluation, {}, code_version)
+    page = render(evaluation, {}, code_version)
     table = io.BytesIO()
     evaluation.daily.table.write_parquet(table)
     document = json.dumps(evaluation.report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -16,21 +16,35 @@ from model.portfolio_report.settings import PortfolioSettings
 
 
 def deciles(daily: DailyFigures, settings: PortfolioSettings, resampler: Resampler) -> dict[str, Any]:
-    """Mean label by prediction decile, relative to the day's mean, by model."""
-    block = figures.block_days(settings, settings.headline_horizon)
-    result: dict[str, Any] = {}
-    for model in daily.models:
-        own = daily.deciles.filter(pl.col("model") == model).sort("Date", "decile")
-        result[model] = [
-            {"decile": row["decile"]}
-            | figures.figure(
-                row["mean"],
-                row["days"],
-                resampler.interval(own.filter(pl.col("decile") == row["decile"])["excess"].to_numpy(), block),
-            )
-            for row in decile_means(own).iter_rows(named=True)
-        ]
-    return result
+    """Mean label by prediction decile at the headline horizon, relative to the day's mean, by model."""
+    h = settings.headline_horizon
+    return {model: _deciles_of(daily, model, h, settings, resampler) for model in daily.models}
+
+
+def decile_horizons(
+    inputs: Inputs, daily: DailyFigures, settings: PortfolioSettings, resampler: Resampler
+) -> dict[str, Any]:
+    """The same by horizon, of the models shown in detail."""
+    return {
+        model: {str(h): _deciles_of(daily, model, h, settings, resampler) for h in daily.horizons}
+        for model in inputs.shown
+    }
+
+
+def _deciles_of(
+    daily: DailyFigures, model: str, horizon: int, settings: PortfolioSettings, resampler: Resampler
+) -> list[dict[str, Any]]:
+    block = figures.block_days(settings, horizon)
+    own = daily.deciles.filter((pl.col("model") == model) & (pl.col("horizon") == horizon)).sort("Date", "decile")
+    return [
+        {"decile": row["decile"]}
+        | figures.figure(
+            row["mean"],
+            row["days"],
+            resampler.interval(own.filter(pl.col("decile") == row["decile"])["excess"].to_numpy(), block),
+        )
+        for row in decile_means(own).iter_rows(named=True)
+    ]
 
 
 def folds(

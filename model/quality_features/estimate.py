@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from model.daily_quotes.settings import SimulatedSource
-from model.labels.labels import TURNOVER_DAYS, reach
+from model.labels.labels import TURNOVER_DAYS, label_names, reach
 from model.quality_features.bands import MARKET, bands
 from model.quality_features.bands_jobs import Job, label_jobs, reached
 from model.quality_features.read import ASSET, DAYS_FILE, is_band
@@ -102,7 +102,7 @@ def _cost(settings: "Settings", changes: Changes, full: Mapping[str, Any]) -> Co
     horizon = reach(settings.labels)
     planned[LABELS] = (
         label_jobs(changes, TURNOVER_DAYS - 1, horizon, nothing_whole, whole_history=whole_history),
-        3 * len(settings.labels.horizons) + 6,  # target, resolved, oracle of each; see label_names
+        len(label_names(settings.labels)) + len(settings.labels.horizons),  # and an oracle of each horizon
         TURNOVER_DAYS + horizon,
     )
     most = int(changes.day_table["rows"].to_numpy().max())

@@ -121,11 +121,12 @@ def _configuration(
     run: StageRun, index: dict[str, Any], panel: FoldPanel, members: tuple[TrainResult, ...]
 ) -> dict[str, Any]:
     """All that is needed to use the weights, as plain JSON."""
+    features = [*index["features"], *index.get("own_features", ())]
     document = {
         "network": asdict(run.settings.network),
         "training": run.settings.training.hashed(),
-        "features": index["features"],
-        "feature_hash": json_hash(index["features"]),
+        "features": features,
+        "feature_hash": json_hash(features),
         "horizons": index["horizons"],
         "target_scale": panel.target_scale.tolist(),
         "lookback": index["lookback"],

@@ -27,20 +27,18 @@ from model.trained_model.inference import Predictions
 from model.trained_model.network.atft_gat_fan import PhaseSwitches
 from model.trained_model.served import network_config
 from model.validation_predictions import calibration
-from model.validation_predictions.artefact import ASSET, CALIBRATION, KEY, MARKET, PREDICTIONS
+from model.validation_predictions.artefact import (
+    ASSET,
+    CALIBRATION,
+    HISTORY_DAYS,
+    KEY,
+    MARKET,
+    MARKET_COLUMNS,
+    PREDICTIONS,
+)
 from model.walk_forward_folds.fold import Fold
 
 _LABELS = "quality_features"
-_MARKET_COLUMNS = [
-    "Date",
-    "Code",
-    "return_next",
-    "entry_return_next",
-    "can_buy_next",
-    "can_sell_next",
-    "Sector",
-    "turnover_20",
-]
 _EPOCH = date(1970, 1, 1)
 
 
@@ -58,11 +56,12 @@ def materialise(run: StageRun) -> Manifest:
     panel = load_panel(store.directory(TENSORS, name), shard_directory(store))
     raw = _predict(run, name, panel)
     found, document = _calibrated(raw, panel) if run.settings.predictions.calibrate_quantiles else (raw, None)
-    labels = store.read_chunks(_LABELS, "labels", start=fold.test_start, end=fold.window_end)
+    before = max(fold.window_dates.index(fold.test_start) - HISTORY_DAYS, 0)
+    labels = store.read_chunks(_LABELS, "labels", start=fold.window_dates[before], end=fold.window_end)
     table = prediction_table(found, panel, labels)
     with run.writer(ASSET) as w:
         w.table(PREDICTIONS, table, key=KEY)
-        w.table(MARKET, labels.select(_MARKET_COLUMNS).sort("Date", "Code"), key=("Date", "Code"))
+        w.table(MARKET, labels.select(MARKET_COLUMNS).sort("Date", "Code"), key=("Date", "Code"))
         w.json(CALIBRATION, document or {"levels": list(found.levels), "calibrated": False})
         w.extra |= {"days": len(found.days), "rows": table.height, "first": str(fold.test_start)}
         w.extra |= _coverage_figures(document) if document else {}

@@ -61,6 +61,8 @@ class Upstream:
             can_sell_next=pl.lit(True),
             Sector=pl.lit("Banks"),
             turnover_20=pl.lit(1e6),
+            price=pl.lit(1000.0),
+            close=pl.lit(1000.0),
             oracle_1=pl.Series(0.001 * noise[:, 0]),
             oracle_5=pl.lit(None, pl.Float64),
         )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from model.atft_tensors.shards import MonthArrays, read_month, write_month
 from model.atft_tensors.stage import ASSET, materialise, shard_directory
 from model.errors import DataError, SettingsError
 from model.normalization_stats.apply import Normalizer
+from tests.model.atft_tensors.conftest import IDENTITY
 
 
 def _panel(upstream: Any, fold: str = "wf_a") -> FoldPanel:
@@ -183,3 +185,40 @@ def test_graphs_hold_from_their_date_and_only_the_last_before_the_window_counts(
 def test_a_list_of_features_may_not_repeat() -> None:
     with pytest.raises(ValueError, match="each once"):
         TensorSettings(features=("a", "a"))
+
+
+def _with_own(upstream: Any) -> pl.DataFrame:
+    """The baseline's predictions beside the fold, as an input of its tensors."""
+    rng = np.random.default_rng(5)
+    dated = pl.col("Date").is_between(upstream.days[11], upstream.days[44])
+    rows = upstream.features.filter(pl.col("InUniverse") & dated).select("Date", "Code")
+    scores = pl.Series(rng.normal(size=rows.height), dtype=pl.Float32)
+    table = rows.with_columns(lightgbm_1=scores, lightgbm_5=pl.lit(None, pl.Float32))
+    with upstream.store.writer("baseline", "wf_a", IDENTITY) as w:
+        w.table("network_feature.parquet", table, key=("Date", "Code"))
+    return table
+
+
+def test_features_of_the_fold_alone_follow_those_of_the_shards(upstream: Any) -> None:
+    plain, table = _panel(upstream), _with_own(upstream)
+    identity = replace(IDENTITY, inputs={"baseline/wf_a": "b"})
+    materialise(replace(upstream.run("wf_a"), identity=identity))
+    panel = load_panel(upstream.store.directory(ASSET, "wf_a"))
+    assert panel.features == (*plain.features, "lightgbm_1", "lightgbm_5")
+    assert np.array_equal(panel.x[..., : len(plain.features)], plain.x)
+    rows = {(row["Date"], row["Code"]): row["lightgbm_1"] for row in table.iter_rows(named=True)}
+    for t, number in enumerate(panel.dates):
+        day = date(1970, 1, 1) + timedelta(days=int(number))
+        expected = [np.float32(rows.get((day, code), 0.0)) for code in panel.codes]
+        assert panel.x[t, :, -2].tolist() == expected
+    assert not panel.x[..., -1].any()
+    assert checks.check_statistics_of_same_fold(upstream.store, upstream.settings, "wf_a").passed
+    (upstream.store.directory(ASSET, "wf_a") / "own.safetensors").unlink()
+    with pytest.raises(DataError, match=r"own\.safetensors"):
+        load_panel(upstream.store.directory(ASSET, "wf_a"))
+
+
+def test_predictions_of_the_baseline_that_are_no_input_are_not_read(upstream: Any) -> None:
+    plain = _panel(upstream)
+    _with_own(upstream)
+    assert _panel(upstream).features == plain.features

@@ -27,6 +27,7 @@ def panel(changes: dict[tuple[int, str], dict[str, Any] | None] | None = None) -
                 "Date": day,
                 "Code": code,
                 "AdjOpen": base + index - 0.1,
+                "Close": base + index,
                 "AdjClose": base + index,
                 "TurnoverValue": 100.0 * (index + 1),
                 "Tradable": True,
@@ -95,6 +96,13 @@ def test_turnover_is_the_median_of_the_past_and_the_universe_is_kept() -> None:
     table = labels(frame, CLOSE, DAYS[0], DAYS[-1])
     assert of(table, "A", "turnover_20") == [100.0, 150.0, 150.0, 200.0, 300.0, 400.0, 450.0]
     assert set(of(table, "A", "InUniverse")) == {True} and set(of(table, "B", "InUniverse")) == {False}
+
+
+def test_a_row_carries_its_price_as_traded_and_adjusted_unless_nobody_traded() -> None:
+    frame = panel({(1, "A"): {"Close": 30.0}, (3, "A"): {"Tradable": False}})
+    table = labels(frame, CLOSE, DAYS[0], DAYS[-1])
+    assert of(table, "A", "price")[:4] == [10.0, 30.0, 12.0, None]
+    assert of(table, "A", "close")[:4] == [10.0, 11.0, 12.0, None]
 
 
 def test_turnover_forgets_what_is_older_than_twenty_days() -> None:

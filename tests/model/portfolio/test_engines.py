@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from model.portfolio.book import Simulation, simulate
+from model.portfolio.book import Simulation, returns_of_ranking, simulate
 from model.portfolio.settings import PortfolioBookSettings
+from model.portfolio.targets import ranking
 from tests.model.portfolio.markets import market_of, trading_days
 
 DAILY = ("gross", "net", "turnover", "exposure", "net_exposure", "names", "benchmark_return")
@@ -245,3 +246,25 @@ def test_the_same_numbers_whatever_the_number_of_days_computed_together() -> Non
     whole, part = run(0), run(37)
     for name in ("gross", "net", "exposure"):
         np.testing.assert_allclose(getattr(whole, name)[38:], getattr(part, name)[1:], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"rebalance": "every_h_days", "book": "sector_neutral"},
+        {"costs": {"borrow_bps_per_year": 90.0}},
+        {"execution": {"exits": "constrained"}},
+    ],
+)
+def test_returns_alone_are_those_of_the_whole_simulation(more: dict[str, object]) -> None:
+    rng = np.random.default_rng(0)
+    shape = (30, 12)
+    returns = np.where(rng.random(shape) < 0.05, np.nan, rng.normal(0, 0.03, shape))
+    market = market_of(returns, can_buy=rng.random(shape) < 0.9, Sector=np.tile(["A", "B", "C"], (30, 4)))
+    settings = PortfolioBookSettings.model_validate({"min_names": 2, "quantile": 0.3} | more)
+    scores = rng.normal(size=shape)
+    whole = simulate(scores, market, settings, 4)
+    alone = returns_of_ranking(*ranking(scores), market, settings, 4)
+    for name in ("gross", "net", "turnover"):
+        np.testing.assert_allclose(getattr(alone, name), getattr(whole, name), rtol=0, atol=1e-15)

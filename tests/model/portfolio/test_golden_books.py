@@ -30,6 +30,30 @@ def test_two_stocks_over_two_days_on_paper() -> None:
     assert (found.benchmark, found.benchmark_return.tolist()) == ("cash", [0.0, 0.0])
 
 
+def test_a_full_flip_of_both_legs_is_four_sides() -> None:
+    scores = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    found = simulate(scores, market_of(np.zeros((3, 2))), book(), 1)
+    assert found.turnover.tolist() == [2.0, 4.0, 0.0 + 2.0]
+
+
+def test_the_first_day_earns_the_entry_return_and_later_days_close_to_close() -> None:
+    scores = np.array([[1.0, 0.0], [np.nan, np.nan]])
+    market = market_of(np.full((2, 2), [0.01, 0.0]), entry=np.full((2, 2), [0.20, 0.0]))
+    assert simulate(scores, market, book(), 2).gross == pytest.approx([0.5 * 0.20, 0.5 * 1.2 * 0.01])
+
+
+def test_inverse_volatility_holds_less_of_the_wild_stock() -> None:
+    rng = np.random.default_rng(0)
+    returns = rng.normal(0, 1, (40, 4)) * np.array([0.04, 0.01, 0.01, 0.01])
+    market = market_of(returns)
+    found = simulate(np.tile(BEST_FIRST, (40, 1)), market, book(weighting="inverse_volatility"), 1, keep_positions=True)
+    assert found.positions is not None
+    assert found.positions[0] == pytest.approx([0.5, 0.5, -0.5, -0.5])  # nobody's volatility is known yet
+    known = 1.0 / returns[19:39].std(axis=0, ddof=1)
+    long, short = known[:2] / known[:2].sum(), known[2:] / known[2:].sum()
+    assert found.positions[39] == pytest.approx([*long, *-short])
+
+
 def test_every_cost_component_on_paper() -> None:
     # Capital 1,000,000; each of four names trades 10,000,000 a day; 12 days of +-1 % give a volatility known exactly.
     returns = np.where(np.arange(13)[:, None] % 2, 0.01, -0.01) * np.ones(4)

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from model.errors import DataError
-from model.portfolio.market import code_positions, dense_grid, dense_market, dense_scores
+from model.portfolio.market import TYPICAL_VOLATILITY, code_positions, dense_grid, dense_market, dense_scores
 from tests.model.portfolio.markets import market_frame, market_of, trading_days
 
 
@@ -27,7 +27,7 @@ def test_the_days_median_stands_in_for_an_unknown_volatility_and_traded_value() 
         np.where(np.isnan(returns), np.nan, returns), turnover_20=np.full((20, 4), [1.0, 2.0, 6.0, np.nan])
     )
     assert market.known_volatility[15, 3] == pytest.approx(market.volatility[15, 1])
-    assert market.known_volatility[0].tolist() == [1.0] * 4
+    assert market.known_volatility[0].tolist() == [TYPICAL_VOLATILITY] * 4  # nobody's is known yet
     assert market.known_traded_value[0].tolist() == [1.0, 2.0, 6.0, 2.0]
 
 

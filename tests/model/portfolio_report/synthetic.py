@@ -89,6 +89,7 @@ def make_inputs(
             "can_sell_next": rng.random(cut * names) > 0.01,
             "Sector": [f"Sector {n % 6}" for n in range(names)] * cut,
             "turnover_20": (np.exp(rng.normal(18, 1, names))[None, :] * np.ones((cut, 1))).ravel(),
+            **dict.fromkeys(("price", "close"), 1000.0 * np.exp(log[:cut]).ravel()),
         },
         schema_overrides={"Date": pl.Date},
     )

@@ -62,6 +62,47 @@ def test_figures_are_those_of_the_daily_table(inputs: Inputs) -> None:
     assert stored["ann_return_net"]["value"] == pytest.approx(net.mean() * 252)
 
 
+def test_costs_by_component_and_unfilled_orders_by_reason_add_up(inputs: Inputs) -> None:
+    costs = {"half_spread_bps": 3.0, "impact_coefficient": 1.0, "borrow_bps_per_year": 100.0}
+    execution = {"capital": 1e8, "lot_size": 100, "max_participation": 0.01}
+    settings = PortfolioSettings.model_validate(SETTINGS.model_dump() | {"costs": costs, "execution": execution})
+    found = run(inputs, settings)
+    cell = found.report["models"]["lightgbm"]["5"]
+    paid = {name: figure["value"] for name, figure in cell["costs"].items()}
+    assert all(value > 0 for value in paid.values())
+    assert paid["total"] == pytest.approx(sum(value for name, value in paid.items() if name != "total"))
+    assert paid["total"] == pytest.approx(cell["ann_return_gross"]["value"] - cell["ann_return_net"]["value"])
+    turnover = cell["turnover"]["value"] * 252
+    assert paid["half_spread"] == pytest.approx(turnover * 3e-4) and paid["commission"] == pytest.approx(
+        turnover * 5e-4
+    )
+    assert sum(cell["unfilled"].values()) == cell["unfilled_orders"]
+    assert all(cell["unfilled"][reason] > 0 for reason in ("limit_up", "limit_down", "volume_cap"))
+    assert found.report["models"][ORACLE]["5"]["capacity"]["value"] > 0
+    rows = found.daily.table.filter((pl.col("model") == "lightgbm") & (pl.col("horizon") == 5))
+    by_component = rows.select(pl.sum_horizontal(pl.col("^cost_.*$"))).to_series()
+    assert (rows["gross"] - rows["net"] - by_component).abs().max() < 1e-12
+
+
+def test_the_benchmark_is_named_and_matches_the_weighting(inputs: Inputs, report: dict[str, Any]) -> None:
+    assert report["benchmark"]["name"] == "cash"
+    cell = report["models"][NETWORK]["5"]
+    assert cell["ann_return_benchmark"]["value"] == 0.0
+    assert cell["information_ratio"] == cell["sharpe"] and cell["ann_return_active"] == cell["ann_return_net"]
+    for weighting, name in (("equal", "equal-weight universe"), ("inverse_volatility", "inverse-volatility universe")):
+        settings = SETTINGS.model_copy(update={"book": "long_only", "top_k": 5, "weighting": weighting})
+        long_only = run(inputs, settings).report
+        assert long_only["benchmark"]["name"] == name
+        own = long_only["models"][NETWORK]["5"]
+        active = own["ann_return_net"]["value"] - own["ann_return_benchmark"]["value"]
+        assert own["ann_return_active"]["value"] == pytest.approx(active)
+        others = [long_only["models"][name]["5"]["ann_return_benchmark"]["value"] for name in ("ridge", "lightgbm")]
+        assert others == pytest.approx(
+            [own["ann_return_benchmark"]["value"]] * 2
+        )  # one benchmark: they rank the same stocks
+        assert own["net_exposure"]["value"] == pytest.approx(1.0, abs=0.1)
+
+
 def test_models_are_compared_on_the_rows_that_all_have(inputs: Inputs) -> None:
     first_code = inputs.predictions["Code"].min()
     gap = (pl.col("Code") == first_code) & (pl.col("horizon") == 1)

@@ -4,8 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from model.portfolio.book import positions
+from model.portfolio.market import dense_market
 from model.portfolio_report.exposures import exposures
-from model.portfolio_report.portfolio import dense_market, holdings
 from model.portfolio_report.settings import PortfolioSettings
 from tests.model.portfolio_report.synthetic import trading_days
 
@@ -62,6 +63,6 @@ def test_the_weights_held_are_those_that_earn_the_return() -> None:
     returns = rng.normal(0, 0.02, 12)
     rows = table(return_next=returns, entry_return_next=returns)
     settings = PortfolioSettings(quantile=0.25, min_names=2)
-    weights = holdings(rng.random((3, 4)), dense_market(rows, DAYS), settings, 2)
+    weights = positions(rng.random((3, 4)), dense_market(rows, DAYS), settings, 2)
     assert np.abs(weights).sum(axis=1) == pytest.approx([1.0, 2.0, 2.0], abs=0.1)
     assert (np.sign(weights[0]) != 0).sum() == 2

@@ -4,8 +4,9 @@ import numpy as np
 import polars as pl
 
 from model.metrics.ic import daily_ic
+from model.portfolio.market import dense_market, dense_scores
+from model.portfolio.targets import ranking
 from model.portfolio_report.daily import common_rows
-from model.portfolio_report.portfolio import dense_market, dense_scores, ranking
 from model.portfolio_report.random_band import RandomBand, _centred_ranks, random_band, rank_ic_of_order
 from model.portfolio_report.settings import PortfolioSettings
 from tests.model.portfolio_report.synthetic import make_inputs

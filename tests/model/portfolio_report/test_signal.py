@@ -7,7 +7,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from model.metrics import persistence
-from model.portfolio_report.portfolio import dense_market, dense_scores
+from model.portfolio.market import dense_market, dense_scores
 from model.portfolio_report.signal import Sorted, autocorrelation, ic_decay, rank_correlation
 from tests.model.portfolio_report.synthetic import make_inputs
 

@@ -21,6 +21,7 @@ from model.trained_model.results import TrainingStoppedError
 from model.validation_predictions import calibration, checks, stage
 from model.validation_predictions.settings import PredictionSettings
 from model.validation_predictions.stage import quantile_name
+from model.walk_forward_folds.fold import Fold
 
 
 def _predictions(upstream: Any) -> pl.DataFrame:
@@ -46,10 +47,15 @@ def test_predictions_cover_the_members_of_the_test_days_with_their_labels(traine
     assert (found["q50"] <= found["q95"]).all()
 
 
-def test_the_market_table_reaches_to_the_end_of_the_window_and_no_further(trained: Any) -> None:
+@pytest.mark.parametrize("history", [4, 120])
+def test_the_market_table_has_a_history_and_reaches_to_the_end_of_the_window_and_no_further(
+    trained: Any, monkeypatch: pytest.MonkeyPatch, history: int
+) -> None:
+    monkeypatch.setattr(stage, "HISTORY_DAYS", history)
     stage.materialise(trained.run("wf_a"))
     market = trained.store.read_table(stage.ASSET, stage.MARKET, "wf_a")
-    assert market["Date"].min() == trained.days[34]
+    window = Fold.load(trained.store, "wf_a").window_dates
+    assert market["Date"].min() == (trained.days[34 - history] if history == 4 else window[0])
     assert market["Date"].max() == trained.days[44]
     assert market["Code"].n_unique() == 26
 

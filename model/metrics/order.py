@@ -1,0 +1,28 @@
+"""The order of each day's values: by value, ties by position, missing ones last."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BEYOND = 1e300
+_STEP = 1e-12
+
+
+def row_order(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Positions of each row's values from lowest to highest, equal ones by position, NaN last (also by position).
+
+    What ``np.argsort(values, axis=1, kind="stable")`` gives, at less than half the cost where few values are equal: the
+    fast sort is not stable, so the rows in which any two values are equal are sorted again.
+
+    Args:
+        values: [T, N].
+    """
+    missing = np.isnan(values)
+    if np.abs(values, where=~missing, out=np.zeros_like(values)).max(initial=0.0) >= _BEYOND:
+        return np.argsort(values, axis=1, kind="stable")
+    filled = np.where(missing, _BEYOND * (1.0 + _STEP * np.arange(values.shape[1])), values)
+    order = np.argsort(filled, axis=1)
+    ordered = np.take_along_axis(filled, order, axis=1)
+    tied = np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1))
+    if len(tied):
+        order[tied] = np.argsort(filled[tied], axis=1, kind="stable")
+    return order
