@@ -34,6 +34,8 @@ from model.walk_forward_folds.splitter import fold_keys
 ORACLE = "oracle"
 BASELINES = ("lightgbm", "ridge")
 NETWORK_ONLY = frozenset({"trained_model", "validation_predictions", "portfolio_report"})
+WITH_BASELINES: frozenset[Market] = frozenset({"whole", "tabular"})
+"""Markets on which the baselines are trained as well: where the network is compared with them."""
 _KEY = ("market", "model", "seed", "horizon", "Date")
 
 Progress = Callable[[str, int, int, str], None]
@@ -79,7 +81,7 @@ def run(home: Path, settings: Settings, plan: Plan, today: date, progress: Progr
             store,
             own,
             today,
-            without=NETWORK_ONLY,
+            without=NETWORK_ONLY if market in WITH_BASELINES else NETWORK_ONLY | {"baseline"},
             on_stage=lambda asset, due, market=market: progress(f"market {market}", 0, due, asset),  # type: ignore[misc]
         )
         for fold in folds:
@@ -155,7 +157,7 @@ def _trained(
 def _of_baselines(
     store: Store, market: Market, fold: str, labels: pl.DataFrame, panel: FoldPanel, settings: Settings
 ) -> pl.DataFrame:
-    """The baselines and the oracle on the fold's test days and members."""
+    """The oracle, and the baselines where they were trained, on the fold's test days and members."""
     dates = [_date(int(panel.dates[day])) for day in panel.test]
     long = pl.concat(
         [
@@ -169,11 +171,14 @@ def _of_baselines(
             for h in settings.labels.horizons
         ]
     )
-    wide = store.read_table("baseline", "predictions.parquet", fold).pivot(
-        on="model", index=["Date", "Code", "horizon"], values="prediction"
-    )
-    both = long.join(wide.select("Date", "Code", "horizon", *BASELINES), on=["Date", "Code", "horizon"], how="left")
-    return pl.concat([_named(_rank_ic(both, name), market, name, seed=settings.seed) for name in (ORACLE, *BASELINES)])
+    names = (ORACLE,)
+    if market in WITH_BASELINES:
+        wide = store.read_table("baseline", "predictions.parquet", fold).pivot(
+            on="model", index=["Date", "Code", "horizon"], values="prediction"
+        )
+        long = long.join(wide.select("Date", "Code", "horizon", *BASELINES), on=["Date", "Code", "horizon"], how="left")
+        names = (ORACLE, *BASELINES)
+    return pl.concat([_named(_rank_ic(long, name), market, name, seed=settings.seed) for name in names])
 
 
 def _rank_ic(rows: pl.DataFrame, prediction: str) -> pl.DataFrame:

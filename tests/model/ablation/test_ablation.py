@@ -132,11 +132,12 @@ def test_the_text_names_every_model_and_verdict() -> None:
 
 def test_a_run_judges_every_variant_on_its_test_days_and_a_second_one_trains_nothing(tmp_path: Path) -> None:
     settings = presets.load(TINY, FEW)
-    plan = Plan(("lead_lag",), (7,))
+    plan = Plan(("tabular", "lead_lag"), (7,))
     told: list[str] = []
     found = run(tmp_path, settings, plan, date(2024, 1, 1), lambda what, done, total, note: told.append(note))
-    names = {variant.name for variant in plan.variants}
-    assert set(found["model"].unique()) == names | {ORACLE, *BASELINES}
+    for market, beside in (("tabular", {ORACLE, *BASELINES}), ("lead_lag", {ORACLE})):
+        names = {variant.name for variant in plan.variants if variant.market == market}
+        assert set(found.filter(pl.col("market") == market)["model"].unique()) == names | beside
     days = found.filter(pl.col("model") == "network")["Date"].unique()
     assert days.min() >= date(2019, 4, 1) and days.max() <= date(2019, 6, 28)  # type: ignore[operator]
     assert found.filter(pl.col("model") == ORACLE, pl.col("horizon") == 1)["rank_ic"].mean() > 0.0  # type: ignore[operator]
