@@ -49,7 +49,7 @@ class ArtifactWriter:
         self._staging = target.parent / f".staging-{os.getpid()}-{uuid.uuid4().hex}"
         self._files: dict[str, FileEntry] = {}
         self._linked: set[Path] = set()
-        # Files go to the disk while the next ones are computed: all at the end would be half a minute for a long history.
+        # Files go to the disk while the next are computed; a long history would be half a minute of it at the end.
         self._flusher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="flush")
         self._flushing: dict[Path, Future[None]] = {}
         self._previous: Manifest | None = None
