@@ -23,6 +23,7 @@ import polars as pl
 
 from model.quality_features.alpha158.features import features
 from model.quality_features.engine import PANEL_COLUMNS, compute_features
+from model.quality_features.memory import kept_memory
 from model.quality_features.settings import FeatureSettings
 from model.store.writer import peak_memory_bytes, reset_peak_memory
 
@@ -127,9 +128,9 @@ def compute(path: Path) -> tuple[int, pl.DataFrame]:
     """Every name's features, a block of names at a time; the number of rows, and the last day's values."""
     panel = pl.read_parquet(path, columns=list(PANEL_COLUMNS))
     codes = panel["Code"].unique().sort()
-    blocks = [
-        _compute(panel, codes[start : start + CODES_AT_A_TIME]) for start in range(0, len(codes), CODES_AT_A_TIME)
-    ]
+    starts = range(0, len(codes), CODES_AT_A_TIME)
+    with kept_memory():
+        blocks = [_compute(panel, codes[start : start + CODES_AT_A_TIME]) for start in starts]
     return sum(rows for rows, _ in blocks), pl.concat(last_day for _, last_day in blocks)
 
 

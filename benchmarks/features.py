@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -113,6 +113,29 @@ def measure(work: Path, market: TiledMarket) -> dict[str, Any]:
     }
 
 
+def table(result: Mapping[str, Any]) -> str:
+    """The figures of :func:`run` as text: Alpha158, then how the cost of each kind of work grows with the rows."""
+    alpha = result["alpha158"]
+    lines = [
+        f"\nalpha158: {alpha['speed_ratio']:.1f} times the cells a second and core of pyqlib, "
+        f"{alpha['memory_ratio']:.2f} of its peak memory",
+        f"\n{'':>12}{'features and labels, full':>40}{'statistics':>12}{'one price':>12}{'one day':>10}",
+        f"{'rows':>12}{'seconds':>10}{'CPU s':>9}{'us/row':>9}{'peak GiB':>12}"
+        f"{'seconds':>12}{'mended':>12}{'more':>10}",
+    ]
+    for each in result["panel"]:
+        full = {figures["stage"]: figures for figures in each["full"]}
+        features, rest = full["quality_features"], (full["walk_forward_folds"], full["normalization_stats"])
+        lines.append(
+            f"{each['rows']:>12,}{features['seconds']:>10.1f}{features['processor_seconds']:>9.1f}"
+            f"{1e6 * features['seconds'] / each['rows']:>9.2f}{features['peak_memory_bytes'] / 2**30:>12.2f}"
+            f"{sum(figures['seconds'] for figures in rest):>12.1f}{each['fix_share_of_full']:>12.1%}"
+            f"{each['appended_day_seconds']:>8.2f} s"
+        )
+    lines.append("mended and more: features, labels, folds and statistics; mended as a share of their full build")
+    return "\n".join(lines)
+
+
 def _seconds(figures: Sequence[Figures], stages: Sequence[str] = STAGES) -> float:
     return sum(each.seconds for each in figures if each.stage in stages)
 
@@ -136,6 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="gogooku-bench-") as temporary:
         figures = run(options.work or Path(temporary), options.quick)
+    print(table(figures), file=sys.stderr)
     text = json.dumps(figures, indent=1) + "\n"
     if options.json:
         options.json.write_text(text, encoding="utf-8")

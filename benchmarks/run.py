@@ -63,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.only in (None, "features") and not options.config:
         with tempfile.TemporaryDirectory(prefix="gogooku-bench-") as work:
             document["features"] = features.run(Path(work), options.quick)
+        print(features.table(document["features"]))
     if options.only in (None, "portfolio") and not options.config:
         document["portfolio"] = portfolio.run(options.quick)
         print(json.dumps(document["portfolio"], indent=1))

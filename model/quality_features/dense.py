@@ -51,7 +51,8 @@ class DensePanel:
     def column(self, name: str, first: int = 0) -> Array:
         """A numeric column from day number ``first`` on as float64 [T - first, N], NaN for missing."""
         begin = int(np.searchsorted(self.row_day, first))
-        values = self.rows[name].slice(begin).cast(pl.Float64).to_numpy()
+        column = self.rows[name].slice(begin).cast(pl.Float64)
+        values = column.fill_null(np.nan).to_numpy()  # which would go through the nulls one by one
         return self._grid(values, np.nan, first, begin)
 
     def flag(self, name: str) -> NDArray[np.bool_]:

@@ -79,10 +79,8 @@ def estimate(store: Store, settings: "Settings", changed: Collection[date]) -> E
 def _days(recorded: pl.DataFrame, changed: Collection[date]) -> pl.DataFrame:
     """The trading days as they will be, with the rows that new ones are expected to have: as many as any has."""
     fresh = pl.DataFrame({"Date": sorted(set(changed) - set(recorded["Date"].to_list()))}, schema={"Date": pl.Date})
-    expected = fresh.with_columns(
-        rows=pl.lit(recorded["rows"].max(), pl.Int64), market=pl.lit(None, pl.UInt64), known=pl.lit(False)
-    )
-    return pl.concat([recorded.with_columns(known=pl.lit(True)), expected]).sort("Date")
+    expected = fresh.with_columns(rows=pl.lit(recorded["rows"].max(), pl.Int64), known=pl.lit(False))
+    return pl.concat([recorded.with_columns(known=pl.lit(True)), expected], how="diagonal").sort("Date")
 
 
 def _cost(settings: "Settings", changes: Changes, full: Mapping[str, Any]) -> Cost:

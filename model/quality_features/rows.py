@@ -57,7 +57,8 @@ def _words(column: pl.Series) -> Words:
     """The values as 64-bit words, one word for whatever is missing."""
     dtype = column.dtype
     if dtype.is_float():
-        values = column.cast(pl.Float64).to_numpy(allow_copy=True) + 0.0  # null becomes NaN, -0.0 becomes 0.0
+        filled = column.cast(pl.Float64).fill_null(float("nan"))  # to_numpy would go through the nulls one by one
+        values = filled.to_numpy() + 0.0  # -0.0 becomes 0.0
         return np.where(np.isnan(values), _NULL, values.view(np.uint64))
     if dtype == pl.String:
         words = _text_words(column)

@@ -63,7 +63,11 @@ def compute_table(
     if not rows:
         return pl.DataFrame(schema=_schema(plan.outputs))
     days = len(dense.dates)
-    columns = {name: _column(dense, name, max(days - rows - back, 0), market) for name, back in plan.columns.items()}
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        read = pool.map(
+            lambda each: _column(dense, each[0], max(days - rows - each[1], 0), market), plan.columns.items()
+        )
+        columns = dict(zip(plan.columns, read, strict=True))
     grids = Grids(
         columns,
         days,

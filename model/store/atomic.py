@@ -34,8 +34,8 @@ def fsync_tree(directory: Path, *, already: Collection[Path] = ()) -> None:
     """
     for path in sorted(directory.rglob("*"), reverse=True):
         if path not in already:
-            _fsync(path)
-    _fsync(directory)
+            flush(path)
+    flush(directory)
 
 
 def publish_directory(staged: Path, target: Path) -> None:
@@ -54,7 +54,7 @@ def publish_directory(staged: Path, target: Path) -> None:
         target.rename(aside)
         staged.rename(target)
         shutil.rmtree(aside)
-    _fsync(target.parent)
+    flush(target.parent)
 
 
 def _exchange(first: Path, second: Path) -> bool:
@@ -69,7 +69,8 @@ def _exchange(first: Path, second: Path) -> bool:
     return bool(done == 0)
 
 
-def _fsync(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Wait until a file or a folder is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import TracebackType
@@ -48,6 +49,9 @@ class ArtifactWriter:
         self._staging = target.parent / f".staging-{os.getpid()}-{uuid.uuid4().hex}"
         self._files: dict[str, FileEntry] = {}
         self._linked: set[Path] = set()
+        # Files go to the disk while the next are computed; a long history would be half a minute of it at the end.
+        self._flusher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="flush")
+        self._flushing: dict[Path, Future[None]] = {}
         self._previous: Manifest | None = None
         self._started = started
         self._manifest: Manifest | None = None
@@ -73,6 +77,7 @@ class ArtifactWriter:
             if error is None:
                 self._publish()
         finally:
+            self._flusher.shutdown(cancel_futures=True)
             shutil.rmtree(self._staging, ignore_errors=True)
 
     def table(
@@ -196,6 +201,7 @@ class ArtifactWriter:
         span: tuple[str | None, str | None] = (None, None),
     ) -> FileEntry:
         path = self._staging / name
+        self._flushing[path] = self._flusher.submit(atomic.flush, path)
         sha256 = hashing.file_hash(path)
         entry = FileEntry(
             content_hash=content_hash or sha256,
@@ -262,7 +268,9 @@ class ArtifactWriter:
             extra=self.extra,
         )
         (self._staging / manifests.NAME).write_text(self._manifest.to_json(), encoding="utf-8")
-        atomic.fsync_tree(self._staging, already=self._linked)
+        for flushed in self._flushing.values():
+            flushed.result()  # an error of the disk is raised here
+        atomic.fsync_tree(self._staging, already=self._linked | self._flushing.keys())
         atomic.publish_directory(self._staging, self._target)
 
 
