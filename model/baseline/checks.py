@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from model.baseline.stage import ASSET, MODELS
+from model.baseline.artefact import ASSET
+from model.baseline.stage import MODELS
 from model.metrics.ic import daily_ic
 from model.store.checks import Check, CheckOutcome
 from model.walk_forward_folds.fold import Fold
