@@ -5,7 +5,7 @@ the arrays that ``returns`` and ``cross_sections`` make. Where a library differs
 
 - quantstats and empyrical let gains be reinvested. Our capital is constant, so wealth is a sum: their drawdown is that
   of the product, and both are computed here.
-- quantstats' probabilistic Sharpe ratio takes skewness and kurtosis corrected for bias; the published formula, and ours,
+- quantstats' probabilistic Sharpe ratio takes skewness and kurtosis corrected for bias; the published one (and ours)
   takes the plain moments. The difference is in the seventh digit here.
 - alphalens' quantiles put equal scores into one group, so that groups differ in size; ours break ties by code. Without
   ties they agree.
