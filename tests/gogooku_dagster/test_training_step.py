@@ -14,10 +14,12 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from gogooku_dagster.lib.tracking import CONFIGURATION
 from model.atft_tensors.panel import load_panel
 from model.atft_tensors.stage import shard_directory
 from model.errors import TrainingError
 from model.lineage.graph import Stage
+from model.portfolio_report import trials
 from model.store.manifest import Manifest
 from model.store.stage import StageRun
 from model.trained_model.batches import DayBatches
@@ -86,6 +88,16 @@ def test_the_materialisation_and_its_mlflow_run_point_at_each_other(unchanged: P
         assert metadata["mlflow_errors"] == 0
         assert run.data.params["network.hidden"] == "8"
         assert {"epoch", "val_rank_ic"} <= set(run.data.metrics)
+
+
+def test_the_configurations_that_were_trained_are_recorded_for_the_report(unchanged: Place) -> None:
+    [configuration] = {run.data.tags[CONFIGURATION] for run in tracked_runs(unchanged)}  # one for all folds
+    assert configuration == trials.configuration_hash(unchanged.installation.settings)
+    assert trials.recorded(unchanged.installation.store) == (configuration,)
+    report = unchanged.installation.store.read_json("portfolio_report", "report.json")
+    assert report["trials"]["configurations"] == 1
+    assert "tracking store" in report["trials"]["source"]
+    assert trials.TRIALS in report["generated_from"]
 
 
 def test_every_epoch_is_an_observation_of_the_folds_model(unchanged: Place) -> None:

@@ -12,7 +12,7 @@ from scipy.stats import false_discovery_control, norm
 from model.errors import DataError, SettingsError
 from model.portfolio_report.compare import Evaluation, evaluate
 from model.portfolio_report.figures import NAMES
-from model.portfolio_report.headline import headline, headline_text, number, standing, verdict_sentence
+from model.portfolio_report.headline import gate, headline, headline_text, number, standing, verdict_sentence
 from model.portfolio_report.inputs import BASELINES, NETWORK, ORACLE, RANDOM, Inputs
 from model.portfolio_report.settings import PortfolioSettings
 from tests.model.portfolio_report.synthetic import make_inputs
@@ -179,6 +179,26 @@ def test_the_text_table_is_aligned_and_names_the_verdict(report: dict[str, Any])
 )
 def test_a_verdict_needs_an_interval_that_excludes_zero(interval: list[float] | None, said: str) -> None:
     assert standing({"value": 0.1, "n": 5, "interval": interval}) == said
+
+
+@pytest.mark.parametrize(
+    ("interval", "passed", "words"),
+    [
+        ([0.001, 0.02], True, "beats LightGBM"),
+        ([-0.02, -0.001], False, "falls behind LightGBM"),
+        ([-0.001, 0.02], False, "is not shown to beat LightGBM"),
+    ],
+)
+def test_the_gate_passes_only_with_the_whole_paired_interval_above_zero(
+    report: dict[str, Any], interval: list[float], passed: bool, words: str
+) -> None:
+    difference = {"value": 0.01, "n": 90, "interval": interval}
+    found = gate({**report, "differences": {"lightgbm": {"5": {"rank_ic": difference}}}})
+    assert found is not None
+    assert found["passed"] is passed and words in found["sentence"] and found["difference"] == difference
+    text = headline_text({**report, "gate": found})
+    assert f"Gate {'passed' if passed else 'not passed'}: The network {words}" in text
+    assert gate({**report, "differences": {}}) is None
 
 
 def test_the_sentence_names_who_is_beaten_and_who_is_not(report: dict[str, Any]) -> None:
