@@ -39,8 +39,14 @@ class Laps:
     optimiser: list[float] = field(default_factory=list)
     product_rate: list[float] = field(default_factory=list)
     """Floating-point operations a second of a large matrix product, measured before each step."""
+    measuring: list[float] = field(default_factory=list)
+    """Seconds that measuring that rate took, within ``began`` to ``ended``."""
     began: float = 0.0
+    """Start of the first step."""
     ended: float = 0.0
+    """End of the last step."""
+    inside: bool = False
+    """Whether a step is going on."""
 
 
 @contextmanager
@@ -57,9 +63,8 @@ def clocked(clock: Callable[[], float] = time.process_time, *, rate: bool = Fals
         (torch.optim.AdamW, "step", "optimiser"),
     )
     kept = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
-    for (owner, name, lap), (_, _, original) in zip(places, kept, strict=True):
-        before = (lambda: laps.product_rate.append(product_rate(torch.float32))) if rate and lap == "step" else None
-        setattr(owner, name, _timed(original, lap, laps, clock, before))
+    for owner, name, lap in places:
+        setattr(owner, name, _timed(getattr(owner, name), lap, laps, clock, rate=rate and lap == "step"))
     try:
         yield laps
     finally:
@@ -68,18 +73,26 @@ def clocked(clock: Callable[[], float] = time.process_time, *, rate: bool = Fals
 
 
 def _timed(
-    original: Callable[..., Any], lap: str, laps: Laps, clock: Callable[[], float], before: Callable[[], None] | None
+    original: Callable[..., Any], lap: str, laps: Laps, clock: Callable[[], float], *, rate: bool
 ) -> Callable[..., Any]:
     def call(*arguments: Any, **named: Any) -> Any:
-        if before:
-            before()
+        in_step = lap == "step" or laps.inside
+        if lap == "step":
+            laps.inside = True
+            laps.began = laps.began or clock()
+        if rate:
+            before = clock()
+            laps.product_rate.append(product_rate(torch.float32))
+            laps.measuring.append(clock() - before)
         started = clock()
-        laps.began = laps.began or started
         try:
             return original(*arguments, **named)
         finally:
-            laps.ended = clock()
-            getattr(laps, lap).append(laps.ended - started)
+            now = clock()
+            if in_step:  # validation calls the network too
+                getattr(laps, lap).append(now - started)
+            if lap == "step":
+                laps.ended, laps.inside = now, False
 
     return call
 

@@ -41,7 +41,9 @@ class GLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [..., inputs] -> [..., outputs]."""
-        return functional.glu(self.linear(self.dropout(x)), dim=-1)
+        value, gate = self.linear(self.dropout(x)).chunk(2, dim=-1)
+        out: Tensor = value * torch.sigmoid(gate)  # functional.glu computes the sigmoid again for the gradient
+        return out
 
 
 class GateAddNorm(nn.Module):

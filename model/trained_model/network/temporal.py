@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from model.trained_model.network.grn import GRN, GateAddNorm
 
+WINDOWS_AT_A_TIME = 400
+"""Windows that the LSTM reads together on a CPU; more would take its gates out of the cache."""
+
 
 class InterpretableAttention(nn.Module):
     """Multi-head attention of the last step over all steps, with one value map for all heads.
@@ -78,11 +81,11 @@ class TemporalEncoder(nn.Module):
 
     def _recur(self, steps: Tensor) -> Tensor:
         """steps, result: [L, B, width]; in full precision on a processor that has no LSTM in the reduced one."""
-        reduced = steps.device.type == "cpu" and torch.is_autocast_enabled("cpu")
-        if reduced and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-            with torch.autocast("cpu", enabled=False):
-                encoded, _ = self.lstm(steps.float())
-        else:
+        if steps.device.type != "cpu":
             encoded, _ = self.lstm(steps)
-        out: Tensor = encoded
-        return out
+            return torch.as_tensor(encoded)
+        reduced = torch.is_autocast_enabled("cpu") and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        with torch.autocast("cpu", enabled=reduced):
+            steps = steps if reduced else steps.type_as(next(self.lstm.parameters()))
+            parts = [self.lstm(part)[0] for part in steps.split(WINDOWS_AT_A_TIME, dim=1)]
+        return torch.cat(parts, dim=1)
