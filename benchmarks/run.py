@@ -3,17 +3,11 @@
 Each workload is a preset that ``gogooku run`` computes in a process of its own, into an empty storage root; the figures
 are those that every artefact's manifest records about itself, so the benchmark measures what people run and nothing
 else. Without ``--config`` the benchmarks of the parts follow: features against pyqlib and on growing panels
-<<<<<<< HEAD
-(:mod:`benchmarks.features`), portfolios (:mod:`benchmarks.portfolio`) and ``gogooku evaluate`` on 5 million
-predictions (:mod:`benchmarks.evaluation`); ``--only`` picks, ``--quick`` makes them
-small. The result is a table on stdout and a JSON document (default ``bench-results/<time>.json``) with the machine and
-the library versions beside the figures, because figures of different machines must not be compared.
-=======
-(:mod:`benchmarks.features`), the trainer against the machine's limit and pyqlib (:mod:`benchmarks.trainer`), and
-portfolios (:mod:`benchmarks.portfolio`); ``--only`` picks, ``--quick`` makes them small. The result is a table on
-stdout and a JSON document (default ``bench-results/<time>.json``) with the machine and the library versions beside the
-figures, because figures of different machines must not be compared.
->>>>>>> speed5
+(:mod:`benchmarks.features`), the trainer against the machine's limit and pyqlib (:mod:`benchmarks.trainer`),
+portfolios (:mod:`benchmarks.portfolio`) and ``gogooku evaluate`` on 5 million predictions
+(:mod:`benchmarks.evaluation`); ``--only`` picks, ``--quick`` makes them small. The result is a table on stdout and a
+JSON document (default ``bench-results/<time>.json``) with the machine and the library versions beside the figures,
+because figures of different machines must not be compared.
 """
 
 import argparse
@@ -30,11 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-<<<<<<< HEAD
-from benchmarks import evaluation, features, portfolio
-=======
-from benchmarks import features, portfolio, trainer
->>>>>>> speed5
+from benchmarks import evaluation, features, portfolio, trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_FILE = ROOT.parent / "shared" / "data" / "us_nasdaq_daily_2012_2017.parquet"
@@ -74,13 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.only in (None, "features") and not options.config:
         with tempfile.TemporaryDirectory(prefix="gogooku-bench-") as work:
             document["features"] = features.run(Path(work), options.quick)
-<<<<<<< HEAD
         print(features.table(document["features"]))
-=======
     if options.only in (None, "trainer") and not options.config:
         with tempfile.TemporaryDirectory(prefix="gogooku-bench-") as work:
             document["trainer"] = trainer.run(Path(work), options.quick)
->>>>>>> speed5
     if options.only in (None, "portfolio") and not options.config:
         document["portfolio"] = portfolio.run(options.quick)
         print(json.dumps(document["portfolio"], indent=1))
@@ -205,15 +192,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="Override for the presets of --config."
     )
-<<<<<<< HEAD
-    parser.add_argument(
-        "--only", choices=("stages", "features", "portfolio", "evaluation"), help="One kind of benchmark."
-    )
-    parser.add_argument("--quick", action="store_true", help="Small data for features and portfolios.")
-=======
-    parser.add_argument("--only", choices=("stages", "features", "trainer", "portfolio"), help="One kind of benchmark.")
+    kinds = ("stages", "features", "trainer", "portfolio", "evaluation")
+    parser.add_argument("--only", choices=kinds, help="One kind of benchmark.")
     parser.add_argument("--quick", action="store_true", help="Small data for all but the stages.")
->>>>>>> speed5
     parser.add_argument("--json", type=Path, metavar="OUT", help="Where to write the JSON document.")
     return parser.parse_args(arguments)
 
