@@ -171,7 +171,7 @@ def _of_baselines(
             for h in settings.labels.horizons
         ]
     )
-    names = (ORACLE,)
+    names: tuple[str, ...] = (ORACLE,)
     if market in WITH_BASELINES:
         wide = store.read_table("baseline", "predictions.parquet", fold).pivot(
             on="model", index=["Date", "Code", "horizon"], values="prediction"
