@@ -11,7 +11,7 @@ from model.trained_model.config import PhaseConfig
 from model.trained_model.network.config import NetworkConfig
 from model.trained_model.step import active
 
-_SWITCHED = {"fan": "adaptive_norm", "san": "adaptive_norm", "gat": "graph"}
+_SWITCHED = {"fan": "adaptive_norm", "san": "adaptive_norm", "gat": "graph", "gat_input": "graph"}
 """Parts that act only where a phase switches them on."""
 
 

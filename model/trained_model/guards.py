@@ -111,14 +111,14 @@ def _judge_graph(
             "switch the graph off in the network."
         )
     found = {}
-    attention, gate = float(record["gradient_attention"]), float(record["gradient_gate"])
+    attention, gate = float(record["gradient_attention"]), record.get("gradient_gate")
     if "gat" not in frozen and not attention >= config.min_gat_gradient:
         found["dead graph"] = (
             f"The graph attention gets almost no gradient in phase {phase} (norm {attention:.1e}, limit "
             f"{config.min_gat_gradient:.1e}): it would stay as it was initialised. Check the fusion weights and the "
             "gate, and raise gat_init_scale."
         )
-    if "fusion" not in frozen and not gate > 0:
+    if gate is not None and "fusion" not in frozen and not float(gate) > 0:
         found["dead gate"] = (
             f"The gate between stock and graph features gets no gradient in phase {phase}: the share of the graph "
             "cannot be learnt. Check that the graph's output differs from the projected features (gat_output_clip)."

@@ -76,11 +76,9 @@ class Parts:
             for value in module.parameters()
             if value.dim() > 1
         }
-        gate = id(network.fusion.gate)
-        self.watched = {
-            "attention": torch.tensor([id(value) in weights for value in self.parameters]),
-            "gate": torch.tensor([id(value) == gate for value in self.parameters]),
-        }
+        self.watched = {"attention": torch.tensor([id(value) in weights for value in self.parameters])}
+        if network.fusion.gate is not None:
+            self.watched["gate"] = torch.tensor([value is network.fusion.gate for value in self.parameters])
         """Parameters whose gradient is watched beside that of the parts: masks over ``parameters``."""
 
     @property

@@ -10,7 +10,7 @@ import pytest
 
 from docs.generate import FOLDER
 from docs.generate import PAGES as REFERENCES
-from gogooku_dagster.cli import diagnose, evaluate, refresh, report, run, simulate, status, ui
+from gogooku_dagster.cli import ablate, diagnose, evaluate, refresh, report, run, simulate, status, ui
 from model.lineage.graph import STAGES
 from model.settings import presets
 from model.settings.root import Settings
@@ -20,7 +20,7 @@ READMES = ("README.md", "README.ja.md")
 PAGES = sorted([*(ROOT / name for name in READMES), *(ROOT / "docs").rglob("*.md")])
 COMMANDS: dict[str, click.Command] = {
     module.command.name or "": module.command
-    for module in (run, status, refresh, report, diagnose, evaluate, ui, simulate)
+    for module in (run, status, refresh, report, diagnose, evaluate, ablate, ui, simulate)
 }
 
 
