@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from benchmarks import trainer_compared
-from benchmarks.trainer_clock import Laps, clocked, operations_of_step, product_rate
+from benchmarks.trainer_clock import Laps, clocked, copy_rate, product_rate, work_of_step
 from benchmarks.trainer_panel import synthetic_panel
 from model.atft_tensors.panel import FoldPanel
 from model.store.writer import peak_memory_bytes, reset_peak_memory
@@ -128,7 +128,8 @@ def measure(workload: Workload) -> dict[str, Any]:
         result = workload.train(panel)
     peak = peak_memory_bytes()
     size = sum(value.nbytes for value in vars(panel).values() if hasattr(value, "nbytes"))
-    operations = operations_of_step(panel, workload.network(), workload.days_per_batch, workload.lookback)
+    work = work_of_step(panel, workload.network(), workload.days_per_batch, workload.lookback)
+    bandwidth = copy_rate()
     rate = statistics.median(laps.product_rate)
     windows = workload.names * workload.days_per_batch
     widest = (windows * workload.lookback, workload.features * workload.network().vsn_width, workload.hidden)
@@ -137,14 +138,16 @@ def measure(workload: Workload) -> dict[str, Any]:
         "workload": asdict(workload),
         "threads": 1,
         "step_seconds": step,
-        "operations": operations,
+        "work": work,
         "product_rate": {
             "float32": rate,
             "float32_widest_of_network": product_rate(torch.float32, widest),
             "bf16": product_rate(torch.bfloat16, (256, 256, 256)),
         },
-        "bound_seconds": operations["total"] / rate,
-        "times_bound": step * rate / operations["total"],
+        "copy_bytes_per_second": bandwidth,
+        "bound_seconds": work["operations"] / rate,
+        "memory_bound_seconds": work["bytes_of_large_tensors"] / bandwidth,
+        "times_bound": step * rate / work["operations"],
         **_shares(laps),
         "flags": list(result.flags),
         "panel_bytes": size,

@@ -13,11 +13,13 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from model.atft_tensors.panel import FoldPanel
 from model.trained_model import losses, step
-from model.trained_model.batches import DayBatches
+from model.trained_model.batches import Batch, DayBatches
 from model.trained_model.config import LossConfig
 from model.trained_model.network import vsn
 from model.trained_model.network.atft_gat_fan import AtftGatFan, PhaseSwitches
@@ -109,33 +111,84 @@ def product_rate(dtype: torch.dtype, shape: tuple[int, int, int] = (SQUARE, SQUA
     return best
 
 
-def operations_of_step(panel: FoldPanel, config: NetworkConfig, days: int, lookback: int) -> dict[str, float]:
-    """Floating-point operations of the matrix products of one step, forward and backward, by where they are.
+def copy_rate(numbers: int = 2**24) -> float:
+    """Bytes a (processor) second that a copy moves, read and written, from memory beyond every cache."""
+    source = torch.ones(numbers)
+    target = torch.empty_like(source)
+    best = 0.0
+    for _ in range(4):
+        started = time.process_time()
+        target.copy_(source)
+        best = max(best, 2.0 * source.nbytes / (time.process_time() - started))
+    return best
 
-    Counted by torch on the network as it is, with variable selection in ordinary operations, so that what the blocked
-    form computes twice counts once. torch does not count the LSTM on a CPU; its products are added: forward
+
+LARGE = 4 * 2**20
+"""Bytes of a tensor that a processor's cache will not have kept from its last use."""
+
+
+class Traffic(TorchDispatchMode):
+    """Adds up the bytes that operations read and write, of large tensors (memory) and of all (memory and cache)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all = 0.0
+        self.large = 0.0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if not func.is_view and func not in _MOVE_NOTHING:
+            for tensor in tree_leaves((args, kwargs, out)):
+                if isinstance(tensor, torch.Tensor):
+                    size = min(tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())
+                    self.all += size
+                    self.large += size if size >= LARGE else 0.0
+        return out
+
+
+_MOVE_NOTHING = frozenset({torch.ops.aten.empty.memory_format, torch.ops.aten.new_empty.default})
+
+
+def work_of_step(panel: FoldPanel, config: NetworkConfig, days: int, lookback: int) -> dict[str, float]:
+    """What one step must do, forward and backward: operations of its matrix products, and bytes it moves.
+
+    Operations are counted by torch with variable selection in ordinary operations, so that what the blocked form
+    computes twice counts once. torch does not count the LSTM on a CPU; its products are added: forward
     ``2 * rows * layers * 4 H * (inputs + H)``, backward twice that. Elementwise work, sorting, normalisation and the
-    optimiser count as nothing: the bound is the time of the products alone.
+    optimiser count as nothing: the bound is the time of the products alone. Bytes are those of the blocked form; the
+    inside of the LSTM is not seen.
     """
     network = AtftGatFan(config, len(panel.features), panel.horizons, lookback)
     batches = DayBatches(panel, lookback, torch.device("cpu"))
     batch = batches.batch(panel.train[:days], graph=config.graph)
     rows = batches.targets(batch)
+    with Traffic() as traffic:
+        _forward_and_backward(network, batch, rows)
     original = vsn.selected_sum
     vsn.selected_sum = by_operations
     try:
         with FlopCounterMode(display=False) as counter:
-            switches = PhaseSwitches.everything(config)
-            point, quantiles, auxiliary = step.run_network(step.Forward(network), batch, switches, rows)
-            target = batch.pad(rows, torch.nan)
-            padded = losses.Padded(point, quantiles, target, torch.isfinite(target))
-            losses.total_loss(padded, auxiliary, config.quantiles, LossConfig())[0].backward()
+            _forward_and_backward(network, batch, rows)
     finally:
         vsn.selected_sum = original
     windows = len(batch.code) * lookback
     lstm = sum(6.0 * windows * 4 * part.hidden_size * (part.hidden_size + width) for part, width in _lstms(network))
     counted = float(counter.get_total_flops())
-    return {"counted": counted, "lstm": lstm, "total": counted + lstm}
+    return {
+        "counted_operations": counted,
+        "lstm_operations": lstm,
+        "operations": counted + lstm,
+        "bytes": traffic.all,
+        "bytes_of_large_tensors": traffic.large,
+    }
+
+
+def _forward_and_backward(network: AtftGatFan, batch: Batch, rows: torch.Tensor) -> None:
+    switches = PhaseSwitches.everything(network.config)
+    point, quantiles, auxiliary = step.run_network(step.Forward(network), batch, switches, rows)
+    target = batch.pad(rows, torch.nan)
+    padded = losses.Padded(point, quantiles, target, torch.isfinite(target))
+    losses.total_loss(padded, auxiliary, network.config.quantiles, LossConfig())[0].backward()
 
 
 def _lstms(network: nn.Module) -> list[tuple[nn.LSTM, int]]:
