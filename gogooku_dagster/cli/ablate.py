@@ -8,7 +8,7 @@ import click
 from gogooku_dagster.cli import options
 
 FOLDER = "ablation"
-DOCUMENT = "ablation.json"
+DOCUMENT = "claims.json"
 PRESET = "ablation"
 
 
@@ -30,18 +30,18 @@ def command(
 
     Four markets are built from the preset's simulated source: with all signals, and with each kind alone. On each the
     network is trained with and without the part in question, at an equal budget, and judged out of fold against the
-    reachable oracle. A run that was stopped goes on where it was. The result lies in the home (ablation.json), and the
-    report shows it.
+    reachable oracle. A run that was stopped goes on where it was. The result lies in the home (ablation/claims.json; a
+    summary, which the report shows, in ablation.json).
     """
     from gogooku_dagster.cli.terminal import Terminal
     from gogooku_dagster.lib.home import home
     from gogooku_dagster.lib.reconcile import Step
-    from model.ablation.claims import document
+    from model.ablation.claims import document, summary
     from model.ablation.experiment import Plan, run
     from model.ablation.markets import MARKETS
     from model.ablation.table import text
     from model.settings import presets
-    from model.store import atomic
+    from model.store import atomic, documents
 
     settings = presets.load(config or PRESET, overrides)
     folder = home() / FOLDER
@@ -55,6 +55,7 @@ def command(
 
         result = document(run(folder, settings, plan, date.today(), progress), settings.seed)
     atomic.write_bytes(folder / DOCUMENT, (json.dumps(result, indent=1) + "\n").encode())
+    atomic.write_bytes(home() / documents.ABLATION, (json.dumps(summary(result), indent=1) + "\n").encode())
     if as_json_:
         click.echo(json.dumps({"path": str(folder / DOCUMENT), **result}, indent=1))
     else:

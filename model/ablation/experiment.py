@@ -34,7 +34,7 @@ from model.walk_forward_folds.splitter import fold_keys
 ORACLE = "oracle"
 BASELINES = ("lightgbm", "ridge")
 NETWORK_ONLY = frozenset({"trained_model", "validation_predictions", "portfolio_report"})
-WITH_BASELINES: frozenset[Market] = frozenset({"whole", "tabular"})
+WITH_BASELINES: frozenset[Market] = frozenset({"tabular"})
 """Markets on which the baselines are trained as well: where the network is compared with them."""
 _KEY = ("market", "model", "seed", "horizon", "Date")
 

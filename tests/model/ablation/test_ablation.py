@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from model.ablation.claims import CLAIMS, document
+from model.ablation.claims import CLAIMS, document, summary
 from model.ablation.experiment import BASELINES, ORACLE, Plan, run
 from model.ablation.markets import MARKETS, market_settings
 from model.ablation.table import text
@@ -16,6 +16,7 @@ from model.ablation.variants import VARIANTS, shuffled
 from model.atft_tensors.panel import FoldPanel
 from model.daily_quotes.settings import SimulatedSource
 from model.errors import SettingsError
+from model.portfolio_report.document_figures import Ablation
 from model.settings import presets
 from model.trained_model.network.config import NetworkConfig
 
@@ -145,3 +146,11 @@ def test_a_run_judges_every_variant_on_its_test_days_and_a_second_one_trains_not
     told.clear()
     again = run(tmp_path, settings, plan, date(2024, 1, 1), lambda what, done, total, note: told.append(note))
     assert again.equals(found) and not any("epoch" in note for note in told)
+
+
+def test_the_summary_is_what_a_report_shows() -> None:
+    found = document(daily(lead_lag_network=0.05, lead_lag_without_graph=0.01), seed=1)
+    shown = Ablation.model_validate(summary(found))
+    row = next(row for row in shown.rows if row.name.startswith("lead-lag part: with the graph"))
+    assert row.difference.value == pytest.approx(0.04, abs=0.005) and row.difference.n == DAYS
+    assert row.rank_ic.value == pytest.approx(0.01, abs=0.02) and "(holds)" in row.name
