@@ -23,7 +23,6 @@ import polars as pl
 
 from model.quality_features.alpha158.features import features
 from model.quality_features.engine import PANEL_COLUMNS, compute_features
-from model.quality_features.memory import kept_memory
 from model.quality_features.settings import FeatureSettings
 from model.store.writer import peak_memory_bytes, reset_peak_memory
 
@@ -129,8 +128,7 @@ def compute(path: Path) -> tuple[int, pl.DataFrame]:
     panel = pl.read_parquet(path, columns=list(PANEL_COLUMNS))
     codes = panel["Code"].unique().sort()
     starts = range(0, len(codes), CODES_AT_A_TIME)
-    with kept_memory():
-        blocks = [_compute(panel, codes[start : start + CODES_AT_A_TIME]) for start in starts]
+    blocks = [_compute(panel, codes[start : start + CODES_AT_A_TIME]) for start in starts]
     return sum(rows for rows, _ in blocks), pl.concat(last_day for _, last_day in blocks)
 
 

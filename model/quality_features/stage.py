@@ -23,7 +23,6 @@ from model.quality_features.bands_write import Chunks, Family, Table, Update
 from model.quality_features.coverage import COVERAGE_FILE, read_coverage
 from model.quality_features.coverage import KEY as COVERAGE_KEY
 from model.quality_features.engine import feature_plan
-from model.quality_features.memory import kept_memory
 from model.quality_features.read import ASSET, DAYS_FILE, KEY
 from model.quality_features.rows_changes import ROWS, Changes, find_changes
 from model.quality_features.rows_panel import SOURCE, Panel
@@ -45,7 +44,7 @@ def materialise(run: StageRun) -> Manifest:
         StoreError: raw_dataset is not materialised, or its files are not as its manifest says.
         DataError: the panel holds no rows.
     """
-    with run.writer(ASSET) as w, kept_memory():
+    with run.writer(ASSET) as w:
         changes = _record_rows(run, w)
         panel = Panel(run.store)
         layout = bands(run.settings.features)

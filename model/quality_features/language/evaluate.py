@@ -22,6 +22,9 @@ from model.quality_features.windows_shared import SharedWindows
 CELLS_PER_BLOCK = 24_576
 """Cells of a block: 192 KiB an array, so that the dozen arrays in use at a time stay in a core's 2 MiB of cache."""
 
+_LARGEST_KEPT = 31 << 20
+"""Bytes, just under the 32 MiB beyond which the C library (glibc) never learns to keep an allocation."""
+
 
 class Sink(Protocol):
     """Where results go."""
@@ -89,6 +92,7 @@ def evaluate(
         threads: blocks computed at the same time.
         cells_per_block: days times codes of a block.
     """
+    _keep_freed_memory()
     state = _State(plan, grids, sink, cells_per_block)
     with ThreadPoolExecutor(max_workers=threads) as pool:
         for phase in plan.phases:
@@ -101,6 +105,17 @@ def evaluate(
                 pass  # an error in a block is raised here
             for number in phase.forgotten:
                 state.kept.pop(number, None)
+
+
+def _keep_freed_memory() -> None:
+    """Have the C library keep the memory of freed arrays for the next ones.
+
+    A block makes and drops thousands of arrays of some 200 KiB. In a fresh process glibc gives each back to the system
+    and fetches the next page by page, a fifth of the whole processor time. Both thresholds (``M_MMAP_THRESHOLD`` and
+    ``M_TRIM_THRESHOLD``, see mallopt(3)) rise to what was freed once; this allocation is never touched, so it costs
+    no memory. Elsewhere it does nothing. No value depends on it.
+    """
+    np.empty(_LARGEST_KEPT, dtype=np.uint8)
 
 
 def _call(task: Callable[[], None]) -> None:
