@@ -41,5 +41,7 @@ def synthetic_panel(
         graph_start=np.zeros(1, np.int64),
         graph_ptr=np.array([0, len(target)], np.int64),
         edge_index=np.stack([source, target]).astype(np.int64),
-        edge_attr=np.stack([correlation, np.abs(correlation), (correlation > 0.5).astype(np.float32)], axis=1),
+        edge_attr=np.stack(
+            [correlation, np.abs(correlation), (correlation > 0.5).astype(np.float32), 0.0 * correlation], axis=1
+        ),
     )

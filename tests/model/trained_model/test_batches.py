@@ -73,7 +73,7 @@ def test_days_before_the_first_graph_have_no_edges(make_panel: Callable[..., Fol
         graph_start=np.zeros(0, np.int64),
         graph_ptr=np.zeros(1, np.int64),
         edge_index=np.zeros((2, 0), np.int64),
-        edge_attr=np.zeros((0, 3), np.float32),
+        edge_attr=np.zeros((0, 4), np.float32),
     )
     assert DayBatches(none, LOOKBACK, CPU).batch(np.array([10]), graph=True).edge_index.shape == (2, 0)
 

@@ -91,7 +91,8 @@ def test_every_epoch_logs_the_gradients_of_the_graph_the_gate_and_the_whole(pane
     assert before["gradient_gat"] == before["gradient_gate"] == 0.0 and "gate_alpha" not in before
     assert float(after["gradient_gat"]) > 0 and float(after["gradient_gate"]) > 0
     assert 0 < float(after["gate_alpha"]) < 1
-    parts = [float(after[f"gradient_{part}"]) for part in ("vsn", "temporal", "fan", "gat", "fusion", "heads")]
+    names = ("vsn", "temporal", "fan", "gat_input", "gat", "fusion", "heads", "direct")
+    parts = [float(after[f"gradient_{part}"]) for part in names]
     assert float(after["gradient_norm"]) == pytest.approx(float(torch.tensor(parts).norm()), rel=1e-5)
     assert float(after["gradient_norm_max"]) >= float(after["gradient_norm"])
     assert float(after["loss"]) > 0

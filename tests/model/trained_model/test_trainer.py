@@ -224,7 +224,7 @@ def test_the_graph_phase_refuses_to_run_without_edges(panel: FoldPanel) -> None:
         panel,
         graph_ptr=np.zeros(3, np.int64),
         edge_index=np.zeros((2, 0), np.int64),
-        edge_attr=np.zeros((0, 3), np.float32),
+        edge_attr=np.zeros((0, 4), np.float32),
     )
     with pytest.raises(TrainingError, match="no batch of the epoch had an edge"):
         _train(bare, SHORT)
