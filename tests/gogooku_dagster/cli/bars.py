@@ -76,6 +76,6 @@ def installed(home: Path, *arguments: str, folder: Path | None = None) -> Result
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=900,
     )
     return Result(done.returncode, done.stdout, done.stderr)
