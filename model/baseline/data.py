@@ -81,15 +81,9 @@ def load_design(
         block = slice(filled, filled + part.height)
         filled += part.height
         keys.append(part.select("Date", "Code"))
-        if filled <= rows:
-            x[block] = _scores(part, normalizer)
-            for own, name in zip(past, RETURNS, strict=True):
-                own[block] = _floats(part[name])
-    if filled != rows:
-        raise DataError(
-            f"Fold {fold}: the features have {filled} rows of universe members on {len(dates)} dates and the labels "
-            f"{rows}. Run `gogooku refresh` so that both are made from the same raw_dataset."
-        )
+        x[block] = _scores(part, normalizer)
+        for own, name in zip(past, RETURNS, strict=True):
+            own[block] = _floats(part[name])
     key = pl.concat(keys)
     numbers = pl.Series(dates, dtype=pl.Date).to_physical().to_numpy()
     return Design(
@@ -146,8 +140,13 @@ def _scores(rows: pl.DataFrame, normalizer: Normalizer) -> NDArray[np.float32]:
 
 def _labels(store: "Store", key: pl.DataFrame, dates: Sequence[date], horizons: Sequence[int]) -> dict[int, Array]:
     names = [f"target_{horizon}" for horizon in horizons]
-    parts = [_read(store, "labels", wanted, names) for wanted in _by_month(dates)]
-    joined = key.join(pl.concat(parts), on=["Date", "Code"], how="left", maintain_order="left")
+    rows = pl.concat([_read(store, "labels", wanted, names) for wanted in _by_month(dates)])
+    if rows.height != key.height:
+        raise DataError(
+            f"The features have {key.height} rows of universe members on {len(dates)} dates from {dates[0]} on and the "
+            f"labels {rows.height}. Run `gogooku refresh` so that both are made from the same raw_dataset."
+        )
+    joined = key.join(rows, on=["Date", "Code"], how="left", maintain_order="left")
     return {horizon: _floats(joined[name]) for horizon, name in zip(horizons, names, strict=True)}
 
 
