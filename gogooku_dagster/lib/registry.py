@@ -75,6 +75,8 @@ def signature(config: dict[str, Any]) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
+    from model.trained_model.network.direct import EDGE_ATTRIBUTES
+
     lookback, features = config["lookback"], len(config["features"])
     horizons, quantiles = len(config["horizons"]), len(config["network"]["quantiles"])
     single, whole = np.dtype(np.float32), np.dtype(np.int64)
@@ -84,7 +86,7 @@ def signature(config: dict[str, Any]) -> Any:
                 TensorSpec(single, (-1, lookback, features), "x"),
                 TensorSpec(single, (-1, lookback), "own_return"),
                 TensorSpec(whole, (2, -1), "edge_index"),
-                TensorSpec(single, (-1, 3), "edge_attr"),
+                TensorSpec(single, (-1, EDGE_ATTRIBUTES), "edge_attr"),
             ]
         ),
         outputs=Schema(

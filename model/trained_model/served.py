@@ -42,7 +42,7 @@ class ServedModel:
 
         Args:
             inputs: ``x`` float32 [B, L, F], ``own_return`` float32 [B, L], ``edge_index`` int64 [2, E] (positions in B,
-                source and target), ``edge_attr`` float32 [E, 3].
+                source and target), ``edge_attr`` float32 [E, 4].
             params: not used; registries pass it.
 
         Returns:
