@@ -48,8 +48,7 @@ class Plan:
 
     markets: tuple[Market, ...]
     seeds: tuple[int, ...]
-    """Seeds of the network; their predictions are averaged day by day in no figure: each is judged on its own, and the
-    figures are means over them."""
+    """Seeds of the network; each training is judged on its own, and figures are means over them."""
 
     @property
     def variants(self) -> tuple[Variant, ...]:

@@ -19,7 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.utils import scatter, softmax
 
-EDGE_ATTRIBUTES = 4
+from model.trained_model.network.gat import SELF_LOOP_ATTRIBUTES
+
+EDGE_ATTRIBUTES = len(SELF_LOOP_ATTRIBUTES)
 LEAD_AT_START = 2.0
 """Weight of an edge's lead in the attention before training."""
 
