@@ -10,7 +10,7 @@ from model.store.store import Store
 from tests.gogooku_dagster.cli.bars import TINY, installed
 from tests.gogooku_dagster.cli.conftest import Command
 
-SMALL = ("--set", "source.stocks=30", "--set", "source.end=2018-03-30")
+SMALL = ("--set", "source.stocks=30", "--set", "source.start=2018-01-04", "--set", "source.end=2018-03-30")
 
 
 def test_it_writes_files_a_preset_and_a_note_and_says_how_to_run_them(gogooku: Command, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ def random_panel(
             "Date": pl.Series(axis).gather(np.repeat(np.arange(days), codes)),
             "Code": names * days,
             "AdjOpen": open_.ravel(),
+            "Close": 2.0 * close.ravel(),
             "AdjHigh": high.ravel(),
             "AdjLow": low.ravel(),
             "AdjClose": close.ravel(),
@@ -48,7 +49,7 @@ def random_panel(
     )
     hidden = pl.Series(rng.random(close.size) < missing / 2)
     frame = frame.with_columns(
-        pl.when(~hidden).then(pl.col(name)).alias(name) for name in ("AdjOpen", "AdjClose", "AdjHigh")
+        pl.when(~hidden).then(pl.col(name)).alias(name) for name in ("AdjOpen", "Close", "AdjClose", "AdjHigh")
     )
     return frame.filter(pl.Series(rng.random(close.size) >= missing))
 

@@ -34,6 +34,11 @@ def limit_flag_mended(panel: pl.DataFrame, rng: np.random.Generator) -> pl.DataF
     return panel.with_columns(LimitUp=pl.col("LimitUp") ^ a_row(panel, rng))
 
 
+def unadjusted_close_mended(panel: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    """Only what a portfolio trades at, beside the labels, reads it."""
+    return panel.with_columns(Close=pl.when(a_row(panel, rng)).then(pl.col("Close") * 2.0).otherwise("Close"))
+
+
 def rows_deleted(panel: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     return panel.filter(~(a_row(panel, rng) | a_row(panel, rng)))
 
@@ -114,6 +119,7 @@ EDITS: tuple[Edit, ...] = (
     prices_mended,
     turnover_mended,
     limit_flag_mended,
+    unadjusted_close_mended,
     rows_deleted,
     row_inserted,
     day_deleted,

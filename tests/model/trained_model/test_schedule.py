@@ -50,7 +50,7 @@ def test_twelve_blocks_of_a_network_train_at_the_rates_asked_for_in_every_step_o
         return step(optimizer, *arguments, **named)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", spy)
-    network = replace(NETWORK, lstm_layers=2)
+    network = replace(NETWORK, lstm_layers=2, direct=False, gat_reads_features=False)
     phases = tuple(replace(phase, lr=lr) for phase, lr in zip(TRAINING.phases, (top, top / 2), strict=True))
     training = replace(TRAINING, layerwise_decay=0.90, phases=phases, guards=GuardConfig(degenerate="flag"))
     result = trained(make_panel(), training, network=network)
