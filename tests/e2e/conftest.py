@@ -77,22 +77,45 @@ class Pipeline:
 
 
 @pytest.fixture(scope="session")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    """Computed once, also where several test processes share the work."""
-    base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "pipeline"
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A storage root with everything that a training reads; tests work on copies of it."""
+    shared = _shared_folder(tmp_path_factory, "prepared")
+    with FileLock(f"{shared}.lock"):
+        made = Pipeline(shared / "home", "")
+        if not (shared / "done").exists():
+            shared.mkdir()
+            done = made.gogooku("run", "--config", str(_preset(shared)), "--until", "atft_tensors")
+            assert done.returncode == 0, done.stderr[-4000:]
+            (shared / "done").touch()
+    return made.home
+
+
+@pytest.fixture(scope="session")
+def pipeline(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    """The rest of the graph on top of it; computed once, also where several test processes share the work."""
+    shared = _shared_folder(tmp_path_factory, "pipeline")
     with FileLock(f"{shared}.lock"):
         shared.mkdir(exist_ok=True)
         printed = shared / "stdout.txt"
         made = Pipeline(shared / "home", printed.read_text("utf-8") if printed.exists() else "")
         if not printed.exists():
-            preset = shared / "tiny.yaml"
-            preset.write_text(TINY, encoding="utf-8")
-            done = made.gogooku("run", "--config", str(preset))
+            shutil.copytree(prepared, made.home)
+            done = made.gogooku("run", "--config", str(_preset(shared)))
             assert done.returncode == 0, done.stderr[-4000:]
             printed.write_text(done.stdout, encoding="utf-8")
             made = Pipeline(made.home, done.stdout)
     return made
+
+
+def _shared_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+
+
+def _preset(folder: Path) -> Path:
+    path = folder / "tiny.yaml"
+    path.write_text(TINY, encoding="utf-8")
+    return path
 
 
 @contextlib.contextmanager

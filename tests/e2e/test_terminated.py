@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from safetensors import safe_open
 
-from tests.e2e.conftest import ROOT, TINY, Pipeline
+from tests.e2e.conftest import ROOT, Pipeline
 
 pytestmark = pytest.mark.e2e
 
@@ -74,10 +75,10 @@ def terminate_after(place: Pipeline, process: subprocess.Popen[bytes], epoch: in
             process.wait()
 
 
-def test_a_terminated_run_is_cancelled_and_the_next_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
-    place = Pipeline(tmp_path / "home", "")
-    made = place.gogooku("run", "--config", str(tmp_path / "tiny.yaml"), "--set", ENDLESS, "--until", "atft_tensors")
+def test_a_terminated_run_is_cancelled_and_the_next_goes_on_from_its_checkpoint(prepared: Path, tmp_path: Path) -> None:
+    place = Pipeline(shutil.copytree(prepared, tmp_path / "home"), "")
+    preset = str(prepared.parent / "tiny.yaml")
+    made = place.gogooku("run", "--config", preset, "--set", ENDLESS, "--until", "atft_tensors")
     assert made.returncode == 0, made.stderr[-3000:]
     terminate_after(place, start(place), 3)
     reached = epochs(place)
