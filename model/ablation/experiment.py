@@ -25,9 +25,8 @@ from model.settings.root import Settings
 from model.store import atomic
 from model.store.store import Store
 from model.trained_model.checkpoint import training_key
-from model.trained_model.inference import predict
+from model.trained_model.ensemble import Member, predict_ensemble, train_ensemble
 from model.trained_model.results import Callbacks, Record
-from model.trained_model.trainer import train
 from model.validation_predictions.stage import prediction_table
 from model.walk_forward_folds.splitter import fold_keys
 
@@ -130,20 +129,19 @@ def _trained(
         epochs = sum(phase.epochs for phase in settings.training.phases)
 
         def on_epoch(record: Record) -> None:
-            note(
-                f"epoch {record['epoch']} of at most {epochs}, validation rank IC {record.get('val_rank_ic', 0.0):.4f}"
-            )
+            member = f"member {record['member'] + 1}, " if "member" in record else ""
+            rank_ic = record.get("val_rank_ic", 0.0)
+            note(f"{member}epoch {record['epoch']} of at most {epochs}, validation rank IC {rank_ic:.4f}")
 
-        result = train(
+        results = train_ensemble(
             own, network, settings.training, lookback=lookback, seed=seed, callbacks=Callbacks(on_epoch=on_epoch)
         )
-        found = predict(
+        found = predict_ensemble(
             own,
             network,
-            result.state,
+            [Member(result.state, result.switches) for result in results],
             own.test,
             lookback=lookback,
-            switches=result.switches,
             threads=settings.training.threads,
         )
         daily = _rank_ic(prediction_table(found, own, labels), "prediction")

@@ -16,6 +16,8 @@ from model.walk_forward_folds.fold import Fold
 if TYPE_CHECKING:
     from model.settings.root import Settings
 
+_MOST_NAMES = 70
+
 
 def draw_bounds(store: Store, settings: "Settings", partition: str | None) -> bytes:
     """Clip bounds of every feature, as PNG."""
@@ -61,7 +63,11 @@ def bounds_figure(bounds: pl.DataFrame, cap: float) -> Figure:
     axes.axhline(cap, color=canvas.RED, linestyle="--", linewidth=1.0, label=f"normalization.hard_cap = {cap:g}")
     axes.axhline(-cap, color=canvas.RED, linestyle="--", linewidth=1.0)
     axes.axhline(0.0, color=canvas.INK, linewidth=0.8)
-    axes.set_xticks(x, ordered["feature"].to_list(), rotation=90, fontsize=min(8.5, 560.0 / ordered.height))
+    # Names that can be read: all of a few features, every second or third one of many.
+    step = -(-ordered.height // _MOST_NAMES)
+    axes.set_xticks(
+        x[::step], ordered["feature"].to_list()[::step], rotation=90, fontsize=min(8.5, 560.0 / len(x[::step]))
+    )
     axes.set_xlim(-0.8, ordered.height - 0.2)
     axes.set_ylim(-1.06 * cap, 1.06 * cap)
     axes.grid(False, axis="x")

@@ -71,7 +71,7 @@ def png(figure: Figure) -> bytes:
     pixels = np.asarray(drawing.buffer_rgba())  # type: ignore[no-untyped-call]
     image = Image.fromarray(pixels).convert("RGB")
     buffer = io.BytesIO()
-    image.quantize(256, dither=Image.Dither.NONE).save(buffer, format="PNG", optimize=True)
+    image.quantize(256, dither=Image.Dither.NONE).save(buffer, format="PNG")
     return buffer.getvalue()
 
 
