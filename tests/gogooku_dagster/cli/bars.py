@@ -11,6 +11,7 @@ import polars as pl
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY = ROOT / "tests" / "presets" / "tiny.yaml"
+TINY_BARS = TINY.with_name("tiny_bars.yaml")
 ODD_CODES = ("NA", "TRUE", "ON", "0013", "130A0")
 """Codes that a careless reader takes for missing, for a truth value or for a number."""
 CODES = (*ODD_CODES, *(f"S{number:03d}" for number in range(20)))

@@ -15,8 +15,9 @@ import pytest
 from model.lineage.build import bring_up_to_date
 from model.lineage.graph import ASSET_NAMES, descendants
 from model.settings import presets
+from model.store.documents import TRIALS
 from model.store.store import Store
-from tests.gogooku_dagster.cli.bars import TINY, Result, installed
+from tests.gogooku_dagster.cli.bars import TINY_BARS, Result, installed
 
 MODELS = (
     "atft_gat_fan",
@@ -32,7 +33,7 @@ STAGE_LINE = re.compile(r"^(\w+)(?: \[(.+)\])? +\d+\.\d s$")
 FIGURE = r"[+−]\d+\.\d+ \[[+−]\d+\.\d+, [+−]\d+\.\d+\]"
 MENDED = date(2019, 5, 15)
 OWN = f"""
-extends: {TINY}
+extends: {TINY_BARS}
 source: {{kind: files, path: bars.parquet}}
 calendar: {{exchange: from_data}}
 folds: {{periods: [2019q2]}}
@@ -81,7 +82,7 @@ def filled(folder: Path, *arguments: str) -> Home:
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    return filled(tmp_path_factory.mktemp("tiny"), "--config", str(TINY))
+    return filled(tmp_path_factory.mktemp("tiny"), "--config", str(TINY_BARS))
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +140,7 @@ def test_standard_error_holds_nothing_of_the_libraries(tiny: Home) -> None:
 
 
 def test_a_second_run_computes_nothing(tiny: Home) -> None:
-    again = tiny.gogooku("run", "--config", str(TINY))
+    again = tiny.gogooku("run", "--config", str(TINY_BARS))
     assert computed(again) == [] and "nothing was recomputed" in again.err
     assert again.out == tiny.run.out
 
@@ -206,8 +207,8 @@ def test_the_catalogue_counts_the_predictions(tiny: Home) -> None:
 
 
 def test_a_build_without_dagster_in_another_process_gives_the_same_bits(tiny: Home, tmp_path: Path) -> None:
-    settings = presets.load(TINY)
-    bring_up_to_date(Store(tmp_path), settings, date.today())
+    shutil.copy(tiny.path / TRIALS, tmp_path)  # how many configurations were tracked is an input of the report
+    bring_up_to_date(Store(tmp_path), presets.load(TINY_BARS), date.today())
     other = Home(tmp_path, tiny.run)
     assert other.hashes() == tiny.hashes()
     assert {"trained_model", "validation_predictions", "portfolio_report"} <= {asset for asset, _ in other.hashes()}
@@ -218,7 +219,7 @@ def test_the_configuration_of_the_last_run_holds_for_the_commands_that_follow(ti
     costlier = ("--set", "portfolio.cost_bps_per_side=9.0")
     stale = {entry["asset"] for entry in copy.document("status", *costlier)["stale"]}
     assert stale == {"portfolio_report"}
-    again = copy.gogooku("run", "--config", str(TINY), *costlier)
+    again = copy.gogooku("run", "--config", str(TINY_BARS), *costlier)
     assert assets(again) == {"portfolio_report"} and "1 artefact computed" in again.err
     assert copy.document("status")["stale"] == []
     assert copy.document("report")["config"]["cost_bps_per_side"] == 9.0
