@@ -33,6 +33,7 @@ ui: $(STAMP)
 	@$(BIN)/gogooku ui
 
 # One thread a process: two test processes share the machine, and small arrays gain nothing from more.
+# In the order of the folders: the few long tests come first, and the many short ones fill both processes to the end.
 test: export OMP_NUM_THREADS := 1
 test: export POLARS_MAX_THREADS := 2
 test: $(STAMP)
@@ -41,7 +42,7 @@ test: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/yamllint --strict .
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks.run
