@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -148,7 +148,7 @@ def dense_market(
     calendar = market["Date"].unique().sort()
     codes = tuple(market["Code"].unique().sort().to_list())
     day = np.searchsorted(calendar.to_physical().to_numpy(), market["Date"].to_physical().to_numpy())
-    grid = _Rows(market, day, code_positions(market["Code"], codes), (len(calendar), len(codes)))
+    grid = Rows(market, day, code_positions(market["Code"], codes), (len(calendar), len(codes)))
     returns, entry = grid.floats("return_next"), grid.floats("entry_return_next")
     if min(_lowest(returns), _lowest(entry)) <= -1.0:
         raise DataError(
@@ -200,11 +200,7 @@ def dense_scores(predictions: pl.DataFrame, column: str, market: Grid) -> Floats
     Args:
         predictions: Date, Code and ``column``.
     """
-    on_grid = predictions.filter(pl.col("Date").is_in(pl.Series(market.dates, dtype=pl.Date).implode()))
-    calendar = pl.Series(market.dates, dtype=pl.Date).to_physical().to_numpy()
-    day = np.searchsorted(calendar, on_grid["Date"].to_physical().to_numpy())
-    code = code_positions(on_grid["Code"], market.codes)
-    return _Rows(on_grid, day, code, (len(market.dates), len(market.codes))).floats(column)
+    return Rows.on(predictions, market).floats(column)
 
 
 def code_positions(codes: pl.Series, known: Sequence[str]) -> Ints:
@@ -252,30 +248,57 @@ def _window_std(padded: Floats, days: int) -> Floats:
     return np.where(count >= VOLATILITY_MIN_DAYS, np.sqrt(squares / np.maximum(count - 1.0, 1.0)), np.nan)
 
 
-class _Rows:
+class Rows:
     """The way from rows to [days, codes]."""
 
     def __init__(self, table: pl.DataFrame, day: Ints, code: Ints, shape: tuple[int, int]) -> None:
-        self._table, self._day, self._code, self._shape = table, day, code, shape
+        self._table, self._shape = table, shape
+        place = day * shape[1] + code
+        self._whole = len(place) == shape[0] * shape[1] and bool((np.diff(place) == 1).all())
+        self._place = place
+
+    @classmethod
+    def on(cls, table: pl.DataFrame, grid: Grid) -> "Rows":
+        """The rows of a table with Date and Code that lie on a grid.
+
+        Raises:
+            DataError: a code is not on the grid.
+        """
+        calendar = pl.Series(grid.dates, dtype=pl.Date)
+        if table["Date"].n_unique() != len(calendar) or not table["Date"].is_in(calendar.implode()).all():
+            table = table.filter(pl.col("Date").is_in(calendar.implode()))
+        day = np.searchsorted(calendar.to_physical().to_numpy(), table["Date"].to_physical().to_numpy())
+        return cls(table, day, code_positions(table["Code"], grid.codes), (len(grid.dates), len(grid.codes)))
+
+    @cached_property
+    def there(self) -> Flags:
+        """Where there is a row."""
+        return np.asarray(self._laid(np.ones(self._table.height, dtype=np.bool_), False))
 
     def floats(self, column: str) -> Floats:
-        grid = np.full(self._shape, np.nan)
-        grid[self._day, self._code] = self._table[column].cast(pl.Float64).fill_null(np.nan).to_numpy()
-        return grid
+        """A column; NaN where there is none."""
+        values = self._table[column].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        return np.asarray(self._laid(values, np.nan), dtype=np.float64)
 
     def flags(self, column: str) -> Flags:
-        grid = np.zeros(self._shape, dtype=np.bool_)
-        grid[self._day, self._code] = self._table[column].cast(pl.Boolean).fill_null(False).to_numpy()
+        """A column; False where there is none."""
+        values = self._table[column].cast(pl.Boolean).fill_null(False).to_numpy()
+        return np.asarray(self._laid(values, False), dtype=np.bool_)
+
+    def _laid(self, values: NDArray[Any], absent: Any) -> NDArray[Any]:
+        if self._whole:  # every day has every code, in order
+            return values.reshape(self._shape)
+        grid = np.full(self._shape, absent, dtype=values.dtype)
+        grid.ravel()[self._place] = values
         return grid
 
     def sectors(self, days: Ints) -> tuple[NDArray[np.int16] | None, tuple[str, ...]]:
+        """The column Sector of some days as positions in the names, ``NO_SECTOR`` where there is none, and the names."""
         if "Sector" not in self._table.columns:
             return None, ()
         names = tuple(self._table["Sector"].drop_nulls().unique().sort().to_list())
         number = self._table["Sector"].cast(pl.Enum(list(names))).to_physical().cast(pl.Int16).fill_null(NO_SECTOR)
-        grid = np.full(self._shape, NO_SECTOR, dtype=np.int16)
-        grid[self._day, self._code] = number.to_numpy()
-        return grid[days], names
+        return np.asarray(self._laid(number.to_numpy(), NO_SECTOR), dtype=np.int16)[days], names
 
 
 def _kept_days(calendar: pl.Series, returns: Floats, test_dates: Sequence[date]) -> Ints:
