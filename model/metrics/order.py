@@ -46,3 +46,10 @@ def in_order(values: NDArray[np.float64], order: NDArray[np.int64]) -> NDArray[n
     for row, places, out in zip(values, order, found, strict=True):
         row.take(places, out=out, mode="clip")
     return found
+
+
+def span(rows: NDArray[np.int64]) -> NDArray[np.int64] | slice:
+    """Increasing rows as a slice where they follow one another, so that reading them copies nothing."""
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows

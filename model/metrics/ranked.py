@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from model.metrics.order import in_order, row_order
+from model.metrics.order import in_order, row_order, span
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -39,7 +39,7 @@ class Sorted:
         """The same for some of the days, in increasing order."""
         if len(rows) == len(self.values):
             return self
-        own = _span(rows)
+        own = span(rows)
         return Sorted(self.values[own], self.present[own], self.order[own])
 
     @cached_property
@@ -109,13 +109,6 @@ class Sorted:
         return ranks
 
 
-def _span(rows: Ints) -> Ints | slice:
-    """Increasing rows as a slice where they follow one another, so that nothing is copied."""
-    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
-        return slice(int(rows[0]), int(rows[-1]) + 1)
-    return rows
-
-
 def rank_correlation(first: Sorted, second: Sorted, rows: Ints, others: Ints, min_names: int) -> Floats:
     """Spearman correlation of the days ``rows`` of one table with the days ``others`` of another.
 
@@ -123,7 +116,7 @@ def rank_correlation(first: Sorted, second: Sorted, rows: Ints, others: Ints, mi
     """
     found = np.full(len(rows), np.nan)
     for start in range(0, len(rows), _BLOCK_DAYS):
-        own, other = _span(rows[start : start + _BLOCK_DAYS]), _span(others[start : start + _BLOCK_DAYS])
+        own, other = span(rows[start : start + _BLOCK_DAYS]), span(others[start : start + _BLOCK_DAYS])
         among = first.present[own] & second.present[other]
         count = among.sum(axis=1)
         x, y = first.centred_among(own, among), second.centred_among(other, among)

@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from model.errors import DataError
+from model.metrics.order import span
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -46,6 +47,11 @@ class Run:
         value = np.ones((len(self.returns) + 1, self.returns.shape[1]))
         np.cumprod(1.0 + self.returns, axis=0, out=value[1:])
         return value
+
+    @cached_property
+    def growth_earned(self) -> Floats:
+        """[t, N] what the day adds to ``growth``."""
+        return np.asarray(self.growth[:-1] * self.returns, dtype=np.float64)
 
     @cached_property
     def first_day(self) -> Floats:
@@ -98,7 +104,7 @@ class Market(Grid):
     @cached_property
     def volatility(self) -> Floats:
         """[T, N] std of the last daily returns known on the day, NaN where too few."""
-        return trailing_volatility(self.calendar_returns)[self.day]
+        return trailing_volatility(self.calendar_returns)[span(self.day)]
 
     @cached_property
     def known_volatility(self) -> Floats:
@@ -155,7 +161,8 @@ def dense_market(
             "validation_predictions/market.parquet holds a return of -100 % or less: prices must be positive."
         )
     kept = _kept_days(calendar, returns, test_dates)
-    unpriced = np.isnan(returns[kept])
+    test = span(kept)
+    unpriced = np.isnan(returns[test])
     if suspended == "gap":
         if "close" not in market.columns:
             raise DataError(
@@ -163,26 +170,26 @@ def dense_market(
                 "in, or use flat."
             )
         returns = _with_gaps(returns, grid.floats("close"))
-    sector, sectors = grid.sectors(kept)
+    sector, sectors = grid.sectors(test)
     starts = np.flatnonzero(np.diff(kept, prepend=kept[0] - 2) > 1)
     later = np.logical_or.accumulate((~np.isnan(returns) | ~np.isnan(entry))[::-1])[::-1]
     return Market(
         dates=tuple(calendar.gather(kept).to_list()),
         codes=codes,
         runs=tuple(
-            _run(slice(int(a), int(b)), returns[kept[a:b]], entry[kept[a:b]])
+            _run(slice(int(a), int(b)), returns[span(kept[a:b])], entry[span(kept[a:b])])
             for a, b in zip(starts, np.append(starts[1:], len(kept)), strict=True)
         ),
-        missing=np.isnan(returns[kept]),
-        missing_entry=np.isnan(entry[kept]),
+        missing=np.isnan(returns[test]),
+        missing_entry=np.isnan(entry[test]),
         unpriced=unpriced,
-        can_buy=grid.flags("can_buy_next")[kept],
-        can_sell=grid.flags("can_sell_next")[kept],
-        ended=~later[kept],
+        can_buy=grid.flags("can_buy_next")[test],
+        can_sell=grid.flags("can_sell_next")[test],
+        ended=~later[test],
         calendar_returns=returns,
         day=kept,
-        traded_value=grid.floats("turnover_20")[kept] if "turnover_20" in market.columns else None,
-        price=grid.floats("price")[kept] if "price" in market.columns else None,
+        traded_value=grid.floats("turnover_20")[test] if "turnover_20" in market.columns else None,
+        price=grid.floats("price")[test] if "price" in market.columns else None,
         sector=sector,
         sectors=sectors,
     )
@@ -292,8 +299,8 @@ class Rows:
         grid.ravel()[self._place] = values
         return grid
 
-    def sectors(self, days: Ints) -> tuple[NDArray[np.int16] | None, tuple[str, ...]]:
-        """The column Sector of some days as positions in the names, ``NO_SECTOR`` where there is none, and the names."""
+    def sectors(self, days: Ints | slice) -> tuple[NDArray[np.int16] | None, tuple[str, ...]]:
+        """Sector of some days as positions in the names, ``NO_SECTOR`` where there is none, and the names."""
         if "Sector" not in self._table.columns:
             return None, ()
         names = tuple(self._table["Sector"].drop_nulls().unique().sort().to_list())
@@ -336,5 +343,9 @@ def _with_gaps(returns: Floats, close: Floats) -> Floats:
 def _with_typical(values: Floats, otherwise: float = 1.0) -> Floats:
     """Values; the day's median stands in where there is none above 0, and ``otherwise`` on a day without any."""
     known = np.isfinite(values) & (values > 0)
-    typical = [np.median(row[there]) if there.any() else otherwise for row, there in zip(values, known, strict=True)]
-    return np.where(known, values, np.array(typical)[:, None])
+    gaps = np.flatnonzero(~known.all(axis=1))
+    if not len(gaps):
+        return values
+    typical = np.full(len(values), otherwise)
+    typical[gaps] = [np.median(values[row][known[row]]) if known[row].any() else otherwise for row in gaps]
+    return np.where(known, values, typical[:, None])

@@ -65,6 +65,7 @@ def _hold(
     growth, start_value = run.growth, run.first_day
     held = np.zeros((min(horizon, length), len(gross), names))  # the sleeve of day s in place s modulo horizon
     sold = np.empty((len(gross), names))
+    earned = np.empty((horizon + 1, names))  # by one unit of the day's sleeve, at each age
     for day in range(length):
         new = next(sleeves)
         place = held[day % horizon]
@@ -76,13 +77,13 @@ def _hold(
             sold[:] = new
         turnover[:, day] = np.abs(sold, out=sold).sum(axis=1)
         place[:] = new
-        later = slice(day + 1, min(day + horizon, length))
-        earned = [run.entry_returns[day][None, :], start_value[day] * growth[later] * run.returns[later]]
-        if exit_at_entry and day + horizon < length:
-            at_exit = day + horizon
-            earned.append((start_value[day] * growth[at_exit] * run.overnight[at_exit])[None, :])
-        by_day = new @ np.concatenate(earned).T
-        gross[:, day : day + by_day.shape[1]] += by_day
+        ages = min(horizon, length - day)
+        earned[0] = run.entry_returns[day]
+        np.multiply(run.growth_earned[day + 1 : day + ages], start_value[day], out=earned[1:ages])
+        if exit_at_entry and ages < length - day:
+            earned[ages] = start_value[day] * growth[day + ages] * run.overnight[day + ages]
+            ages += 1
+        gross[:, day : day + ages] += new @ earned[:ages].T
     closing = sum(
         held[day % horizon] * (start_value[day] * growth[length]) for day in range(max(length - horizon, 0), length)
     )

@@ -11,13 +11,11 @@ covariance of anything linear in the ranks (RankIC, the return of a book) averag
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
-from numpy.lib.stride_tricks import sliding_window_view
 
 from model.metrics.bootstrap import percentiles
 from model.metrics.performance import annual_return, max_drawdown, sharpe
@@ -72,7 +70,8 @@ class Turned:
 
     def read(self, values: Floats | Ints, day: int, draws: slice) -> Floats | Ints:
         """[draws, n] what each draw gives the ranked names of a day, of ``values`` by place in ``twice`` [2 n]."""
-        return np.asarray(sliding_window_view(values, len(self.names[day]))[self.start[draws, day]])
+        count = len(self.names[day])
+        return np.stack([values[start : start + count] for start in self.start[draws, day].tolist()])
 
     def order(self, draw: int, codes: int) -> Ints:
         """[T, N] code positions of one draw from best to worst, those that are not ranked last."""
@@ -210,14 +209,17 @@ def _sleeves(
     appeal = 1.0 / market.known_volatility if settings.weighting == "inverse_volatility" else None
     nothing = np.zeros((draws.stop - draws.start, len(market.codes)))
     long_only = settings.book == "long_only"
-    for day, names in enumerate(turned.names):
-        size = int(leg_size(np.array([len(names)]), settings, "long_only" if long_only else "long_short")[0])
+    count = np.array([len(names) for names in turned.names])
+    sizes = leg_size(count, settings, "long_only" if long_only else "long_short").tolist()
+    for day, (names, size) in enumerate(zip(turned.names, sizes, strict=True)):
         if not starts[day] or len(names) < settings.min_names or size == 0:
             yield nothing
             continue
-        place = turned.twice[day]
-        ends = (place < size).astype(np.float64) - (0.0 if long_only else 1.0) * (place >= len(names) - size)
-        own = np.asarray(turned.read(ends / size, day, draws))
+        of_place = np.zeros(len(names))
+        of_place[:size] = 1.0 / size
+        if not long_only:
+            of_place[-size:] = -1.0 / size
+        own = np.asarray(turned.read(of_place[turned.twice[day]], day, draws))
         if appeal is not None:
             long, short = (np.maximum(sign * own, 0.0) * appeal[day][names] for sign in (1.0, -1.0))
             own = long / long.sum(axis=1, keepdims=True)
