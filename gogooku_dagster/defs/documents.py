@@ -7,7 +7,8 @@ it reported last nor what the reader's artefact was made from.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -28,13 +29,16 @@ def version(store: Store, name: str) -> str:
     return documents.content_hash(store, name) or ABSENT
 
 
-@dg.multi_observable_source_asset(
+_observed: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.multi_observable_source_asset(
     specs=[
         dg.AssetSpec(document_asset(name), group_name="documents", description=f"`{name}`: {about}")
         for name, about in documents.ABOUT.items()
     ],
     can_subset=True,
 )
+
+
+@_observed
 def beside_the_artefacts(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator[dg.ObserveResult]:
     """Look at the documents now."""
     store = workspace.installation().store

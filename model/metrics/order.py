@@ -1,7 +1,11 @@
 """The order of each day's values: by value, ties by position, missing ones last."""
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 _BEYOND = 1e300
 _STEP = 1e-12
@@ -40,7 +44,7 @@ def _order_of(values: NDArray[np.float64]) -> NDArray[np.int64]:
     return order
 
 
-def in_order(values: NDArray[np.float64], order: NDArray[np.int64]) -> NDArray[np.float64]:
+def in_order(values: NDArray[Scalar], order: NDArray[np.int64]) -> NDArray[Scalar]:
     """Each row's values in its order, ``np.take_along_axis(values, order, axis=1)`` row by row: a third of the cost."""
     found = np.empty(order.shape, dtype=values.dtype)
     for row, places, out in zip(values, order, found, strict=True):

@@ -156,7 +156,7 @@ def agreement(scores: Sorted, labels: Sorted, min_names: int, groups: int | None
     excess = np.full((days, groups), np.nan) if groups else None
     sizes = np.zeros((days, groups), dtype=np.int64) if groups else None
     for day in np.flatnonzero(n):
-        by_score, by_label = (_places(side, day, among[day], int(n[day])) for side in (scores, labels))
+        by_score, by_label = (_places(side, int(day), among[day], int(n[day])) for side in (scores, labels))
         x, y = scores.values[day][by_score], labels.values[day][by_score]
         ordered = labels.values[day][by_label]
         varied = bool(x[0] < x[-1] and ordered[0] < ordered[-1])
@@ -173,7 +173,7 @@ def agreement(scores: Sorted, labels: Sorted, min_names: int, groups: int | None
 
 def _places(side: Sorted, day: int, among: Flags, n: int) -> Ints:
     """Positions of the day's counted names in increasing order of a side."""
-    order = side.order[day][: side.count[day]]
+    order: Ints = side.order[day][: side.count[day]]
     return order if len(order) == n else order[among[order]]
 
 

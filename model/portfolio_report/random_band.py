@@ -16,15 +16,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.metrics.bootstrap import percentiles
+from model.metrics.order import Scalar
 from model.metrics.performance import annual_return, max_drawdown, sharpe
 from model.metrics.ranked import Sorted
 from model.metrics.summary import summarise
-from model.portfolio.book import Returns, returns_of_ranking
+from model.portfolio.book import returns_of_ranking
 from model.portfolio.fills import Limits
 from model.portfolio.market import Flags, Floats, Grid, Ints, Market
-from model.portfolio.returns_alone import follow_from_sleeves, returns_of_sleeves
+from model.portfolio.returns_alone import Returns, follow_from_sleeves, returns_of_sleeves
 from model.portfolio.targets import leg_size, rebalance_days
 from model.portfolio_report.settings import PortfolioSettings
 
@@ -68,7 +70,7 @@ class Turned:
         twice = tuple(np.tile(rng.permutation(len(own)), 2) for own in names)
         return cls(names, twice, rng.integers(0, np.maximum([len(own) for own in names], 1), (draws, len(present))))
 
-    def read(self, values: Floats | Ints, day: int, draws: slice) -> Floats | Ints:
+    def read(self, values: NDArray[Scalar], day: int, draws: slice) -> NDArray[Scalar]:
         """[draws, n] what each draw gives the ranked names of a day, of ``values`` by place in ``twice`` [2 n]."""
         count = len(self.names[day])
         return np.stack([values[start : start + count] for start in self.start[draws, day].tolist()])
@@ -166,7 +168,7 @@ def rank_ics(turned: Turned, labels: Sorted, draws: slice, min_names: int) -> Fl
         if count == len(names):
             place = turned.read(turned.twice[day].astype(np.float64), day, draws)
         else:
-            place = _closed_up(np.asarray(turned.read(turned.twice[day], day, draws)), known)
+            place = _closed_up(turned.read(turned.twice[day], day, draws), known)
         # The label ranks sum to 0, so the mean of the places drops out; 1 … n has the sum of squares n (n^2 - 1) / 12.
         spread = np.sqrt(count * (count**2 - 1.0) / 12.0 * float(rank @ rank))
         if spread > 0.0:
@@ -219,7 +221,7 @@ def _sleeves(
         of_place[:size] = 1.0 / size
         if not long_only:
             of_place[-size:] = -1.0 / size
-        own = np.asarray(turned.read(of_place[turned.twice[day]], day, draws))
+        own = turned.read(of_place[turned.twice[day]], day, draws)
         if appeal is not None:
             long, short = (np.maximum(sign * own, 0.0) * appeal[day][names] for sign in (1.0, -1.0))
             own = long / long.sum(axis=1, keepdims=True)
