@@ -44,7 +44,7 @@ def returns_of_sleeves(
     """Hold every sleeve for ``horizon`` days and let it go at once, whatever the market.
 
     Args:
-        sleeves: for each day in order, [books, N] filled weights of the sleeve that starts on it.
+        sleeves: for each day in order, [books, N] filled weights of the sleeve that starts on it (copied at once).
         settings: of which ``follow_from_sleeves`` holds.
     """
     days = len(market.dates)

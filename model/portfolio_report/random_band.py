@@ -70,10 +70,10 @@ class Turned:
         twice = tuple(np.tile(rng.permutation(len(own)), 2) for own in names)
         return cls(names, twice, rng.integers(0, np.maximum([len(own) for own in names], 1), (draws, len(present))))
 
-    def read(self, values: NDArray[Scalar], day: int, draws: slice) -> NDArray[Scalar]:
-        """[draws, n] what each draw gives the ranked names of a day, of ``values`` by place in ``twice`` [2 n]."""
+    def read(self, values: NDArray[Scalar], day: int, draws: slice) -> list[NDArray[Scalar]]:
+        """What each draw gives the ranked names of a day, of ``values`` by place in ``twice`` [2 n]: views of them."""
         count = len(self.names[day])
-        return np.stack([values[start : start + count] for start in self.start[draws, day].tolist()])
+        return [values[start : start + count] for start in self.start[draws, day].tolist()]
 
     def order(self, draw: int, codes: int) -> Ints:
         """[T, N] code positions of one draw from best to worst, those that are not ranked last."""
@@ -166,13 +166,13 @@ def rank_ics(turned: Turned, labels: Sorted, draws: slice, min_names: int) -> Fl
             continue
         rank = labels.centred[day][names]
         if count == len(names):
-            place = turned.read(turned.twice[day].astype(np.float64), day, draws)
+            places = turned.read(turned.twice[day].astype(np.float64), day, draws)
         else:
-            place = _closed_up(turned.read(turned.twice[day], day, draws), known)
+            places = list(_closed_up(np.stack(turned.read(turned.twice[day], day, draws)), known))
         # The label ranks sum to 0, so the mean of the places drops out; 1 … n has the sum of squares n (n^2 - 1) / 12.
         spread = np.sqrt(count * (count**2 - 1.0) / 12.0 * float(rank @ rank))
         if spread > 0.0:
-            found[:, day] = -(place @ rank) / spread
+            found[:, day] = [-float(place @ rank) / spread for place in places]
     return found
 
 
@@ -206,10 +206,15 @@ _BY_PLACE = ("long_short", "long_only")
 def _sleeves(
     turned: Turned, draws: slice, market: Market, settings: PortfolioSettings, horizon: int
 ) -> Iterator[Floats]:
-    """[draws, N] filled weights of each day: those of :func:`model.portfolio.targets.target_weights`, by place."""
+    """[draws, N] filled weights of each day: those of :func:`model.portfolio.targets.target_weights`, by place.
+
+    What is handed out holds until the next day is asked for.
+    """
     starts, share = rebalance_days(market, settings, horizon)
     appeal = 1.0 / market.known_volatility if settings.weighting == "inverse_volatility" else None
     nothing = np.zeros((draws.stop - draws.start, len(market.codes)))
+    of_draw = np.empty(nothing.shape)
+    weights = np.zeros(nothing.shape)
     long_only = settings.book == "long_only"
     count = np.array([len(names) for names in turned.names])
     sizes = leg_size(count, settings, "long_only" if long_only else "long_short").tolist()
@@ -218,21 +223,23 @@ def _sleeves(
             yield nothing
             continue
         of_place = np.zeros(len(names))
-        of_place[:size] = 1.0 / size
+        of_place[:size] = share / size
         if not long_only:
-            of_place[-size:] = -1.0 / size
-        own = turned.read(of_place[turned.twice[day]], day, draws)
+            of_place[-size:] = -share / size
+        own = of_draw[:, : len(names)]
+        for out, weight in zip(own, turned.read(of_place[turned.twice[day]], day, draws), strict=True):
+            out[:] = weight
         if appeal is not None:
             long, short = (np.maximum(sign * own, 0.0) * appeal[day][names] for sign in (1.0, -1.0))
-            own = long / long.sum(axis=1, keepdims=True)
-            own -= 0.0 if long_only else short / short.sum(axis=1, keepdims=True)
-        for blocked, lost in ((~market.can_buy[day][names], np.minimum), (~market.can_sell[day][names], np.maximum)):
-            if blocked.any():
-                own[:, blocked] = lost(own[:, blocked], 0.0)
-        own *= share
+            own[:] = share * long / long.sum(axis=1, keepdims=True)
+            own -= 0.0 if long_only else share * short / short.sum(axis=1, keepdims=True)
+        by_name = own.T
+        for possible, lost in ((market.can_buy[day], np.minimum), (market.can_sell[day], np.maximum)):
+            blocked = np.flatnonzero(~possible[names])
+            by_name[blocked] = lost(by_name[blocked], 0.0)
         if len(names) == len(market.codes):
             yield own
         else:
-            weights = nothing.copy()
+            weights.fill(0.0)
             weights[:, names] = own
             yield weights
