@@ -32,7 +32,6 @@ def command(
     """
     from gogooku_dagster.cli.terminal import Terminal
     from gogooku_dagster.lib.home import last_installation
-    from gogooku_dagster.lib.reconcile import Step
     from model.lineage.code_version import code_version
     from model.portfolio_report.headline import headline_text
     from model.portfolio_report.submission import evaluate_file
@@ -43,7 +42,7 @@ def command(
     folder = Path(out).expanduser().absolute() if out else place.home / DEFAULT_FOLDER / path.stem
     check_folder(folder)
     with Terminal(quiet=as_json_) as terminal:
-        terminal.step(Step("evaluate", (None,)), 0, 1)
+        terminal.begin("evaluate")
 
         def progress(done: int, total: int, note: str = "") -> None:
             terminal.progress("evaluate", None, done, total, note)

@@ -3,7 +3,7 @@
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -18,7 +18,9 @@ from rich.progress import (
 )
 
 from gogooku_dagster.lib.credentials import SOURCE
-from gogooku_dagster.lib.reconcile import Step
+
+if TYPE_CHECKING:
+    from gogooku_dagster.lib.reconcile import Step
 
 _PLAIN_EVERY_SECONDS = 5.0
 
@@ -61,11 +63,15 @@ class Terminal:
         self._finish("" if error is None else "not finished")
         self._bars.stop()
 
-    def step(self, step: Step, done: int, total: int) -> None:
+    def step(self, step: "Step", done: int, total: int) -> None:
         """A stage begins; ``done`` of ``total`` stages came before it."""
-        self._finish()
         title = step.asset + _label(step.partitions)
-        self._begin(title, f"{done + 1}/{total} {title}")
+        self.begin(title, f"{done + 1}/{total} {title}")
+
+    def begin(self, title: str, shown: str = "") -> None:
+        """Some work begins; ``shown`` (``title`` by default) stands beside its bar."""
+        self._finish()
+        self._begin(title, shown or title)
 
     def progress(self, asset: str, partition: str | None, done: int, total: int, note: str) -> None:
         """A stage, or the source before all stages, has done ``done`` of ``total`` units."""

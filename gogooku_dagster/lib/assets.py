@@ -30,7 +30,10 @@ def _declaration(asset: str) -> dict[str, Any]:
         "kinds": set(stage.kinds),
         "owners": OWNERS,
         "partitions_def": partitions,
-        "deps": [_dependency(each, stage) for each in stage.reads(configuration.current().settings)],
+        "deps": [
+            *(_dependency(each, stage) for each in stage.reads(configuration.current().settings)),
+            *(dg.AssetDep(document_asset(name)) for name in stage.documents),
+        ],
         "code_version": f"{stage.code_version()[:16]}-{stage.settings_hash(configuration.current().settings)[:16]}",
         # The days of a run are checked together, so a verdict of theirs belongs to no single day.
         "check_specs": check_specs(
@@ -38,6 +41,11 @@ def _declaration(asset: str) -> dict[str, Any]:
         ),
         "tags": {"gogooku/stage": stage.name},
     }
+
+
+def document_asset(name: str) -> str:
+    """The asset that stands for a document beside the artefacts (``trials.json``: ``trials``)."""
+    return name.removesuffix(".json")
 
 
 def _partitions(stage: Stage) -> dg.PartitionsDefinition[str] | None:

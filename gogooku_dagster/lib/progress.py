@@ -4,11 +4,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Protocol
-
-import dagster as dg
+from typing import TYPE_CHECKING, Protocol
 
 from model.store.stage import Progress
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 _LOG_EVERY_SECONDS = 10.0
 
@@ -41,7 +42,7 @@ def listener() -> Listener | None:
     return _listener.get()
 
 
-def progress_of(context: dg.AssetExecutionContext, asset: str, partition: str | None) -> Progress:
+def progress_of(context: "dg.AssetExecutionContext", asset: str, partition: str | None) -> Progress:
     """A progress function for one stage of a run."""
     heard = _listener.get()
     if heard is not None:

@@ -1,7 +1,8 @@
 """Intervals for figures of daily series that are correlated in time.
 
 The stationary bootstrap (Politis and Romano, 1994) joins blocks of random, geometrically distributed length, so a
-resample keeps the dependence between neighbouring days. All draws are made at once and from the seed alone; two
+resample keeps the dependence between neighbouring days. All draws are made at once and from the seed alone, and kept
+as how often each resample drew each day, for means and variances need no more; two
 series resampled with the same seed and length get the same days, which makes differences paired.
 """
 
@@ -13,10 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 from model.metrics.summary import known
 
 Floats = NDArray[np.float64]
-Statistic = Callable[[Floats], Floats]
-"""From resamples [draws, days] to one figure each [draws]; NaN where a resample has none."""
+Statistic = Callable[[Floats, Floats], Floats]
+"""From how often each resample drew each day [draws, days] and the days' values [days] to one figure each [draws]; NaN
+where a resample has none."""
 
 _STREAM = 0x6B007
+_CLEAR = 1e-6
+"""Share of the mean square above which a variance is told from rounding errors."""
 
 
 def stationary_indices(n: int, *, mean_block: float, draws: int, seed: int) -> NDArray[np.int64]:
@@ -35,23 +39,42 @@ def stationary_indices(n: int, *, mean_block: float, draws: int, seed: int) -> N
     jumps = rng.random((draws, n)) < 1.0 / mean_block
     jumps[:, 0] = True
     steps = np.arange(n)
-    last_jump = np.maximum.accumulate(np.where(jumps, steps, 0), axis=1)
-    chosen: NDArray[np.int64] = (np.take_along_axis(start, last_jump, axis=1) + steps - last_jump) % n
-    return chosen
+    for row, own in zip(start, jumps, strict=True):
+        last_jump = np.maximum.accumulate(steps * own)
+        row[:] = row[last_jump] + steps - last_jump
+    start[start >= n] -= n
+    return start
 
 
-def mean(samples: Floats) -> Floats:
+def mean(counts: Floats, values: Floats) -> Floats:
     """Mean of each resample."""
-    result: Floats = samples.mean(axis=-1)
-    return result
+    return np.asarray(counts @ values / len(values))
 
 
-def ratio(samples: Floats) -> Floats:
+def ratio(counts: Floats, values: Floats) -> Floats:
     """Mean over standard deviation of each resample: the IR, or the Sharpe ratio before it is annualised."""
-    centre, spread = samples.mean(axis=-1), samples.std(axis=-1, ddof=1)
-    flat = samples.min(axis=-1) == samples.max(axis=-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(flat, np.nan, centre / spread)
+    n, centre = len(values), values.mean()
+    apart = values - centre
+    shift, squares = counts @ apart / n, counts @ (apart * apart)
+    variance = (squares - n * shift * shift) / (n - 1)
+    found = np.full(len(counts), np.nan)
+    clear = variance > _CLEAR * squares / n
+    found[clear] = (centre + shift[clear]) / np.sqrt(variance[clear])
+    for draw in np.flatnonzero(~clear):  # (nearly) the same value drawn again and again: no difference of large numbers
+        drawn = np.repeat(values, counts[draw].astype(np.int64))
+        if drawn.min() < drawn.max():
+            found[draw] = drawn.mean() / drawn.std(ddof=1)
+    return found
+
+
+def slope(counts: Floats, pairs: Floats) -> Floats:
+    """Least-squares slope of each resample; ``pairs`` [2, days] are x and y. NaN where x does not vary."""
+    n = pairs.shape[1]
+    x, y = pairs - pairs.mean(axis=1, keepdims=True)
+    shift_x, shift_y = counts @ x / n, counts @ y / n
+    together, spread = counts @ (x * y) / n - shift_x * shift_y, counts @ (x * x) / n - shift_x**2
+    known = spread > _CLEAR * float(np.mean(x * x))
+    return np.where(known, together / np.where(known, spread, 1.0), np.nan)
 
 
 class Resampler:
@@ -67,7 +90,7 @@ class Resampler:
         self.draws = draws
         self.seed = seed
         self.confidence = confidence
-        self._drawn: dict[tuple[int, float], NDArray[np.int64]] = {}
+        self._drawn: dict[tuple[int, float], Floats] = {}
 
     def interval(self, values: ArrayLike, mean_block: float, statistic: Statistic = mean) -> tuple[float, float] | None:
         """Percentile interval of a figure of one daily series; missing days (NaN) are left out.
@@ -77,7 +100,7 @@ class Resampler:
         series = known(values)
         if len(series) < 2:
             return None
-        return percentiles(statistic(series[self._days(len(series), mean_block)]), self.confidence)
+        return percentiles(statistic(self._counts(len(series), mean_block), series), self.confidence)
 
     def paired_interval(
         self,
@@ -95,13 +118,23 @@ class Resampler:
         both = both[:, ~np.isnan(both).any(axis=0)]
         if both.shape[1] < 2:
             return None
-        days = self._days(both.shape[1], mean_block)
-        return percentiles(combine(statistic(both[0][days]), statistic(both[1][days])), self.confidence)
+        counts = self._counts(both.shape[1], mean_block)
+        return percentiles(combine(statistic(counts, both[0]), statistic(counts, both[1])), self.confidence)
 
-    def _days(self, n: int, mean_block: float) -> NDArray[np.int64]:
+    def slope_interval(self, x: ArrayLike, y: ArrayLike, mean_block: float) -> tuple[float, float] | None:
+        """Interval of the least-squares slope of ``y`` on ``x``, over the days that both have."""
+        both = np.stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)])
+        both = both[:, ~np.isnan(both).any(axis=0)]
+        if both.shape[1] < 3:
+            return None
+        return percentiles(slope(self._counts(both.shape[1], mean_block), both), self.confidence)
+
+    def _counts(self, n: int, mean_block: float) -> Floats:
+        """[draws, n] how often each resample drew each day: a mean over the resample is a product with them."""
         key = (n, mean_block)
         if key not in self._drawn:
-            self._drawn[key] = stationary_indices(n, mean_block=mean_block, draws=self.draws, seed=self.seed)
+            days = stationary_indices(n, mean_block=mean_block, draws=self.draws, seed=self.seed)
+            self._drawn[key] = np.stack([np.bincount(row, minlength=n) for row in days]).astype(np.float64)
         return self._drawn[key]
 
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
+from scipy.special import ndtr
 
 
 def two_sided_p(t: float | None) -> float | None:
     """Probability of a t-statistic at least as far from 0 where there is nothing (normal approximation)."""
-    return None if t is None else float(2.0 * norm.sf(abs(t)))
+    return None if t is None else float(2.0 * ndtr(-abs(t)))
 
 
 def adjusted_p(p_values: ArrayLike) -> NDArray[np.float64]:

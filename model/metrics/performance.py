@@ -12,7 +12,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from model.metrics.summary import known
 
@@ -74,7 +74,7 @@ def probabilistic_sharpe(returns: ArrayLike, benchmark_per_day: float = 0.0) -> 
     if ratio is None:
         return None
     scale = np.sqrt(_sharpe_variance(series, ratio))
-    return float(norm.cdf((ratio - benchmark_per_day) * np.sqrt(len(series) - 1) / scale))
+    return float(ndtr((ratio - benchmark_per_day) * np.sqrt(len(series) - 1) / scale))
 
 
 def minimum_track_record(returns: ArrayLike, benchmark_per_day: float = 0.0, confidence: float = 0.95) -> float | None:
@@ -88,7 +88,7 @@ def minimum_track_record(returns: ArrayLike, benchmark_per_day: float = 0.0, con
     ratio = sharpe_per_day(series)
     if ratio is None or ratio <= benchmark_per_day:
         return None
-    z = float(norm.ppf(confidence))
+    z = float(ndtri(confidence))
     return 1.0 + _sharpe_variance(series, ratio) * (z / (ratio - benchmark_per_day)) ** 2
 
 
@@ -126,7 +126,7 @@ def expected_maximum_sharpe(trials: int, variance: float) -> float:
     """Expected largest daily Sharpe ratio among ``trials`` strategies of mean 0 and the given variance."""
     if trials == 1:
         return 0.0
-    far, further = norm.ppf(1.0 - 1.0 / trials), norm.ppf(1.0 - 1.0 / (trials * np.e))
+    far, further = ndtri(1.0 - 1.0 / trials), ndtri(1.0 - 1.0 / (trials * np.e))
     return float(np.sqrt(variance) * ((1.0 - EULER_MASCHERONI) * far + EULER_MASCHERONI * further))
 
 

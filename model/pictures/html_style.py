@@ -8,10 +8,11 @@ import io
 import re
 from collections.abc import Mapping
 from html import escape
+from typing import TYPE_CHECKING
 
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INK, MUTED, GRID = "#1c2430", "#667080", "#e3e7ec"
 BASE_LIGHT: Mapping[str, str] = {"ink": INK, "muted": MUTED, "grid": GRID}
@@ -156,8 +157,10 @@ def style_sheet(light: Mapping[str, str], dark: Mapping[str, str]) -> str:
     )
 
 
-def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+def new_figure(width: float, height: float) -> "tuple[Figure, Axes]":
     """An empty figure (inches) with one quiet pair of axes."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     for side in ("top", "right", "left"):
@@ -169,7 +172,7 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def legend(axes: Axes, column_width: float = 1.6) -> None:
+def legend(axes: "Axes", column_width: float = 1.6) -> None:
     """A legend above the axes, in as many columns (of so many inches) as the figure is wide for."""
     names = len(axes.get_legend_handles_labels()[1])
     figure = axes.get_figure(root=True)
@@ -187,7 +190,7 @@ def legend(axes: Axes, column_width: float = 1.6) -> None:
     )
 
 
-def svg(figure: Figure, title: str, light: Mapping[str, str]) -> str:
+def svg(figure: "Figure", title: str, light: Mapping[str, str]) -> str:
     """The figure as an inline SVG without ground, fixed size or date, its colours as CSS variables.
 
     Args:
@@ -198,6 +201,8 @@ def svg(figure: Figure, title: str, light: Mapping[str, str]) -> str:
     for axes in figure.axes:
         axes.set_facecolor("none")
     stream = io.BytesIO()
+    import matplotlib as mpl
+
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "gogooku"}):
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     text = stream.getvalue().decode()

@@ -18,6 +18,7 @@ Capital is a constant 1 (gains are not reinvested); the row of day t is earned f
 
 from dataclasses import dataclass
 from datetime import date
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -27,6 +28,7 @@ from model.portfolio.costs import COMPONENTS, Costs, CostsPaid, capacity, unit_i
 from model.portfolio.fills import DUST, REASONS, Limits, Unfilled, fill_entries
 from model.portfolio.ledger import Ledger, hold_sleeves
 from model.portfolio.market import Floats, Ints, Market
+from model.portfolio.returns_alone import Returns, follow_from_sleeves, returns_of_sleeves
 from model.portfolio.settings import PortfolioBookSettings
 from model.portfolio.targets import Holding, ranking, target_weights, varied
 from model.portfolio.walk import Rules, walk
@@ -126,33 +128,21 @@ def simulate_ranking(
     )
 
 
-@dataclass(frozen=True)
-class Returns:
-    """Daily figures of a book of which nothing else is asked, [T] each."""
-
-    gross: Floats
-    net: Floats
-    turnover: Floats
-
-
 def returns_of_ranking(
     order: Ints, count: Ints, market: Market, settings: PortfolioBookSettings, horizon: int
 ) -> Returns:
     """The returns of ``simulate_ranking``, at half its cost where no position has to be known to charge them."""
-    costs = Costs.of(settings)
-    by_turnover = costs.impact_coefficient == 0.0 and costs.borrow_bps_per_year == 0.0
-    if settings.book == "optimised" or settings.execution.exits != "always" or not by_turnover:
+    if not follow_from_sleeves(settings):
         book = simulate_ranking(order, count, market, settings, horizon)
         return Returns(book.gross, book.net, book.turnover)
-    targets = target_weights(order, count, market, settings, horizon, settings.book)
+    targets = target_weights(order, count, market, settings, horizon, cast("Holding", settings.book))
     limits = Limits.of(settings.execution, market)
     if limits.cap is None and limits.lot is None:
         filled = np.where(np.where(targets > 0.0, market.can_buy, market.can_sell), targets, 0.0)
     else:
         filled, _ = fill_entries(targets, market, limits)
-    ledger = hold_sleeves(filled, market, horizon, _at_entry(settings), whole=False)
-    paid = costs.charge(ledger.turnover, np.zeros(len(ledger.gross)), None)
-    return Returns(ledger.gross, ledger.gross - paid.total, ledger.turnover)
+    book_of_one = returns_of_sleeves((row[None, :] for row in filled), 1, market, settings, horizon)
+    return Returns(book_of_one.gross[0], book_of_one.net[0], book_of_one.turnover[0])
 
 
 def _run_sleeves(

@@ -38,23 +38,20 @@ class Ledger:
         return cls(np.zeros(shape[0]), np.zeros(shape), np.zeros(shape), np.zeros(shape[0]))
 
 
-def hold_sleeves(sleeves: Floats, market: Market, horizon: int, exit_at_entry: bool, whole: bool = True) -> Ledger:
+def hold_sleeves(sleeves: Floats, market: Market, horizon: int, exit_at_entry: bool) -> Ledger:
     """Hold every sleeve for ``horizon`` days and let it go at once, whatever the market.
 
     Args:
         sleeves: [T, N] filled weights of the sleeve of each day.
         exit_at_entry: exits are filled at the entry price of the day that follows, not at the close.
-        whole: write down trades and positions by stock and count missing returns; else they are left at 0.
     """
     ledger = Ledger.empty(market)
     for run in market.runs:
-        _hold(sleeves[run.days], run, horizon, exit_at_entry, ledger, whole)
-    if not whole:
-        return ledger
+        _hold(sleeves[run.days], run, horizon, exit_at_entry, ledger)
     return replace(ledger, missing_returns=_missing(sleeves, market, horizon))
 
 
-def _hold(new: Floats, run: Run, horizon: int, exit_at_entry: bool, ledger: Ledger, whole: bool) -> None:
+def _hold(new: Floats, run: Run, horizon: int, exit_at_entry: bool, ledger: Ledger) -> None:
     """One run, with nothing held before and after.
 
     A sleeve S of day i is worth ``S (1 + entry[i]) growth[t] / growth[i + 1]`` at the start of day t > i, so all
@@ -78,9 +75,8 @@ def _hold(new: Floats, run: Run, horizon: int, exit_at_entry: bool, ledger: Ledg
         trades = block - sold
         turnover += np.abs(trades).sum(axis=1)
         closing[own] = -(held[-1] + leaving[-1])
-        if whole:
-            ledger.trades[run.days, own] = trades
-            np.add(block, held[:-1], out=ledger.positions[run.days, own])
+        ledger.trades[run.days, own] = trades
+        np.add(block, held[:-1], out=ledger.positions[run.days, own])
     turnover[-1] += np.abs(closing).sum()
     ledger.gross[run.days] = gross
     ledger.turnover[run.days] = turnover

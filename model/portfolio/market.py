@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from model.errors import DataError
+from model.metrics.order import span
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -46,6 +47,11 @@ class Run:
         value = np.ones((len(self.returns) + 1, self.returns.shape[1]))
         np.cumprod(1.0 + self.returns, axis=0, out=value[1:])
         return value
+
+    @cached_property
+    def growth_earned(self) -> Floats:
+        """[t, N] what the day adds to ``growth``."""
+        return np.asarray(self.growth[:-1] * self.returns, dtype=np.float64)
 
     @cached_property
     def first_day(self) -> Floats:
@@ -98,7 +104,7 @@ class Market(Grid):
     @cached_property
     def volatility(self) -> Floats:
         """[T, N] std of the last daily returns known on the day, NaN where too few."""
-        return trailing_volatility(self.calendar_returns)[self.day]
+        return trailing_volatility(self.calendar_returns)[span(self.day)]
 
     @cached_property
     def known_volatility(self) -> Floats:
@@ -148,14 +154,15 @@ def dense_market(
     calendar = market["Date"].unique().sort()
     codes = tuple(market["Code"].unique().sort().to_list())
     day = np.searchsorted(calendar.to_physical().to_numpy(), market["Date"].to_physical().to_numpy())
-    grid = _Rows(market, day, code_positions(market["Code"], codes), (len(calendar), len(codes)))
+    grid = Rows(market, day, code_positions(market["Code"], codes), (len(calendar), len(codes)))
     returns, entry = grid.floats("return_next"), grid.floats("entry_return_next")
     if min(_lowest(returns), _lowest(entry)) <= -1.0:
         raise DataError(
             "validation_predictions/market.parquet holds a return of -100 % or less: prices must be positive."
         )
     kept = _kept_days(calendar, returns, test_dates)
-    unpriced = np.isnan(returns[kept])
+    test = span(kept)
+    unpriced = np.isnan(returns[test])
     if suspended == "gap":
         if "close" not in market.columns:
             raise DataError(
@@ -163,26 +170,26 @@ def dense_market(
                 "in, or use flat."
             )
         returns = _with_gaps(returns, grid.floats("close"))
-    sector, sectors = grid.sectors(kept)
+    sector, sectors = grid.sectors(test)
     starts = np.flatnonzero(np.diff(kept, prepend=kept[0] - 2) > 1)
     later = np.logical_or.accumulate((~np.isnan(returns) | ~np.isnan(entry))[::-1])[::-1]
     return Market(
         dates=tuple(calendar.gather(kept).to_list()),
         codes=codes,
         runs=tuple(
-            _run(slice(int(a), int(b)), returns[kept[a:b]], entry[kept[a:b]])
+            _run(slice(int(a), int(b)), returns[span(kept[a:b])], entry[span(kept[a:b])])
             for a, b in zip(starts, np.append(starts[1:], len(kept)), strict=True)
         ),
-        missing=np.isnan(returns[kept]),
-        missing_entry=np.isnan(entry[kept]),
+        missing=np.isnan(returns[test]),
+        missing_entry=np.isnan(entry[test]),
         unpriced=unpriced,
-        can_buy=grid.flags("can_buy_next")[kept],
-        can_sell=grid.flags("can_sell_next")[kept],
-        ended=~later[kept],
+        can_buy=grid.flags("can_buy_next")[test],
+        can_sell=grid.flags("can_sell_next")[test],
+        ended=~later[test],
         calendar_returns=returns,
         day=kept,
-        traded_value=grid.floats("turnover_20")[kept] if "turnover_20" in market.columns else None,
-        price=grid.floats("price")[kept] if "price" in market.columns else None,
+        traded_value=grid.floats("turnover_20")[test] if "turnover_20" in market.columns else None,
+        price=grid.floats("price")[test] if "price" in market.columns else None,
         sector=sector,
         sectors=sectors,
     )
@@ -200,11 +207,7 @@ def dense_scores(predictions: pl.DataFrame, column: str, market: Grid) -> Floats
     Args:
         predictions: Date, Code and ``column``.
     """
-    on_grid = predictions.filter(pl.col("Date").is_in(pl.Series(market.dates, dtype=pl.Date).implode()))
-    calendar = pl.Series(market.dates, dtype=pl.Date).to_physical().to_numpy()
-    day = np.searchsorted(calendar, on_grid["Date"].to_physical().to_numpy())
-    code = code_positions(on_grid["Code"], market.codes)
-    return _Rows(on_grid, day, code, (len(market.dates), len(market.codes))).floats(column)
+    return Rows.on(predictions, market).floats(column)
 
 
 def code_positions(codes: pl.Series, known: Sequence[str]) -> Ints:
@@ -252,30 +255,57 @@ def _window_std(padded: Floats, days: int) -> Floats:
     return np.where(count >= VOLATILITY_MIN_DAYS, np.sqrt(squares / np.maximum(count - 1.0, 1.0)), np.nan)
 
 
-class _Rows:
+class Rows:
     """The way from rows to [days, codes]."""
 
     def __init__(self, table: pl.DataFrame, day: Ints, code: Ints, shape: tuple[int, int]) -> None:
-        self._table, self._day, self._code, self._shape = table, day, code, shape
+        self._table, self._shape = table, shape
+        place = day * shape[1] + code
+        self._whole = len(place) == shape[0] * shape[1] and bool((np.diff(place) == 1).all())
+        self._place = place
+
+    @classmethod
+    def on(cls, table: pl.DataFrame, grid: Grid) -> "Rows":
+        """The rows of a table with Date and Code that lie on a grid.
+
+        Raises:
+            DataError: a code is not on the grid.
+        """
+        calendar = pl.Series(grid.dates, dtype=pl.Date)
+        if table["Date"].n_unique() != len(calendar) or not table["Date"].is_in(calendar.implode()).all():
+            table = table.filter(pl.col("Date").is_in(calendar.implode()))
+        day = np.searchsorted(calendar.to_physical().to_numpy(), table["Date"].to_physical().to_numpy())
+        return cls(table, day, code_positions(table["Code"], grid.codes), (len(grid.dates), len(grid.codes)))
+
+    @cached_property
+    def there(self) -> Flags:
+        """Where there is a row."""
+        return np.asarray(self._laid(np.ones(self._table.height, dtype=np.bool_), False))
 
     def floats(self, column: str) -> Floats:
-        grid = np.full(self._shape, np.nan)
-        grid[self._day, self._code] = self._table[column].cast(pl.Float64).fill_null(np.nan).to_numpy()
-        return grid
+        """A column; NaN where there is none."""
+        values = self._table[column].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        return np.asarray(self._laid(values, np.nan), dtype=np.float64)
 
     def flags(self, column: str) -> Flags:
-        grid = np.zeros(self._shape, dtype=np.bool_)
-        grid[self._day, self._code] = self._table[column].cast(pl.Boolean).fill_null(False).to_numpy()
+        """A column; False where there is none."""
+        values = self._table[column].cast(pl.Boolean).fill_null(False).to_numpy()
+        return np.asarray(self._laid(values, False), dtype=np.bool_)
+
+    def _laid(self, values: NDArray[Any], absent: Any) -> NDArray[Any]:
+        if self._whole:  # every day has every code, in order
+            return values.reshape(self._shape)
+        grid = np.full(self._shape, absent, dtype=values.dtype)
+        grid.ravel()[self._place] = values
         return grid
 
-    def sectors(self, days: Ints) -> tuple[NDArray[np.int16] | None, tuple[str, ...]]:
+    def sectors(self, days: Ints | slice) -> tuple[NDArray[np.int16] | None, tuple[str, ...]]:
+        """Sector of some days as positions in the names, ``NO_SECTOR`` where there is none, and the names."""
         if "Sector" not in self._table.columns:
             return None, ()
         names = tuple(self._table["Sector"].drop_nulls().unique().sort().to_list())
         number = self._table["Sector"].cast(pl.Enum(list(names))).to_physical().cast(pl.Int16).fill_null(NO_SECTOR)
-        grid = np.full(self._shape, NO_SECTOR, dtype=np.int16)
-        grid[self._day, self._code] = number.to_numpy()
-        return grid[days], names
+        return np.asarray(self._laid(number.to_numpy(), NO_SECTOR), dtype=np.int16)[days], names
 
 
 def _kept_days(calendar: pl.Series, returns: Floats, test_dates: Sequence[date]) -> Ints:
@@ -313,5 +343,9 @@ def _with_gaps(returns: Floats, close: Floats) -> Floats:
 def _with_typical(values: Floats, otherwise: float = 1.0) -> Floats:
     """Values; the day's median stands in where there is none above 0, and ``otherwise`` on a day without any."""
     known = np.isfinite(values) & (values > 0)
-    typical = [np.median(row[there]) if there.any() else otherwise for row, there in zip(values, known, strict=True)]
-    return np.where(known, values, np.array(typical)[:, None])
+    gaps = np.flatnonzero(~known.all(axis=1))
+    if not len(gaps):
+        return values
+    typical = np.full(len(values), otherwise)
+    typical[gaps] = [np.median(values[row][known[row]]) if known[row].any() else otherwise for row in gaps]
+    return np.where(known, values, typical[:, None])

@@ -77,7 +77,7 @@ def _over_all(
 ) -> Floats:
     """[days, N] weights of a capital of 1, legs from the ends of the whole ranking."""
     days, names = order.shape
-    size = _leg_size(count, settings, holding)[:, None]
+    size = leg_size(count, settings, holding)[:, None]
     place = np.arange(max(int(size.max(initial=0)), 1))[None, :]
     inside = place < size
     weights = np.zeros((days, names + 1))  # the last column takes the places beyond a leg's end
@@ -108,7 +108,7 @@ def _by_sector(
     order, group = np.take_along_axis(order, by_group, axis=1), np.take_along_axis(group, by_group, axis=1)
     groups = int(group.max(initial=0)) + 1
     members = _group_sums(group, groups, np.ones(group.shape)).astype(np.int64)  # those without sector first
-    size = _leg_size(members, settings, holding)
+    size = leg_size(members, settings, holding)
     size[:, 0] = 0
     before = np.cumsum(members, axis=1) - members
     place = np.arange(order.shape[1]) - np.take_along_axis(before, group + 1, axis=1)
@@ -137,7 +137,7 @@ def _group_sums(group: Ints, groups: int, values: Floats) -> Floats:
     return np.asarray(sums.reshape(days, width), dtype=np.float64)
 
 
-def _leg_size(members: Ints, settings: PortfolioBookSettings, holding: Holding) -> Ints:
+def leg_size(members: Ints, settings: PortfolioBookSettings, holding: Holding) -> Ints:
     """Names of a leg of groups with so many members."""
     if holding == "universe":
         return members.copy()

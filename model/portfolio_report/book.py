@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from model.metrics.bootstrap import Resampler
+from model.metrics.ranked import Sorted
 from model.portfolio.market import Floats, Market
 from model.portfolio_report import figures
 from model.portfolio_report.daily import DailyFigures
 from model.portfolio_report.exposures import exposures
 from model.portfolio_report.inputs import Inputs
 from model.portfolio_report.settings import PortfolioSettings
-from model.portfolio_report.signal import Sorted, autocorrelation, ic_decay
+from model.portfolio_report.signal import autocorrelation, ic_decay
 
 AUTOCORRELATION_LAGS = (1, 2, 5, 10, 20)
 """Prediction days back at which a ranking is compared with its own past."""
@@ -40,7 +41,7 @@ def signal_figures(
     for model in inputs.shown:
         decays, persistences = [], []
         for path in paths:
-            ordered = Sorted.of(path.scores[model])
+            ordered = path.scores[model]
             persistences.append(autocorrelation(ordered, AUTOCORRELATION_LAGS, least))
             if market and returns:
                 decays.append(ic_decay(ordered, returns, market, lags, least))
@@ -51,12 +52,14 @@ def signal_figures(
     return result
 
 
-def book_exposures(inputs: Inputs, daily: DailyFigures, market: Market | None) -> dict[str, Any] | None:
+def book_exposures(
+    daily: DailyFigures, market: Market | None, settings: PortfolioSettings, resampler: Resampler
+) -> dict[str, Any] | None:
     """Exposures by model, of the mean of the books of all paths; null without a market."""
-    if market is None or inputs.market is None:
+    if market is None:
         return None
     return {
-        model: exposures(weights, daily.scores[model], market, inputs.market)
+        model: exposures(weights, daily.scores[model].present, market, settings, resampler)
         for model, weights in daily.positions.items()
     }
 

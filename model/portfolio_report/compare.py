@@ -15,10 +15,10 @@ from model.errors import SettingsError
 from model.metrics.bootstrap import Resampler, percentiles
 from model.metrics.ic import daily_ic
 from model.metrics.performance import sharpe
+from model.metrics.ranked import Sorted, rank_correlation
 from model.metrics.summary import summarise
 from model.portfolio.book import CASH, returns_of_ranking
-from model.portfolio.market import Floats, Grid, Market, dense_grid, dense_market, dense_scores
-from model.portfolio.targets import ranking, varied
+from model.portfolio.market import Market, dense_market
 from model.portfolio_report import figures, tables
 from model.portfolio_report.book import book_exposures, signal_figures
 from model.portfolio_report.daily import DailyFigures, averaged, common_rows, figures_by_path, rows_of
@@ -26,7 +26,6 @@ from model.portfolio_report.headline import gate, headline
 from model.portfolio_report.inputs import BASELINES, ORACLE, RANDOM, STORED_RANDOM, Inputs
 from model.portfolio_report.random_band import RandomBand, random_band
 from model.portfolio_report.settings import PortfolioSettings
-from model.portfolio_report.signal import Sorted, rank_correlation
 from model.portfolio_report.trials import count
 
 SCHEMA_VERSION = 2
@@ -78,12 +77,12 @@ def evaluate(
     resampler = Resampler(settings.bootstrap_draws, seed, settings.confidence)
     with ThreadPoolExecutor(1) as beside:  # sorting and summing, outside Python's lock
         signal = beside.submit(signal_figures, inputs, paths, market, settings, resampler)
-        exposures = beside.submit(book_exposures, inputs, daily, market)
-        foresight = beside.submit(_foresight_tests, common, market, settings)
+        exposures = beside.submit(book_exposures, daily, market, settings, resampler)
+        foresight = beside.submit(_foresight_tests, paths[0], market, settings)
         band = random_band(
-            common,
-            inputs.horizons,
-            market or dense_grid(common),
+            paths[0].labels,
+            paths[0].universe,
+            daily.grid,
             settings,
             seed,
             lambda drawn: progress(total - settings.random_draws + drawn, total, "random rankings"),
@@ -93,7 +92,7 @@ def evaluate(
         "subject": inputs.subject,
         "generated_from": dict(sorted(generated_from.items())),
         "config": _config(inputs, settings, entry, seed),
-        "coverage": _coverage(daily, common, market),
+        "coverage": _coverage(daily, market),
         "benchmark": _benchmark(inputs, daily, settings, market),
         "trials": trials.to_json(),
         "models": _models(inputs, daily, settings, resampler, band, market, trials.number),
@@ -137,8 +136,8 @@ def _config(inputs: Inputs, settings: PortfolioSettings, entry: str, seed: int) 
     }
 
 
-def _coverage(daily: DailyFigures, common: pl.DataFrame, market: Market | None) -> dict[str, Any]:
-    grid: Grid = market or dense_grid(common)
+def _coverage(daily: DailyFigures, market: Market | None) -> dict[str, Any]:
+    grid = daily.grid
     return {
         "rows": daily.coverage,
         "portfolio_days": len(market.dates) if market else 0,
@@ -241,19 +240,20 @@ def _paths(paths: Sequence[DailyFigures], settings: PortfolioSettings) -> dict[s
     return result
 
 
-def _foresight_tests(common: pl.DataFrame, market: Market | None, settings: PortfolioSettings) -> dict[str, Any]:
+def _foresight_tests(daily: DailyFigures, market: Market | None, settings: PortfolioSettings) -> dict[str, Any]:
     """Does the evaluator say what it must of scores whose worth is known?"""
     h = settings.headline_horizon
-    rows = common.filter((pl.col("horizon") == h) & pl.col("label").is_not_null())
-    labels = dense_scores(rows, "label", market or dense_grid(rows))
     tests: dict[str, Any] = {"horizon": h}
-    truth, days = Sorted.of(labels), np.arange(len(labels))
-    for name, sign, scores in (("perfect", 1.0, truth), ("inverted", -1.0, Sorted.of(-labels))):
+    truth = daily.labels[h]
+    days = np.arange(len(truth.values))
+    for name, sign, scores in (("perfect", 1.0, truth), ("inverted", -1.0, Sorted.of(-truth.values))):
         correlations = rank_correlation(scores, truth, days, days, settings.min_names)
         correlations = correlations[~np.isnan(correlations)]
         ratio = None
         if market:
-            ratio = sharpe(_returns(sign * labels, market, settings, h), settings.periods_per_year)
+            count = np.where(scores.varied & (scores.count >= settings.min_names), scores.count, 0)
+            book = returns_of_ranking(scores.from_highest, count, market, settings, h)
+            ratio = sharpe(book.gross, settings.periods_per_year)
         exact = len(correlations) > 0 and bool((correlations == sign).all())
         tests[name] = {
             "rank_ic": figures.figure(summarise(correlations).mean, len(correlations)),
@@ -261,13 +261,6 @@ def _foresight_tests(common: pl.DataFrame, market: Market | None, settings: Port
             "passed": exact and (market is None or (ratio is not None and ratio * sign > 0)),
         }
     return tests
-
-
-def _returns(scores: Floats, market: Market, settings: PortfolioSettings, horizon: int) -> Floats:
-    """[T] gross returns of the book of some scores."""
-    order, count = ranking(scores)
-    starts = varied(scores) & (count >= settings.min_names)
-    return returns_of_ranking(order, np.where(starts, count, 0), market, settings, horizon).gross
 
 
 def _random_test(common: pl.DataFrame, settings: PortfolioSettings, band: RandomBand) -> dict[str, Any]:

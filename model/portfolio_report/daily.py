@@ -11,18 +11,19 @@ import numpy as np
 import polars as pl
 
 from model.errors import DataError
-from model.metrics.decile import daily_deciles
-from model.metrics.ic import daily_hit_rate, daily_ic
-from model.portfolio.book import CASH, Simulation, simulate
+from model.metrics.ranked import Agreement, Sorted, agreement
+from model.portfolio.book import CASH, Simulation, simulate_ranking
 from model.portfolio.costs import COMPONENTS
 from model.portfolio.fills import REASONS
-from model.portfolio.market import Floats, Grid, Market, dense_grid, dense_scores
+from model.portfolio.market import Flags, Floats, Grid, Ints, Market, Rows, dense_grid
 from model.portfolio_report.inputs import Inputs
 from model.portfolio_report.settings import PortfolioSettings
 
 KEY = ("Date", "model", "horizon")
 COSTS = tuple(f"cost_{name}" for name in COMPONENTS)
 BOOK_COLUMNS = ("gross", "net", "turnover", "exposure", "net_exposure", "benchmark", *COSTS)
+GROUPS = 10
+"""Equal groups of each day's predictions: deciles."""
 _RETURNS = {"Date": pl.Date, "horizon": pl.Int32, **dict.fromkeys(BOOK_COLUMNS, pl.Float64)}
 
 
@@ -63,8 +64,14 @@ class DailyFigures:
     """Rows predicted by each model, and those predicted by all."""
     models: tuple[str, ...]
     horizons: tuple[int, ...]
-    scores: dict[str, Floats]
-    """[T, N] of the models shown in detail at the headline horizon (of the first path), NaN where there is none."""
+    grid: Grid
+    """The market's days and codes; without a market, those of the common rows."""
+    scores: dict[str, Sorted]
+    """[T, N] of the models shown in detail at the headline horizon (of the first path)."""
+    labels: dict[int, Sorted]
+    """[T, N] by horizon (of the first path)."""
+    universe: dict[int, Flags]
+    """[T, N] by horizon, the stocks that every model ranks (of the first path)."""
     positions: dict[str, Floats]
     """[T, N] weights held over each day by their books (the mean over the paths); empty without a market."""
 
@@ -151,32 +158,31 @@ def _daily_figures(
     settings: PortfolioSettings,
     progress: Callable[[str], None],
 ) -> DailyFigures:
+    panel = _Panel.of(common, inputs.horizons, market)
     parts: list[pl.DataFrame] = []
     deciles: list[pl.DataFrame] = []
     facts: dict[str, dict[int, BookFacts]] = {}
-    scores: dict[str, Floats] = {}
+    scores: dict[str, Sorted] = {}
     positions: dict[str, Floats] = {}
-    grid: Grid = market or dense_grid(common)
     for model in inputs.models:
         progress(model)
-        books: dict[int, Simulation] = {}
+        facts[model] = {}
         for h in inputs.horizons:
+            own = Sorted.of(panel.rows[h].floats(model))
             detailed = model in inputs.shown and h == settings.headline_horizon
-            if market or detailed:
-                found = dense_scores(common.filter(pl.col("horizon") == h), model, grid)
-                books |= {h: simulate(found, market, settings, h, keep_positions=detailed)} if market else {}
+            grouped = model in inputs.shown or h == settings.headline_horizon
+            found = agreement(own, panel.labels[h], settings.min_names, GROUPS if grouped else None)
+            deciles += [_deciles(panel, found, model, h)] if grouped else []
+            own = own.days(panel.on_market)
+            book = None
+            if market:
+                count = np.where(own.varied & (own.count >= settings.min_names), own.count, 0)
+                book = simulate_ranking(own.from_highest, count, market, settings, h, keep_positions=detailed)
+            parts.append(_table(panel, found, model, h, _returns(market, book, h)))
+            facts[model][h] = BookFacts.of(book) if book else BookFacts()
             if detailed:
-                scores[model] = found
-        held = books.get(settings.headline_horizon)
-        if held is not None and held.positions is not None:
-            positions[model] = held.positions
-        returns = _returns(market, books) if market else pl.DataFrame(schema=_RETURNS)
-        parts.append(_table(common, model, returns, settings))
-        facts[model] = {h: BookFacts.of(books[h]) if market else BookFacts() for h in inputs.horizons}
-        wanted = inputs.horizons if model in inputs.shown else (settings.headline_horizon,)
-        rows = common.filter(pl.col("horizon").is_in(wanted))
-        own = daily_deciles(rows, model, "label", ("horizon", "Date"), min_names=settings.min_names)
-        deciles.append(own.select("horizon", "Date", pl.lit(model).alias("model"), "decile", "n", "excess"))
+                scores[model] = own
+                positions |= {} if book is None or book.positions is None else {model: book.positions}
     coverage = {model: int(inputs.predictions[model].count()) for model in inputs.models}
     return DailyFigures(
         table=pl.concat(parts).sort(KEY),
@@ -185,37 +191,88 @@ def _daily_figures(
         coverage=coverage | {"common": common.height},
         models=inputs.models,
         horizons=inputs.horizons,
+        grid=market or panel.grid,
         scores=scores,
+        labels={h: own.days(panel.on_market) for h, own in panel.labels.items()},
+        universe={h: own[panel.on_market] for h, own in panel.universe.items()},
         positions=positions,
     )
 
 
-def _returns(market: Market, books: dict[int, Simulation]) -> pl.DataFrame:
-    """Date, horizon and what the portfolio of each horizon did."""
-    return pl.concat(
-        [
-            pl.DataFrame(
-                {
-                    "Date": market.dates,
-                    "horizon": np.full(len(market.dates), h, dtype=np.int32),
-                    **{name: getattr(book, name) for name in ("gross", "net", "turnover", "exposure", "net_exposure")},
-                    "benchmark": book.benchmark_return,
-                    **{f"cost_{name}": getattr(book.costs, name) for name in COMPONENTS},
-                },
-                schema=_RETURNS,
+@dataclass(frozen=True)
+class _Panel:
+    """The common rows of one path as arrays [D, N], and the labels of each horizon in order."""
+
+    grid: Grid
+    """Days with rows or a market."""
+    on_market: Ints
+    """Rows of the market's days; all of them without a market."""
+    rows: dict[int, Rows]
+    universe: dict[int, Flags]
+    labels: dict[int, Sorted]
+
+    @classmethod
+    def of(cls, common: pl.DataFrame, horizons: Sequence[int], market: Market | None) -> "_Panel":
+        grid: Grid = dense_grid(common) if market is None else market
+        predicted = common["Date"].unique()
+        if market is not None and not predicted.is_in(pl.Series(market.dates, dtype=pl.Date).implode()).all():
+            grid = Grid(tuple(sorted({*market.dates, *predicted.to_list()})), market.codes)
+        on_market = np.arange(len(grid.dates))
+        if market is not None and len(grid.dates) > len(market.dates):
+            on_market = np.searchsorted(
+                np.array(grid.dates, dtype="datetime64[D]"), np.array(market.dates, dtype="datetime64[D]")
             )
-            for h, book in books.items()
-        ]
+        alone = len(horizons) == 1
+        rows = {h: Rows.on(common if alone else common.filter(pl.col("horizon") == h), grid) for h in horizons}
+        universe = {h: own.there for h, own in rows.items()}
+        return cls(grid, on_market, rows, universe, {h: Sorted.of(own.floats("label")) for h, own in rows.items()})
+
+
+def _deciles(panel: _Panel, found: Agreement, model: str, horizon: int) -> pl.DataFrame:
+    """horizon, Date, model, decile (1 holds the lowest predictions), n and excess."""
+    if found.decile_excess is None or found.decile_n is None:
+        raise ValueError("figures without groups have no deciles")
+    days = np.flatnonzero(found.decile_n.any(axis=1))
+    groups = found.decile_n.shape[1]
+    return pl.DataFrame(
+        {
+            "horizon": np.full(len(days) * groups, horizon, dtype=np.int32),
+            "Date": pl.Series(panel.grid.dates, dtype=pl.Date).gather(np.repeat(days, groups)),
+            "model": pl.repeat(model, len(days) * groups, eager=True),
+            "decile": np.tile(np.arange(1, groups + 1, dtype=np.int32), len(days)),
+            "n": found.decile_n[days].ravel(),
+            "excess": found.decile_excess[days].ravel(),
+        }
     )
 
 
-def _table(common: pl.DataFrame, model: str, returns: pl.DataFrame, settings: PortfolioSettings) -> pl.DataFrame:
-    sections = ("horizon", "Date")
-    figures = daily_ic(common, model, "label", sections, settings.min_names).join(
-        daily_hit_rate(common, model, "label", sections, settings.min_names).drop("n"), on=sections
+def _returns(market: Market | None, book: Simulation | None, horizon: int) -> pl.DataFrame:
+    """Date, horizon and what the portfolio did."""
+    if market is None or book is None:
+        return pl.DataFrame(schema=_RETURNS)
+    return pl.DataFrame(
+        {
+            "Date": market.dates,
+            "horizon": np.full(len(market.dates), horizon, dtype=np.int32),
+            **{name: getattr(book, name) for name in ("gross", "net", "turnover", "exposure", "net_exposure")},
+            "benchmark": book.benchmark_return,
+            **{f"cost_{name}": getattr(book.costs, name) for name in COMPONENTS},
+        },
+        schema=_RETURNS,
     )
-    joined = figures.with_columns(pl.col("horizon").cast(pl.Int32)).join(
-        returns, on=sections, how="full", coalesce=True
-    )
+
+
+def _table(panel: _Panel, found: Agreement, model: str, horizon: int, returns: pl.DataFrame) -> pl.DataFrame:
+    """The daily rows of one model and horizon: days with predictions or a portfolio."""
+    days = np.flatnonzero(panel.universe[horizon].any(axis=1))
+    figures = pl.DataFrame(
+        {
+            "Date": pl.Series(panel.grid.dates, dtype=pl.Date).gather(days),
+            "horizon": np.full(len(days), horizon, dtype=np.int32),
+            "n": found.n[days],
+            **{name: getattr(found, name)[days] for name in ("ic", "rank_ic", "hit_rate")},
+        }
+    ).with_columns(pl.col("ic", "rank_ic", "hit_rate").fill_nan(None))
+    joined = figures.join(returns, on=("horizon", "Date"), how="full", coalesce=True)
     order = ("n", "ic", "rank_ic", "hit_rate", *BOOK_COLUMNS)
     return joined.select("Date", pl.lit(model).alias("model"), "horizon", *order)

@@ -239,14 +239,29 @@ class Size(Part):
     """Long minus short."""
 
 
+class ExposureAt(Part):
+    """Exposures over the last 60 days on which the book held anything, seen from the end of a calendar month."""
+
+    date: date
+    """The last of the 60 days."""
+    market_beta: float | None
+    """As `market_beta`; null where the market did not move."""
+    size: float | None
+    """As `size.difference`; null where no traded value is known."""
+    net: float | None
+    """Mean sum of weights."""
+
+
 class Exposures(Part):
     """What the long-short book holds besides its ranking."""
 
     market_beta: Figure
-    """Slope of the book's return on the mean return of the day's ranked names."""
+    """Slope of the book's return on the mean return of the day's ranked names; its interval resamples days in pairs."""
     size: Size | None
     """Size of both legs; null where no traded value is known."""
     sectors: list[Sector]
     """Sectors by absolute net weight, largest first; empty where no sector is known."""
     net: Figure
     """Mean sum of weights: long minus short."""
+    over_time: list[ExposureAt]
+    """One row a calendar month, from the first that ends 60 held days or more after the start."""

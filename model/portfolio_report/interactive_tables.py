@@ -103,16 +103,32 @@ def size_and_market(report: Report) -> Plot:
         size = book["size"]["difference"]["value"] if book["size"] else None
         values = [book["market_beta"]["value"], size, book["net"]["value"]]
         names = ["Market beta", "Size, long − short", "Net weight"]
+        intervals = [book["market_beta"], book["size"]["difference"] if book["size"] else None, book["net"]]
         traces.append(
             {
                 "type": "bar",
                 "name": MODEL_LABELS[model],
                 "x": names,
                 "y": values,
+                "error_y": _bars([cell or {"value": None, "interval": None} for cell in intervals]),
                 "marker": {"color": colour(model, 0.85)},
             }
         )
     return plot(traces, 240, barmode="group", yaxis={"tickformat": ".2f"})
+
+
+def exposures_over_time(report: Report) -> Plot:
+    """Market beta and size of each book shown in detail over the last 60 held days, month by month."""
+    traces: list[Trace] = []
+    for model, book in report["exposures"].items():
+        days = [row["date"] for row in book["over_time"]]
+        for key, name, dash in (("market_beta", "market beta", "solid"), ("size", "size, long − short", "dot")):
+            values = [row[key] for row in book["over_time"]]
+            if any(value is not None for value in values):
+                stroke = {"color": colour(model), "width": 2.4 if model in SUBJECTS else 1.3, "dash": dash}
+                own = {"type": "scatter", "mode": "lines+markers", "name": f"{MODEL_LABELS[model]}: {name}"}
+                traces.append({**own, "x": days, "y": values, "line": stroke, "marker": {"size": 4}})
+    return plot(traces, 260, yaxis={"tickformat": ".2f"})
 
 
 def fold_timeline(report: Report) -> Plot:

@@ -17,7 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from model.pictures import html_style
-from model.portfolio_report import interactive, interactive_tables, plots, style
+from model.portfolio_report import interactive, interactive_tables, style
 from model.portfolio_report.compare import Evaluation
 from model.portfolio_report.headline import ORDER, counted, number, standing, verdict_sentence, verdicts
 from model.portfolio_report.inputs import LEARNED, MODEL_LABELS, ORACLE, RANDOM
@@ -81,6 +81,8 @@ def plot_document(evaluation: Evaluation, curves: Curves) -> dict[str, Any]:
     }
     if report["exposures"]:
         found["size_and_market"] = interactive_tables.size_and_market(report)
+        if report["exposures"][report["subject"]]["over_time"]:
+            found["exposures_over_time"] = interactive_tables.exposures_over_time(report)
         if report["exposures"][report["subject"]]["sectors"]:
             found["sectors"] = interactive_tables.sectors(report)
     if all("stretches" in fold for fold in report["folds"]):
@@ -94,6 +96,8 @@ def plot_document(evaluation: Evaluation, curves: Curves) -> dict[str, Any]:
 
 def pictures(evaluation: Evaluation, curves: Curves) -> dict[str, bytes]:
     """The figures as PNG files by name, for where no page can be opened."""
+    from model.portfolio_report import plots
+
     report, daily = evaluation.report, evaluation.daily
     h = int(report["config"]["headline_horizon"])
     drawn = {"rank_ic": plots.rolling_rank_ic(daily, h), "deciles": plots.deciles(report)}
@@ -107,6 +111,8 @@ def pictures(evaluation: Evaluation, curves: Curves) -> dict[str, bytes]:
         }
     if report["exposures"] and report["exposures"][report["subject"]]["sectors"]:
         drawn["sectors"] = plots.sectors(report)
+    if report["exposures"] and report["exposures"][report["subject"]]["over_time"]:
+        drawn["exposures_over_time"] = plots.exposures_over_time(report)
     if all("stretches" in fold for fold in report["folds"]):
         drawn["folds"] = plots.fold_timeline(report["folds"])
     if _trained(curves):
@@ -269,6 +275,6 @@ def _environment() -> jinja2.Environment:
     environment.filters["zipped"] = lambda columns: list(zip(*columns, strict=True))
     environment.filters |= {"number": number, "range": _range, "counted": counted, "percent": _percent, "money": _money}
     environment.tests["compared"] = lambda model: model != RANDOM  # random rankings have no folds and no years
-    environment.tests["learned"] = lambda model: model in (*plots.SUBJECTS, *LEARNED, ORACLE)
+    environment.tests["learned"] = lambda model: model in (*interactive.SUBJECTS, *LEARNED, ORACLE)
     environment.globals["standing"] = standing
     return environment

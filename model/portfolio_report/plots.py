@@ -177,6 +177,20 @@ def sectors(report: Mapping[str, Any]) -> Figure:
     return figure
 
 
+def exposures_over_time(report: Mapping[str, Any], size: Size = WIDE) -> Figure:
+    """Market beta and size of the subject's book over the last 60 held days, month by month."""
+    subject = report["subject"]
+    figure, axes = new_figure(*size)
+    for key, label, style in (("market_beta", "market beta", "-"), ("size", "size, long − short", ":")):
+        rows = [row for row in report["exposures"][subject]["over_time"] if row[key] is not None]
+        x, y = [_number(row["date"]) for row in rows], [row[key] for row in rows]
+        axes.plot(x, y, style, color=MODEL_COLOURS[subject], linewidth=1.8, label=label)
+    axes.axhline(0.0, color=MUTED, linewidth=0.8)
+    _date_axis(axes)
+    legend(axes, LEGEND_COLUMN)
+    return figure
+
+
 def fold_timeline(folds: Sequence[Mapping[str, Any]], size: Size = WIDE) -> Figure:
     """What each fold learns from, chooses on and is tested on, with purge and embargo between."""
     figure, axes = new_figure(size[0], 1.3 + 0.34 * len(folds))

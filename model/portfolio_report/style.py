@@ -2,11 +2,13 @@
 
 import io
 from collections.abc import Mapping
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from model.pictures.html_style import BASE_DARK, BASE_LIGHT
 from model.portfolio_report.inputs import NETWORK, ORACLE, RANDOM, SUBMITTED
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MODEL_COLOURS = {
     NETWORK: "#1f5fd0",
@@ -60,7 +62,7 @@ DARK: Mapping[str, str] = {
 }
 
 
-def png(figure: Figure) -> bytes:
+def png(figure: "Figure") -> bytes:
     """The figure as a PNG on white."""
     figure.set_facecolor("white")
     stream = io.BytesIO()

@@ -109,7 +109,7 @@ def prepare(store: Store, path: Path, horizon: int) -> Submission:
             f"{path} has no column label, and {store.root} has no labels to hold it against. Run `gogooku run` with "
             "the market that was predicted, or add the label to the file."
         )
-    predictions = _as_predictions(rows)
+    predictions = _as_predictions(rows if isinstance(rows["Code"].dtype, pl.Enum) else _coded(rows))
     test_dates = _test_days(predictions, market)
     return Submission(
         Inputs(predictions, market, test_dates, _folds(predictions)), generated_from, {**about, "left_out": left_out}
@@ -130,10 +130,11 @@ def _against_home(store: Store, rows: pl.DataFrame, path: Path) -> tuple[pl.Data
     end = last + timedelta(days=2 * max(horizons)) + _DAYS_AFTER
     columns = [*MARKET_COLUMNS, "InUniverse", *targets]
     home = store.read_chunks(LABELS, "labels", start=first - _DAYS_BEFORE, end=end, columns=columns)
+    home = _coded(home)
     found = _joined(rows, home.select("Date", "Code", "InUniverse", *targets))
     if found.is_empty():
         raise _nothing_in_common(path, rows, store, home)
-    kept = found.filter(pl.col("InUniverse").fill_null(False))
+    kept = _where(found, found["InUniverse"].fill_null(False))
     lost = {"not_in_market": rows.height - found.height, "outside_universe": found.height - kept.height}
     if kept.is_empty():
         raise DataError(
@@ -147,23 +148,47 @@ def _against_home(store: Store, rows: pl.DataFrame, path: Path) -> tuple[pl.Data
         )
         kept = kept.with_columns(label=chosen.fill_nan(None))
     # The chunks come in order of time, each sorted by day and code, so the market is.
-    market = home.filter(pl.col("Code").is_in(kept["Code"].unique().implode())).select(MARKET_COLUMNS)
+    market = _where(home.select(MARKET_COLUMNS), home["Code"].is_in(kept["Code"].unique().implode()))
     return kept.drop("InUniverse", *targets), market, lost
 
 
 def _joined(rows: pl.DataFrame, home: pl.DataFrame) -> pl.DataFrame:
-    """The rows that the home has, in their order, with its columns; looked up by day and code as numbers."""
-    codes = pl.Enum(home["Code"].unique().sort())
-    first = home["Date"].dt.epoch("d").min()
-    day = pl.col("Date").dt.epoch("d").cast(pl.Int64) - first
-    key = day * len(codes.categories) + pl.col("Code").cast(codes, strict=False).to_physical().cast(pl.Int64)
+    """The rows that the home has, in their order, with its columns; looked up by day and code as numbers.
+
+    Args:
+        home: Code is an enumeration.
+    """
+    codes = home["Code"].dtype
+    rows = rows.with_columns(pl.col("Code").cast(codes, strict=False))
+    first = home["Date"].to_physical().min()
+    day = pl.col("Date").to_physical().cast(pl.Int64) - first
+    key = day * _count(codes) + pl.col("Code").to_physical().cast(pl.Int64)
     known = home.select(key).to_series().to_numpy()
     place = np.full(int(known.max(initial=0)) + 1, -1)
     place[known] = np.arange(len(known))
     wanted = rows.select(key).to_series().fill_null(-1).to_numpy()
     found = np.where((wanted >= 0) & (wanted < len(place)), place[wanted.clip(0, len(place) - 1)], -1)
-    there = pl.Series(found >= 0)
-    return pl.concat([rows.filter(there), home.drop("Date", "Code")[found[found >= 0]]], how="horizontal")
+    there = found >= 0
+    beside = home.drop("Date", "Code")
+    if not (len(found) == len(known) and bool((found == np.arange(len(found))).all())):
+        rows, beside = _where(rows, pl.Series(there)), beside[found[there]]
+    return pl.concat([rows, beside], how="horizontal")
+
+
+def _coded(rows: pl.DataFrame) -> pl.DataFrame:
+    """The same with Code as an enumeration in order, so that it is compared and looked up as a number."""
+    return rows.with_columns(pl.col("Code").cast(pl.Enum(rows["Code"].unique().sort())))
+
+
+def _count(codes: pl.DataType) -> int:
+    if not isinstance(codes, pl.Enum):
+        raise TypeError(f"codes are looked up as an enumeration, not {codes}")
+    return len(codes.categories)
+
+
+def _where(rows: pl.DataFrame, there: pl.Series) -> pl.DataFrame:
+    """The rows that are there, without a copy where all are."""
+    return rows if there.all() else rows.filter(there)
 
 
 def _check_horizons(store: Store, horizons: Sequence[int], path: Path) -> None:

@@ -16,6 +16,11 @@ TRIALS = "trials.json"
 """The configurations that were ever trained in this home, as the tracking store counts them."""
 ABLATION = "ablation.json"
 """What the network loses without each of its parts, where such a study was made."""
+ABOUT = {
+    TRIALS: "the configurations of the network that were ever trained here, which the deflated Sharpe ratio counts.",
+    ABLATION: "what the network loses without each of its parts, where such a study was made.",
+}
+"""What each document says, for people."""
 
 
 def read(store: Store, name: str) -> Any | None:

@@ -192,6 +192,12 @@ class Browser:
         """Load a page."""
         request(f"{self._session}/url", {"url": url})
 
+    def resize(self, width: int, height: int = 900) -> None:
+        """Show pages as a screen of that many CSS pixels does (a window of Chromium cannot be as narrow as a phone)."""
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        asked = {"cmd": "Emulation.setDeviceMetricsOverride", "params": screen}
+        request(f"{self._session}/goog/cdp/execute", asked)
+
     def script(self, code: str) -> Any:
         """Evaluate JavaScript in the page."""
         return request(f"{self._session}/execute/sync", {"script": code, "args": []})["value"]

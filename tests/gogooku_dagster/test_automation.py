@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import pytest
 
+from model.portfolio_report import trials
 from tests.gogooku_dagster.support import FOLDS, MENDED, Place, requested
 
 TOKYO = ZoneInfo("Asia/Tokyo")
@@ -95,6 +96,35 @@ def test_nothing_follows_raw_dataset_while_it_fails_a_blocking_check(
         assert clock.ticks(AFTERNOON, 4, runs=False) == []
     place.materialise("raw_dataset")
     assert clock.ticks(AFTERNOON + 10 * MINUTE, 2, runs=False)[0] == {"quality_features": {None}}
+
+
+def test_another_configuration_tried_makes_the_report_anew_and_the_same_one_does_not(
+    place: Place, clock: Clock
+) -> None:
+    def look() -> int:
+        """The sensor's next evaluation, its events reported as the daemon does."""
+        from gogooku_dagster.defs.documents import documents_changed
+
+        nonlocal cursor
+        context = dg.build_sensor_context(instance=place.instance, cursor=cursor)
+        result = documents_changed(context)
+        assert isinstance(result, dg.SensorResult)
+        cursor = result.cursor
+        for event in result.asset_events:
+            place.instance.report_runless_asset_event(event)
+        return len(result.asset_events)
+
+    cursor: str | None = None
+    store = place.installation.store
+    assert look() == 0, "the report knows the documents of now"
+    assert clock.ticks(AFTERNOON, 2) == []
+    trials.record(store, ["tried elsewhere"])
+    assert look() == 1
+    assert clock.ticks(AFTERNOON + 5 * MINUTE, 2) == [{"portfolio_report": {None}}]
+    assert place.lineage().judge("portfolio_report", None).state == "fresh"
+    trials.record(store, ["tried elsewhere"])
+    assert look() == 0
+    assert clock.ticks(AFTERNOON + 10 * MINUTE, 2) == []
 
 
 class Toys:

@@ -19,6 +19,7 @@ import pytest
 import yaml
 from dagster._core.definitions.partitions.definition import TimeWindowPartitionsDefinition
 
+from gogooku_dagster.lib.assets import document_asset
 from model.lineage.graph import STAGES
 from tests.gogooku_dagster.support import FOLDS, ROOT, TINY, Place, kept_environment
 
@@ -34,14 +35,19 @@ GRAPH = {
     "atft_tensors": ("fold", {"walk_forward_folds", "normalization_stats", "correlation_graph"}),
     "trained_model": ("fold", {"atft_tensors"}),
     "validation_predictions": ("fold", {"walk_forward_folds", "atft_tensors", "trained_model"}),
-    "portfolio_report": (None, {"walk_forward_folds", "baseline", "trained_model", "validation_predictions"}),
+    "portfolio_report": (
+        None,
+        {"walk_forward_folds", "baseline", "trained_model", "validation_predictions", "trials", "ablation"},
+    ),
 }
+DOCUMENTS = {"trials", "ablation"}
 HEAVY = ("torch", "mlflow", "lightgbm", "matplotlib", "plotly")
 
 
 def specs(definitions: dg.Definitions) -> dict[str, dg.AssetSpec]:
-    """All assets by name."""
-    return {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
+    """All assets that a stage computes, by name."""
+    found = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
+    return {name: spec for name, spec in found.items() if name not in DOCUMENTS}
 
 
 def partitions_of(spec: dg.AssetSpec) -> str | None:
@@ -143,6 +149,15 @@ def test_every_asset_says_what_it_is_who_owns_it_and_which_code_makes_it(definit
         assert spec.tags["gogooku/stage"] == name
 
 
+def test_documents_beside_the_artefacts_are_sources_that_can_be_observed(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    found = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
+    assert found.keys() - GRAPH.keys() == DOCUMENTS
+    for name in DOCUMENTS:
+        assert graph.get(dg.AssetKey(name)).is_observable
+        assert found[name].group_name == "documents" and len(found[name].description or "") > 40
+
+
 def test_code_versions_differ_between_assets(definitions: dg.Definitions) -> None:
     versions = [spec.code_version for spec in specs(definitions).values()]
     assert len(set(versions)) == len(versions)
@@ -160,6 +175,8 @@ def test_fold_keys_and_checks_of_folds_are_partitioned_alike(definitions: dg.Def
 
 def test_a_range_of_days_is_one_run_and_a_fold_is_a_run_of_its_own(definitions: dg.Definitions) -> None:
     for assets in definitions.get_repository_def().assets_defs_by_key.values():
+        if {key.to_user_string() for key in assets.keys} <= DOCUMENTS:
+            continue
         name = assets.key.to_user_string()
         expected = {"day": dg.BackfillPolicy.single_run(), "fold": dg.BackfillPolicy.multi_run(1), None: None}
         assert assets.backfill_policy == expected[GRAPH[name][0]], name
@@ -176,7 +193,9 @@ def test_the_graph_is_as_in_the_snapshot(definitions: dg.Definitions) -> None:
 
 
 def test_dagster_and_the_model_agree_on_the_graph(definitions: dg.Definitions) -> None:
-    assert {stage.name: set(stage.upstream) for stage in STAGES} == {name: deps for name, (_, deps) in GRAPH.items()}
+    documents = {stage.name: {document_asset(name) for name in stage.documents} for stage in STAGES}
+    reads = {stage.name: set(stage.upstream) | documents[stage.name] for stage in STAGES}
+    assert reads == {name: deps for name, (_, deps) in GRAPH.items()}
     assert {stage.name: stage.description for stage in STAGES} == {
         name: spec.description for name, spec in specs(definitions).items()
     }

@@ -61,7 +61,9 @@ def _needed() -> Condition:
 
 
 def _ready() -> Condition:
-    return _idle() & ~dg.AutomationCondition.any_deps_missing() & _passed()
+    # A document beside the artefacts need not be there: it is an input only where it exists.
+    documents = dg.AssetSelection.groups("documents", include_sources=True)
+    return _idle() & ~dg.AutomationCondition.any_deps_missing().ignore(documents) & _passed()
 
 
 def _passed() -> Condition:

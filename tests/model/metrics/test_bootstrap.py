@@ -64,3 +64,31 @@ def test_there_is_no_interval_without_days() -> None:
     assert percentiles([], 0.9) is None
     with pytest.raises(ValueError, match="mean_block"):
         stationary_indices(5, mean_block=0.5, draws=1, seed=0)
+
+
+def test_counts_give_the_figures_of_the_resampled_days() -> None:
+    x = np.random.default_rng(0).normal(0.1, 1.0, 60) ** 3
+    drawn = x[stationary_indices(60, mean_block=4, draws=300, seed=7)]
+    resampler = Resampler(300, seed=7)
+    assert resampler.interval(x, 4) == pytest.approx(percentiles(drawn.mean(axis=1), 0.95))
+    assert resampler.interval(x, 4, ratio) == pytest.approx(
+        percentiles(drawn.mean(axis=1) / drawn.std(axis=1, ddof=1), 0.95)
+    )
+
+
+def test_a_ratio_of_a_large_mean_and_a_small_spread_is_not_lost_to_rounding() -> None:
+    x = 1e6 + np.random.default_rng(0).normal(0.0, 1e-3, 50)
+    drawn = x[stationary_indices(50, mean_block=3, draws=100, seed=2)]
+    expected = percentiles(drawn.mean(axis=1) / drawn.std(axis=1, ddof=1), 0.95)
+    assert Resampler(100, seed=2).interval(x, 3, ratio) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_interval_of_a_slope_is_that_of_the_normal_theory() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=500)
+    y = 0.5 * x + rng.normal(size=500)
+    interval = Resampler(2000, seed=0).slope_interval(x, y, 1)
+    assert interval is not None
+    assert interval[0] < 0.5 < interval[1]
+    assert interval[1] - interval[0] == pytest.approx(2 * 1.96 / np.sqrt(500), rel=0.15)
+    assert Resampler(100, seed=0).slope_interval(np.ones(10), y[:10], 2) is None

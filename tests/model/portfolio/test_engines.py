@@ -255,6 +255,7 @@ def test_the_same_numbers_whatever_the_number_of_days_computed_together() -> Non
         {"rebalance": "every_h_days", "book": "sector_neutral"},
         {"costs": {"borrow_bps_per_year": 90.0}},
         {"execution": {"exits": "constrained"}},
+        {"execution": {"exit_price": "entry"}},
     ],
 )
 def test_returns_alone_are_those_of_the_whole_simulation(more: dict[str, object]) -> None:

@@ -45,6 +45,7 @@ DRAWN = {
     "distribution",
     "deciles",
     "size_and_market",
+    "exposures_over_time",
     "sectors",
     "folds",
     "training",

@@ -1,13 +1,18 @@
 """Random rankings as a yardstick."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
+import pytest
 
 from model.metrics.ic import daily_ic
-from model.portfolio.market import dense_market, dense_scores
-from model.portfolio.targets import ranking
+from model.metrics.ranked import Sorted
+from model.portfolio.book import simulate_ranking
+from model.portfolio.market import Market, Rows, dense_market, dense_scores
 from model.portfolio_report.daily import common_rows
-from model.portfolio_report.random_band import RandomBand, _centred_ranks, random_band, rank_ic_of_order
+from model.portfolio_report.inputs import Inputs
+from model.portfolio_report.random_band import RandomBand, Turned, _books, random_band, rank_ics
 from model.portfolio_report.settings import PortfolioSettings
 from tests.model.portfolio_report.synthetic import make_inputs
 
@@ -17,21 +22,83 @@ SETTINGS = PortfolioSettings(random_draws=40)
 def band(seed: int = 1) -> RandomBand:
     inputs = make_inputs(days=40, names=25, horizons=(1, 5))
     market = dense_market(inputs.market, inputs.test_dates)
-    return random_band(common_rows(inputs), inputs.horizons, market, SETTINGS, seed)
+    common = common_rows(inputs)
+    rows = {h: Rows.on(common.filter(pl.col("horizon") == h), market) for h in inputs.horizons}
+    labels = {h: Sorted.of(own.floats("label")) for h, own in rows.items()}
+    return random_band(labels, {h: own.there for h, own in rows.items()}, market, SETTINGS, seed)
 
 
-def test_rank_ic_of_an_order_is_the_one_of_the_metric_also_with_missing_labels() -> None:
+def with_gaps() -> tuple[Inputs, Market, np.ndarray[Any, np.dtype[np.bool_]]]:
+    """Names that are not ranked on every day."""
     inputs = make_inputs(days=30, names=25, horizons=(5,))
+    market = dense_market(inputs.market, inputs.test_dates)
+    present = np.random.default_rng(2).random((len(market.dates), len(market.codes))) < 0.9
+    return inputs, market, present
+
+
+def test_every_draw_ranks_exactly_the_names_that_are_there() -> None:
+    _, market, present = with_gaps()
+    turned = Turned.of(present, 7, seed=3)
+    for draw in range(7):
+        order = turned.order(draw, len(market.codes))
+        assert (np.sort(order, axis=1) == np.arange(len(market.codes))).all()
+        for row, there in zip(order, present, strict=True):
+            assert set(row[: there.sum()]) == set(np.flatnonzero(there))
+    assert (turned.order(0, len(market.codes)) != turned.order(1, len(market.codes))).any()
+
+
+def test_every_name_is_as_often_in_every_place_and_draws_agree_no_more_than_by_chance() -> None:
+    days, names = 4000, 6
+    turned = Turned.of(np.ones((days, names), dtype=np.bool_), 2, seed=0)
+    places = [np.argsort(turned.order(draw, names), axis=1) for draw in range(2)]
+    for place in places:
+        for name in range(names):
+            assert np.bincount(place[:, name], minlength=names) / days == pytest.approx(np.full(names, 1 / 6), abs=0.03)
+    label = np.arange(names) - (names - 1) / 2.0
+    first, second = (place @ label for place in places)
+    assert abs(np.corrcoef(first, second)[0, 1]) < 4 / np.sqrt(days)
+    assert abs(np.corrcoef(first[1:], first[:-1])[0, 1]) < 4 / np.sqrt(days)
+
+
+def test_rank_ic_of_a_draw_is_the_one_of_the_metric_also_with_missing_labels() -> None:
+    inputs, market, present = with_gaps()
     rng = np.random.default_rng(0)
     rows = inputs.predictions.with_columns(
-        score=pl.Series(rng.random(inputs.predictions.height)),
         label=pl.when(pl.Series(rng.random(inputs.predictions.height) > 0.1)).then(pl.col("label").round(2)),
     )
-    market = dense_market(inputs.market, inputs.test_dates)
-    order, _ = ranking(dense_scores(rows, "score", market))
-    found = rank_ic_of_order(order, _centred_ranks(dense_scores(rows, "label", market)), 20)
-    expected = daily_ic(rows, "score", "label")["rank_ic"].fill_null(np.nan).to_numpy()
-    np.testing.assert_allclose(found, expected, atol=1e-12)
+    labels = np.where(present, dense_scores(rows, "label", market), np.nan)
+    turned = Turned.of(present, 3, seed=1)
+    found = rank_ics(turned, Sorted.of(labels), slice(0, 3), 20)
+    for draw in range(3):
+        place = np.argsort(turned.order(draw, len(market.codes)), axis=1)
+        score = np.where(present, -place.astype(np.float64), np.nan)
+        frame = pl.DataFrame(
+            {"Date": np.repeat(np.arange(len(score)), score.shape[1]), "prediction": score.ravel()}
+        ).with_columns(label=pl.Series(labels.ravel()))
+        expected = daily_ic(frame.fill_nan(None), min_names=20)["rank_ic"].fill_null(np.nan).to_numpy()
+        np.testing.assert_allclose(found[draw], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"book": "long_only"},
+        {"top_k": 3, "rebalance": "every_h_days"},
+        {"weighting": "inverse_volatility", "execution": {"exit_price": "entry"}},
+        {"book": "sector_neutral"},
+        {"costs": {"borrow_bps_per_year": 50.0}},
+    ],
+)
+def test_the_books_of_the_draws_are_those_of_the_simulator(more: dict[str, object]) -> None:
+    _, market, present = with_gaps()
+    settings = PortfolioSettings.model_validate({"random_draws": 20, "min_names": 5} | more)
+    turned = Turned.of(present, 20, seed=5)
+    count = present.sum(axis=1)
+    for draw, book in zip(range(4, 7), _books(turned, slice(4, 7), market, settings, 5), strict=True):
+        whole = simulate_ranking(turned.order(draw, len(market.codes)), count, market, settings, 5)
+        for name in ("gross", "net", "turnover"):
+            np.testing.assert_allclose(getattr(book, name), getattr(whole, name), rtol=0, atol=1e-13)
 
 
 def test_luck_is_centred_on_zero_with_the_spread_of_the_theory() -> None:

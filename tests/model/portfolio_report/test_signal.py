@@ -7,8 +7,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from model.metrics import persistence
+from model.metrics.ranked import Sorted, rank_correlation
 from model.portfolio.market import dense_market, dense_scores
-from model.portfolio_report.signal import Sorted, autocorrelation, ic_decay, rank_correlation
+from model.portfolio_report.signal import autocorrelation, ic_decay
 from tests.model.portfolio_report.synthetic import make_inputs
 
 LEAST = 20

@@ -4,6 +4,7 @@ import doctest
 from datetime import date
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from model.errors import DataError
 from model.walk_forward_folds import periods, splitter
 from model.walk_forward_folds.fold import Fold
 from model.walk_forward_folds.settings import FoldSettings
+from model.walk_forward_folds.spans import trainable
 from model.walk_forward_folds.splitter import make_fold
 from tests.model.walk_forward_folds.synthetic_store import weekdays
 
@@ -50,6 +52,39 @@ def test_no_label_span_of_one_part_touches_another_and_the_embargo_holds(
                 for horizon in horizons:
                     span_end = place[first] + horizon  # prices up to this close make the label of ``first``
                     assert span_end + config.embargo_days < place[second]
+
+
+@settings(max_examples=25, deadline=None)
+@given(folds())
+def test_one_role_a_day_keeps_no_sample_that_exact_purging_leaves_out(
+    case: tuple[Fold, list[date], tuple[int, ...], FoldSettings],
+) -> None:
+    fold, days, horizons, config = case
+    known = np.arange(len(days))
+    place = {day: position for position, day in enumerate(days)}
+    judged = [[place[day] for day in part] for part in (fold.validation_dates, fold.test_dates)]
+    for horizon in horizons:
+        exact = trainable(
+            known,
+            known + horizon,
+            [range(part[0], part[-1] + 1) for part in judged],
+            longest_horizon=max(horizons),
+            embargo_days=config.embargo_days,
+        )
+        assert all(exact[place[day]] for day in fold.train_dates)
+
+
+def test_what_one_role_a_day_costs_is_as_the_decision_says() -> None:
+    horizons, days = (1, 5, 10, 20), weekdays(500)
+    fold = make_fold("live", days, [50] * 500, horizons, FoldSettings(min_train_days=20))
+    stop, lost = days.index(fold.validation_start), {}
+    for horizon in horizons:
+        known = np.arange(days.index(fold.train_start), stop)
+        usable = trainable(
+            known, known + horizon, [range(stop, stop + 63)], longest_horizon=20, embargo_days=fold.embargo_days
+        )
+        lost[horizon] = int(usable.sum()) - fold.n_train
+    assert lost == {1: 19, 5: 15, 10: 10, 20: 0}
 
 
 @settings(max_examples=25, deadline=None)
