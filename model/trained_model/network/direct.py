@@ -6,24 +6,26 @@ day's features x_i of a name,
 
     point_i += W x_i                                        linear
              + C [(U x_i) * (V x_i)]                        pairwise interactions of low rank (Rendle 2010)
-             + D (sum_j a_ij s_ij x_j - mean_j s_ij x_j)    neighbours that lead, against the whole neighbourhood
+             + D sum_j a_ij s_ij u_j                        what the neighbours that lead did on their own
 
-j runs over the neighbours of i (the mean also over i itself), s_ij is the sign of their correlation, and a_ij is a
-softmax over the neighbours of ``b . edge_ij + q . x_j``: it starts by following those who led in the past, and learns
-what else marks a leader. W, C, D and q start at zero, so that an untrained path says nothing.
+j runs over the neighbours of i, s_ij is the sign of their correlation, and u_j is j's own move: its features less the
+mean of itself and its neighbours, as in :mod:`model.correlation_graph.lead_lag`. The weight a_ij = softplus(b . edge_ij
++ q . x_j + c) is no share of a whole: a name whose neighbours lead nobody has nobody to follow, one with two leaders
+follows both. It starts by following those who led in the past, and learns what else marks a leader. W, C, D and q start
+at zero, so that an untrained path says nothing.
 """
 
 import math
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.utils import scatter, softmax
+from torch_geometric.utils import scatter
 
 from model.trained_model.network.gat import SELF_LOOP_ATTRIBUTES
 
 EDGE_ATTRIBUTES = len(SELF_LOOP_ATTRIBUTES)
-LEAD_AT_START = 2.0
-"""Weight of an edge's lead in the attention before training."""
+LEAD_AT_START, OFFSET_AT_START = 3.0, -2.0
+"""Weight of an edge's lead before training, and what is added to it: nearly nothing for who never led."""
 
 
 class DirectPath(nn.Module):
@@ -51,11 +53,12 @@ class DirectPath(nn.Module):
 
 
 class _Leaders(nn.Module):
-    """What the leading neighbours did, beyond what all neighbours did."""
+    """What the leading neighbours did, beyond what their own neighbourhoods did."""
 
     def __init__(self, features: int, horizons: int) -> None:
         super().__init__()
         self.of_edge = nn.Parameter(torch.tensor([0.0] * (EDGE_ATTRIBUTES - 1) + [LEAD_AT_START]))
+        self.offset = nn.Parameter(torch.tensor(OFFSET_AT_START))
         self.of_source = _zero(features, 1)
         self.output = _zero(features, horizons)
 
@@ -63,14 +66,12 @@ class _Leaders(nn.Module):
         source, target = edge_index
         size = x.shape[0]
         sign = torch.where(edge_attr[:, 0] < 0.0, -1.0, 1.0).to(x.dtype)
-        logits = edge_attr.to(x.dtype) @ self.of_edge + self.of_source(x)[source, 0]
-        attention = softmax(logits, target, num_nodes=size)
-        sent = sign.unsqueeze(-1) * x[source]
-        led = scatter(attention.unsqueeze(-1) * sent, target, dim_size=size)
         degree = scatter(torch.ones_like(sign), target, dim_size=size).unsqueeze(-1)
-        group = (scatter(sent, target, dim_size=size) + x) / (degree + 1.0)
-        # A name without neighbours has none to follow.
-        out: Tensor = self.output(torch.where(degree > 0.0, led - group, 0.0))
+        group = scatter(sign.unsqueeze(-1) * x[source], target, dim_size=size)
+        own = x - (x + group) / (degree + 1.0)
+        logits = edge_attr.to(x.dtype) @ self.of_edge + self.of_source(x)[source, 0] + self.offset
+        sent = (sign * nn.functional.softplus(logits)).unsqueeze(-1) * own[source]
+        out: Tensor = self.output(scatter(sent, target, dim_size=size))
         return out
 
 
