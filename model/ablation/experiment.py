@@ -129,7 +129,7 @@ def _trained(
         epochs = sum(phase.epochs for phase in settings.training.phases)
 
         def on_epoch(record: Record) -> None:
-            member = f"member {record['member'] + 1}, " if "member" in record else ""
+            member = f"member {int(record['member']) + 1}, " if "member" in record else ""
             rank_ic = record.get("val_rank_ic", 0.0)
             note(f"{member}epoch {record['epoch']} of at most {epochs}, validation rank IC {rank_ic:.4f}")
 
