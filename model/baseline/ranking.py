@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 Array = NDArray[np.float64]
 LEVELS = 32
@@ -19,14 +18,9 @@ def relevance(target: Array, day: NDArray[np.int64]) -> NDArray[np.int32]:
         target: what ranks the rows [R], no NaN.
         day: position of each row's day [R], not decreasing.
     """
-    found = np.empty(len(target), np.int32)
-    start = 0
-    for size in group_sizes(day).tolist():
-        rows = slice(start, start + size)
-        place = (rankdata(target[rows]) - 0.5) / size
-        found[rows] = np.minimum((place * LEVELS).astype(np.int32), LEVELS - 1)
-        start += size
-    return found
+    sizes = group_sizes(day)
+    place = (_ranks(target, sizes) - 0.5) / np.repeat(sizes, sizes)
+    return np.minimum((place * LEVELS).astype(np.int32), LEVELS - 1)
 
 
 def group_sizes(day: NDArray[np.int64]) -> NDArray[np.int32]:
@@ -46,25 +40,29 @@ class DailyRankIC:
     """
 
     def __init__(self, target: Array, day: NDArray[np.int64]) -> None:
-        sizes = group_sizes(day)
-        self._day = np.repeat(np.arange(len(sizes)), sizes)
-        self._first = np.cumsum(sizes) - sizes
-        self._middle = (sizes + 1) / 2
-        self._ranks = self._standardised(target)
+        self._sizes = group_sizes(day)
+        self._day = np.repeat(np.arange(len(self._sizes)), self._sizes)
+        self._own = self._standardised(target)
 
     def __call__(self, predictions: Array, data: Any) -> tuple[str, float, bool]:
         """Name, value and whether more is better."""
-        by_row = self._ranks * self._standardised(predictions)
-        return NAME, float(by_row.sum() / len(self._first)), True
+        by_row = self._own * self._standardised(predictions)
+        return NAME, float(by_row.sum() / len(self._sizes)), True
 
     def _standardised(self, values: Array) -> Array:
-        """Average ranks within the day with mean 0 and length 1 by day; zeros where a day's values are all equal."""
-        order = np.lexsort((values, self._day))
-        day, ordered = self._day[order], values[order]
-        starts = np.flatnonzero(np.r_[True, (np.diff(day) != 0) | (np.diff(ordered) != 0)])
-        ends = np.r_[starts[1:], len(order)]
-        centred = np.empty(len(order))
-        centred[order] = np.repeat((starts + ends + 1) / 2, ends - starts)
-        centred -= (self._first + self._middle)[self._day]
+        """Ranks within the day with mean 0 and length 1 by day; zeros where a day's values are all equal."""
+        centred = _ranks(values, self._sizes) - ((self._sizes + 1) / 2)[self._day]
         length = np.sqrt(np.bincount(self._day, centred * centred))
         return centred / np.where(length > 0.0, length, 1.0)[self._day]
+
+
+def _ranks(values: Array, sizes: NDArray[np.int32]) -> Array:
+    """Average rank of each row within its day, from 1; the days' rows follow one another."""
+    group = np.repeat(np.arange(len(sizes)), sizes)
+    order = np.lexsort((values, group))
+    day, ordered = group[order], values[order]
+    starts = np.flatnonzero(np.r_[True, (np.diff(day) != 0) | (np.diff(ordered) != 0)])
+    ends = np.r_[starts[1:], len(order)]
+    ranks = np.empty(len(order))
+    ranks[order] = np.repeat((starts + ends + 1) / 2, ends - starts)
+    return ranks - (np.cumsum(sizes) - sizes)[group]

@@ -73,9 +73,7 @@ def exposures(
     block = figures.block_days(settings, settings.headline_horizon)
 
     def mean(values: Floats) -> figures.Figure:
-        known = values[~np.isnan(values)]
-        value = float(known.mean()) if len(known) else None
-        return figures.figure(value, len(known), resampler.interval(known, block))
+        return figures.figure(_mean(values), int((~np.isnan(values)).sum()), resampler.interval(values, block))
 
     sized = bool((~np.isnan(daily.size)).any())
     return {
