@@ -24,6 +24,8 @@ OWN = "own.safetensors"
 OWN_ARRAY = "own"
 """Features that belong to the fold alone, [T, N, K] and already scores: they follow those of the shards."""
 SHARDS = "shards"
+REACH = "reach"
+"""[T] longest horizon of the labels that the fold uses on each day of its window; 0 for none."""
 ROLES = ("train", "validation", "test")
 
 
@@ -46,7 +48,7 @@ class FoldPanel:
     member: NDArray[np.bool_]
     """[T, N] in the universe that day: a sample may be built there."""
     y: NDArray[np.float32]
-    """[T, N, H] raw forward returns; NaN where missing."""
+    """[T, N, H] raw forward returns; NaN where missing, and where the fold does not use them (purged, not fitted)."""
     target_scale: NDArray[np.float32]
     """[H] standard deviation of the labels on the train days."""
     own_return: NDArray[np.float32]
@@ -88,6 +90,8 @@ def load_panel(directory: Path, shards: Path | None = None, *, verify: bool = Tr
     source = directory.parents[2] / SHARDS if shards is None else shards
     graph = load_file(directory / GRAPH)
     cells = _cells(index, normalizer, source, verify)
+    purged = stats[REACH][:, None] < np.array(index["horizons"])  # [T, H]
+    cells["y"].swapaxes(1, 2)[purged] = np.nan
     own = tuple(index.get("own_features", ()))
     if own:
         cells["x"] = np.concatenate([cells["x"], _own(directory, index, len(own))], axis=2)

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from model.atft_tensors.build import OWN_RETURN, graph_arrays, month_arrays, own_arrays
-from model.atft_tensors.panel import GRAPH, INDEX, OWN, OWN_ARRAY, ROLES, SHARDS, STATS
+from model.atft_tensors.panel import GRAPH, INDEX, OWN, OWN_ARRAY, REACH, ROLES, SHARDS, STATS
 from model.atft_tensors.settings import TensorSettings
 from model.atft_tensors.shards import MonthShards, write_month
 from model.baseline.artefact import ASSET as BASELINE
@@ -77,7 +77,8 @@ def materialise(run: StageRun) -> Manifest:
     }
     with run.writer(ASSET) as w:
         w.json(INDEX, index)
-        w.safetensors(STATS, {**_statistics(normalizer, names, horizons, days), **roles})
+        reach = np.array(fold.reach, np.int64)
+        w.safetensors(STATS, {**_statistics(normalizer, names, horizons, days), **roles, REACH: reach})
         w.safetensors(
             GRAPH,
             {

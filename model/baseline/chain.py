@@ -69,7 +69,7 @@ def column_of(horizon: int) -> str:
 
 def _fit(run: StageRun, fold: Fold, normalizer: Normalizer, horizons: Sequence[int]) -> list[Link]:
     settings, threads = run.settings.baseline, run.settings.runtime.threads
-    dates = fold.train_dates[:: settings.train_day_stride]
+    dates = fold.fitted_dates(max(horizons))[:: settings.train_day_stride]
     place = {day: number for number, day in enumerate(fold.window_dates)}
     places = np.array([place[day] for day in dates], np.int64)
     train = load_design(run.store, fold.name, normalizer, dates, horizons)

@@ -46,7 +46,7 @@ class Design:
     past_return_120d: Array
     """The same over 120 days."""
     labels: dict[int, Array]
-    """Raw forward returns by horizon [R], NaN where missing."""
+    """Raw forward returns by horizon [R]; NaN where missing, and where the fold does not use them (its reach)."""
 
     def blocks(self, at_least: int = 0) -> Iterator[slice]:
         """The rows of each day, or of as many whole days at a time as give ``at_least`` so many rows."""
@@ -70,8 +70,9 @@ def load_design(
     Raises:
         DataError: features and labels do not have the same members on these dates.
     """
-    counts = store.read_table("walk_forward_folds", "dates.parquet", fold, ["Date", "names"])
-    rows = int(counts.filter(pl.col("Date").is_in(list(dates)))["names"].sum())
+    days = store.read_table("walk_forward_folds", "dates.parquet", fold, ["Date", "names", "reach"])
+    days = days.filter(pl.col("Date").is_in(list(dates)))
+    rows = int(days["names"].sum())
     x = np.empty((rows, len(normalizer.features)), np.float32)
     past = np.empty((len(RETURNS), rows))
     keys: list[pl.DataFrame] = []
@@ -86,15 +87,18 @@ def load_design(
             own[block] = _floats(part[name])
     key = pl.concat(keys)
     numbers = pl.Series(dates, dtype=pl.Date).to_physical().to_numpy()
+    day = np.searchsorted(numbers, key["Date"].to_physical().to_numpy()).astype(np.int64)
+    reach = days["reach"].to_numpy()[day]
+    labels = _labels(store, key, dates, horizons)
     return Design(
         dates=tuple(dates),
-        day=np.searchsorted(numbers, key["Date"].to_physical().to_numpy()).astype(np.int64),
+        day=day,
         codes=key["Code"],
         x=x,
         past_return=past[0],
         past_return_20d=past[1],
         past_return_120d=past[2],
-        labels=_labels(store, key, dates, horizons),
+        labels={horizon: np.where(reach >= horizon, values, np.nan) for horizon, values in labels.items()},
     )
 
 

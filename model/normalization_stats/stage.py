@@ -107,17 +107,17 @@ def _bounds(
 
 
 def _targets(labels: pl.DataFrame, fold: Fold, horizons: tuple[int, ...]) -> pl.DataFrame:
-    """Centre and scale of each horizon's labels over universe members on train dates."""
-    train = labels.filter(pl.col("Date").is_in(list(fold.train_dates)))
+    """Centre and scale of each horizon's labels over universe members on the train dates that it is fitted on."""
     fitted: list[tuple[int, float, float]] = []
     for horizon in horizons:
-        own = train.filter(pl.col("horizon") == horizon)
+        dates = fold.fitted_dates(horizon)
+        own = labels.filter((pl.col("horizon") == horizon) & pl.col("Date").is_in(list(dates)))
         n, mean, squares = own["n"].cast(pl.Int64).to_numpy(), own["mean"].to_numpy(), own["squares"].to_numpy()
         center, scale = pooled(n, mean, squares)
         if not scale > 0.0:
             raise DataError(
                 f"target_{horizon} has no two different labels among {int(n.sum())} rows of universe members on the "
-                f"train dates, {fold.train_start} to {fold.train_end}, so it has no scale. Check the labels of "
+                f"{len(dates)} train dates from {fold.train_start} on, so it has no scale. Check the labels of "
                 "quality_features."
             )
         fitted.append((horizon, scale, center))

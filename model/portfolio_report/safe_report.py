@@ -55,18 +55,17 @@ def _performance(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def _overlaps(store: Store, fold: str) -> int:
-    """Train and validation days whose longest label shares a day with that of a test day."""
-    reach = int(store.read_json("walk_forward_folds", "fold.json", fold)["purge_days"])
-    roles = store.read_table("walk_forward_folds", "dates.parquet", fold)["role"]
-    test = np.flatnonzero((roles == "test").to_numpy())
-    learned = np.flatnonzero(roles.is_in(["train", "validation"]).to_numpy())
+    """Train and validation days of which a label that is used shares a day with a test day's longest one."""
+    longest = int(store.read_json("walk_forward_folds", "fold.json", fold)["purge_days"])
+    days = store.read_table("walk_forward_folds", "dates.parquet", fold, ["role", "reach"])
+    test = np.flatnonzero((days["role"] == "test").to_numpy())
+    learned = np.flatnonzero(days["role"].is_in(["train", "validation"]).to_numpy())
     if not len(test) or not len(learned):
         return 0
-    after = np.searchsorted(test, learned)
-    nearest = np.minimum(
-        np.abs(test[np.minimum(after, len(test) - 1)] - learned), np.abs(test[np.maximum(after - 1, 0)] - learned)
-    )
-    return int((nearest < reach).sum())
+    following = np.searchsorted(test, learned)
+    ahead = np.append(test, np.iinfo(np.int64).max)[following] - learned
+    behind = learned - np.append(test, np.iinfo(np.int64).min // 2)[following - 1]
+    return int(((ahead < days["reach"].to_numpy()[learned]) | (behind < longest)).sum())
 
 
 def _normalization_warnings(store: Store, folds: Sequence[str]) -> int | None:

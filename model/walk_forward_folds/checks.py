@@ -28,7 +28,7 @@ def check_no_overlap(store: "Store", settings: "Settings", partition: str | None
     if any(later <= earlier for earlier, later in pairwise(fold.window_dates)):
         problems.append("the days of the window are not increasing")
     for fitted, judged, before, after in _meetings(fold):
-        resolved = _last_resolution(store, settings, fold.window_start, before)
+        resolved = _last_resolution(store, settings, fold, before)
         if resolved is not None and resolved >= after:
             problems.append(f"a label of {fitted} resolves on {resolved}, and {judged} starts on {after}")
     return CheckOutcome(
@@ -39,22 +39,39 @@ def check_no_overlap(store: "Store", settings: "Settings", partition: str | None
 
 
 def check_gap(store: "Store", settings: "Settings", partition: str | None) -> CheckOutcome:
-    """The trading days strictly between two parts are at least the longest horizon plus the embargo."""
+    """The trading days strictly between a used label's day and the next part are at least its horizon plus the embargo.
+
+    For the longest label these are the longest horizon plus the embargo. Validation and test days use all labels.
+    """
     fold = Fold.load(store, str(partition))
-    needed = max(settings.labels.horizons) + settings.folds.embargo_days
     place = {day: position for position, day in enumerate(fold.window_dates)}
+    longest, embargo = max(settings.labels.horizons), settings.folds.embargo_days
+    reach = [
+        longest if role in ("validation", "test") else own for role, own in zip(fold.roles, fold.reach, strict=True)
+    ]
     gaps: dict[str, int] = {}
+    left: dict[str, int] = {}
     for fitted, judged, before, after in _meetings(fold):
-        name = f"gap_{fitted}_{judged}"
-        gaps[name] = min(gaps.get(name, len(place)), place[after] - place[before] - 1)
-    listed = ", ".join(f"{gap} {name.removeprefix('gap_').replace('_', ' to ')}" for name, gap in gaps.items())
+        name = f"{fitted}_{judged}"
+        for horizon in settings.labels.horizons:
+            last = next((day for day in range(place[before], -1, -1) if reach[day] >= horizon), -1)
+            gap = place[after] - last - 1
+            left[name] = min(left.get(name, len(place)), gap - horizon)
+            if horizon == longest:
+                gaps[name] = min(gaps.get(name, len(place)), gap)
+    listed = ", ".join(f"{days} {name.replace('_', ' to ')}" for name, days in left.items())
     return CheckOutcome(
-        passed=bool(gaps) and min(gaps.values()) >= needed,
+        passed=bool(left) and min(left.values()) >= embargo,
         summary=(
-            f"Fold {fold.name}: fewest trading days between parts: {listed}; {needed} are needed (longest horizon "
-            "plus embargo)."
+            f"Fold {fold.name}: fewest trading days between a label that is used and the next part, less its horizon: "
+            f"{listed}; {embargo} are needed (embargo)."
         ),
-        metadata={**gaps, "needed": needed},
+        metadata={
+            **{f"gap_{name}": days for name, days in gaps.items()},
+            "needed": longest + embargo,
+            **{f"embargo_{name}": days for name, days in left.items()},
+            "embargo_needed": embargo,
+        },
     )
 
 
@@ -70,7 +87,7 @@ def _meetings(fold: Fold) -> Iterator[tuple[str, str, date, date]]:
 
 
 def check_minimum_days(store: "Store", settings: "Settings", partition: str | None) -> CheckOutcome:
-    """Train, validation and lookback have the days that the settings ask for, and there is a test day."""
+    """Train (with all labels), validation and lookback have the days that are asked for, and there is a test day."""
     fold = Fold.load(store, str(partition))
     needed = {
         "lookback": settings.folds.lookback_days,
@@ -78,7 +95,7 @@ def check_minimum_days(store: "Store", settings: "Settings", partition: str | No
         "validation": settings.folds.validation_days,
         "test": 1,
     }
-    found = {role: fold.roles.count(role) for role in needed}
+    found = {role: fold.roles.count(role) for role in needed} | {"train": len(fold.fitted_dates(fold.purge_days))}
     short = [f"{role} has {found[role]} of {needed[role]} days" for role in needed if found[role] < needed[role]]
     counts = ", ".join(f"{found[role]} {role}" for role in needed)
     return CheckOutcome(
@@ -110,18 +127,26 @@ def check_minimum_names(store: "Store", settings: "Settings", partition: str | N
     )
 
 
-def _last_resolution(store: "Store", settings: "Settings", start: date, last: date) -> date | None:
-    """The latest day on which a label dated up to ``last`` resolves."""
-    columns = [f"resolved_{horizon}" for horizon in settings.labels.horizons]
-    month_start = max(start, last.replace(day=1))
-    labels = store.read_chunks(FEATURES, "labels", start=month_start, end=last, columns=columns)
-    latest: date | None = labels.select(pl.max_horizontal(pl.all().max())).item()
+def _last_resolution(store: "Store", settings: "Settings", fold: Fold, last: date) -> date | None:
+    """The latest day on which a label resolves that is dated up to ``last`` and used by the fold."""
+    horizons = settings.labels.horizons
+    stop = fold.window_dates.index(last) + 1
+    days = slice(max(0, stop - 2 * max(horizons)), stop)  # a label of an earlier day resolves earlier
+    reach = pl.DataFrame(
+        {"Date": fold.window_dates[days], "reach": fold.reach[days]}, schema={"Date": pl.Date, "reach": pl.Int32}
+    )
+    columns = ["Date", *(f"resolved_{horizon}" for horizon in horizons)]
+    labels = store.read_chunks(FEATURES, "labels", start=fold.window_dates[days][0], end=last, columns=columns)
+    used = labels.join(reach, on="Date").select(
+        pl.col(f"resolved_{horizon}").filter(pl.col("reach") >= horizon).max() for horizon in horizons
+    )
+    latest: date | None = used.select(pl.max_horizontal(pl.all())).item()
     return latest
 
 
 CHECKS: tuple[Check, ...] = (
     Check("no_overlap", "Parts are disjoint, and so are the spans of their labels.", check_no_overlap),
-    Check("gap", "The gap is at least the longest horizon plus the embargo, in trading days.", check_gap),
+    Check("gap", "Each label keeps its horizon plus the embargo from the next part, in trading days.", check_gap),
     Check("minimum_days", "Every part has the days that the settings ask for.", check_minimum_days),
     Check("minimum_names", "Every day has the names that a cross-section needs.", check_minimum_names),
 )

@@ -1,9 +1,9 @@
 """Combinatorial purged cross-validation over the days of a panel (López de Prado 2018, ch. 12).
 
 The history is cut into N periods (``folds.periods``). Each way of choosing k of them is a split: it is trained on all
-other days, purged and embargoed by spans (:mod:`model.walk_forward_folds.spans`), and predicts the periods chosen.
-There are ``C(N, k)`` splits, every period is tested ``C(N - 1, k - 1)`` times, and the predictions make up that many
-whole *paths* through the history, each of them a backtest.
+other days, each label purged and embargoed by its own span (:mod:`model.walk_forward_folds.spans`), and predicts the
+periods chosen. There are ``C(N, k)`` splits, every period is tested ``C(N - 1, k - 1)`` times, and the predictions make
+up that many whole *paths* through the history, each of them a backtest.
 
 >>> splits(4, 2)
 ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
@@ -31,7 +31,7 @@ from model.walk_forward_folds.fold import Fold, Role
 from model.walk_forward_folds.periods import period_bounds
 from model.walk_forward_folds.settings import COMBINATORIAL_PREFIX as PREFIX
 from model.walk_forward_folds.settings import FoldSettings
-from model.walk_forward_folds.spans import stretches, trainable
+from model.walk_forward_folds.spans import reach, stretches
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Parts:
     train: tuple[int, ...]
     validation: tuple[int, ...]
     test: tuple[int, ...]
+    reach: dict[int, int]
+    """The longest horizon over which each train day's label may be fitted."""
 
 
 def splits(count: int, tested: int) -> tuple[tuple[int, ...], ...]:
@@ -75,37 +77,33 @@ def parts(
     usable: range,
     test: Sequence[range],
     *,
-    longest_horizon: int,
+    horizons: Sequence[int],
     embargo_days: int,
     validation_days: int,
 ) -> Parts:
     """Train, validation and test days of the split that tests some stretches of days.
 
-    A day's labels over all horizons are fitted together, so a day's span ends where its longest label resolves.
-    Validation is cut off the training side: the newest stretch of free days with room for it and as many days before.
-    It is purged against the test as the training is, and the training against both; it never takes a test day.
+    Each label is fitted if its own span allows it. Validation is cut off the training side: the newest stretch of days
+    free for all labels, with room for it and as many days before. It is purged against the test as the training is, and
+    the training against both; it never takes a test day.
 
     Args:
         usable: days that may be trained on or tested.
         test: stretches of days tested, in order.
-        longest_horizon: trading days until the longest label resolves.
+        horizons: of the labels, in trading days.
         embargo_days: whole trading days between spans.
         validation_days: days to choose on; half of the longest free stretch where none has room for twice as many.
     """
     every = np.arange(usable.start, usable.stop)
 
-    def free(evaluated: Sequence[range]) -> list[int]:
-        days = trainable(
-            every, every + longest_horizon, evaluated, longest_horizon=longest_horizon, embargo_days=embargo_days
-        )
-        return list(every[days].tolist())
-
-    runs = stretches(free(test))
+    free = reach(every, horizons, test, embargo_days=embargo_days) == max(horizons)
+    runs = stretches(every[free].tolist())
     wanted = min(validation_days, max((len(run) for run in runs), default=0) // 2)
     run = next((run for run in reversed(runs) if len(run) >= 2 * wanted), range(0))
     validation = range(run.stop - wanted, run.stop)
-    train = free([*test, *([validation] if validation else [])])
-    return Parts(tuple(train), tuple(validation), tuple(day for stretch in test for day in stretch))
+    fitted = reach(every, horizons, [*test, validation], embargo_days=embargo_days)
+    train = {day: longest for day, longest in zip(every.tolist(), fitted.tolist(), strict=True) if longest}
+    return Parts(tuple(train), tuple(validation), tuple(day for stretch in test for day in stretch), train)
 
 
 def path_of_periods(names: Sequence[str]) -> dict[tuple[str, str], int]:
@@ -138,7 +136,7 @@ def combinatorial_fold(
         name: its key.
         days: trading days, increasing.
         names: universe members on each of them.
-        horizons: label horizons in trading days; a day's span ends where the longest resolves.
+        horizons: label horizons in trading days; each label is purged by its own.
 
     Raises:
         DataError: a tested period has no days, or too few days are left to train on.
@@ -152,22 +150,26 @@ def combinatorial_fold(
     chosen = parts(
         range(first, last),
         test,
-        longest_horizon=purge,
+        horizons=horizons,
         embargo_days=settings.embargo_days,
         validation_days=settings.validation_days,
     )
-    if len(chosen.train) < settings.min_train_days or not chosen.validation:
+    whole = sum(longest == purge for longest in chosen.reach.values())
+    if whole < settings.min_train_days or not chosen.validation:
         raise DataError(
-            f"Fold {name} has {len(chosen.train)} train and {len(chosen.validation)} validation days left of {last} "
-            f"days to {days[last - 1]}, and needs {settings.min_train_days} to train (folds.min_train_days). Every "
-            f"tested stretch costs {purge} + {settings.embargo_days} days on either side: name longer or more "
-            "folds.periods, test fewer of them (folds.tested_periods), or extend the source's dates."
+            f"Fold {name} has {whole} train days with all their labels and {len(chosen.validation)} validation days "
+            f"left of {last} days to {days[last - 1]}, and needs {settings.min_train_days} to train "
+            f"(folds.min_train_days). Every tested stretch costs {purge} + {settings.embargo_days} days on either "
+            "side: name longer or more folds.periods, test fewer of them (folds.tested_periods), or extend the "
+            "source's dates."
         )
     window = range(max(0, first - settings.lookback_days), min(len(days), last + purge))
+    judged = {*chosen.validation, *chosen.test}
     return Fold(
         name=name,
         window_dates=tuple(days[window.start : window.stop]),
-        roles=tuple(_roles(window, first, chosen, purge)),
+        roles=tuple(_roles(window, first, chosen, horizons)),
+        reach=tuple(chosen.reach.get(day, purge if day in judged else 0) for day in window),
         purge_days=purge,
         embargo_days=settings.embargo_days,
     )
@@ -184,7 +186,7 @@ def _period(name: str, period: str, days: Sequence[date]) -> range:
     return found
 
 
-def _roles(window: range, first: int, chosen: Parts, purge: int) -> Iterator[Role]:
+def _roles(window: range, first: int, chosen: Parts, horizons: Sequence[int]) -> Iterator[Role]:
     """The role of each day of the window; a day that is neither is purge if its labels or an evaluated one's touch."""
     train, validation, test = set(chosen.train), set(chosen.validation), set(chosen.test)
     evaluated = [*stretches(chosen.validation), *stretches(chosen.test)]
@@ -200,7 +202,7 @@ def _roles(window: range, first: int, chosen: Parts, purge: int) -> Iterator[Rol
             yield "lookback"
         elif day > last:
             yield "resolution"
-        elif any(stretch.start - purge <= day < stretch.stop + purge for stretch in evaluated):
+        elif any(stretch.start - min(horizons) <= day < stretch.stop + max(horizons) for stretch in evaluated):
             yield "purge"
         else:
             yield "embargo"

@@ -17,11 +17,12 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 @dataclass(frozen=True)
 class Fold:
-    """The trading days of a fold, in order, each with its role.
+    """The trading days of a fold, in order, each with its role and its reach.
 
     ``lookback`` days come before the training and only feed windows. ``purge`` days are those on which labels of
     the part before are still open, ``embargo`` days follow them. ``resolution`` days come after the test: on them
-    the labels of the test days resolve; nothing is predicted there.
+    the labels of the test days resolve; nothing is predicted there. On a train day the labels up to its reach are
+    fitted; its longer ones would resolve too close to a part that judges.
     """
 
     name: str
@@ -29,6 +30,11 @@ class Fold:
     """Every day of which anything may be read, increasing."""
     roles: tuple[Role, ...]
     """The role of each of ``window_dates``."""
+    reach: tuple[int, ...]
+    """Of each of ``window_dates``, the longest horizon of its labels that are used, in trading days.
+
+    The longest there is on days that are chosen by or tested, that or less on train days, 0 on all others.
+    """
     purge_days: int
     """Trading days until the longest label resolves."""
     embargo_days: int
@@ -42,11 +48,12 @@ class Fold:
             StoreError: it is not materialised, or its files are not as written.
         """
         document = store.read_json(ASSET, "fold.json", name)
-        dates = store.read_table(ASSET, "dates.parquet", name, ["Date", "role"])
+        dates = store.read_table(ASSET, "dates.parquet", name, ["Date", "role", "reach"])
         return cls(
             name=document["fold"],
             window_dates=tuple(dates["Date"].to_list()),
             roles=tuple(dates["role"].to_list()),
+            reach=tuple(dates["reach"].to_list()),
             purge_days=document["purge_days"],
             embargo_days=document["embargo_days"],
         )
@@ -57,8 +64,13 @@ class Fold:
 
     @cached_property
     def train_dates(self) -> tuple[date, ...]:
-        """Days whose labels may be fitted."""
+        """Days of which at least the shortest label may be fitted."""
         return self.dates_of("train")
+
+    def fitted_dates(self, horizon: int) -> tuple[date, ...]:
+        """Train days whose label over ``horizon`` trading days may be fitted, in order."""
+        days = zip(self.window_dates, self.roles, self.reach, strict=True)
+        return tuple(day for day, role, reach in days if role == "train" and reach >= horizon)
 
     @cached_property
     def validation_dates(self) -> tuple[date, ...]:
@@ -117,7 +129,7 @@ class Fold:
 
     @property
     def gap_days(self) -> int:
-        """Trading days strictly between two neighbouring parts."""
+        """Trading days strictly between a day whose longest label is used and the next part."""
         return self.purge_days + self.embargo_days
 
     @property

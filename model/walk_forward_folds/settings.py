@@ -30,9 +30,9 @@ class FoldSettings(Section):
     live: bool = True
     """Whether there is a fold that trains up to today and predicts the newest days."""
     train_days: int | None = Field(default=None, ge=20)
-    """Trading days to train on; left out, all days from the first usable one (an expanding window)."""
+    """Trading days to train on with all labels; left out, all from the first usable one (an expanding window)."""
     min_train_days: int = Field(default=252, ge=20)
-    """Fewest trading days that a fold may train on."""
+    """Fewest trading days with all labels that a fold may train on."""
     validation_days: int = Field(default=63, ge=5)
     """Trading days, cut off the end of the training side, on which training is stopped early."""
     embargo_days: int = Field(default=20, ge=0)

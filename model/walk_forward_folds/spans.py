@@ -14,6 +14,12 @@ on both sides).
 
 The label of day 1 resolves on day 3; day 4 is the embargo; days 5 and 6 are evaluated, and the last label of three days
 resolves on day 9; day 10 is the embargo again.
+
+A sample of a shorter horizon has a shorter span, so on a day whose long label may not be trained on the short one may.
+The reverse never holds, so one number a day says which of its labels may be: its *reach*, the longest horizon of them.
+
+>>> reach(known, (1, 2, 3), [range(5, 7)], embargo_days=1).tolist()
+[3, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 3]
 """
 
 from collections.abc import Sequence
@@ -48,6 +54,21 @@ def trainable(
             after = known > stretch.stop - 1 + longest_horizon + embargo_days
             usable &= before | after
     return usable
+
+
+def reach(days: Positions, horizons: Sequence[int], evaluated: Sequence[range], *, embargo_days: int) -> Positions:
+    """The longest horizon over which each day's label may be trained on ``[days]``, in trading days; 0 for none.
+
+    Args:
+        days: positions of trading days.
+        horizons: those of the labels; evaluated days are judged over all of them.
+        evaluated, embargo_days: as for :func:`trainable`.
+    """
+    found = np.zeros(days.shape, dtype=np.int64)
+    for horizon in sorted(horizons):
+        usable = trainable(days, days + horizon, evaluated, longest_horizon=max(horizons), embargo_days=embargo_days)
+        found[usable] = horizon
+    return found
 
 
 def stretches(positions: Sequence[int]) -> tuple[range, ...]:

@@ -3,42 +3,46 @@
 Execution timing, in plain words
 --------------------------------
 A prediction dated ``t`` is made after the close of day ``t`` and knows nothing later. Its label over ``h`` trading
-days is known at the close of day ``t + h``: that is the day it *resolves*. So a label of the last train day that
+days is known at the close of day ``t + h``: that is the day it *resolves*. So a label of a train day that
 resolves after the first validation day has seen prices which the validation is supposed not to know.
 
-Between two neighbouring parts there are therefore, **strictly between** the last day of one and the first day of
-the next,
+Between a label that is fitted, or chosen by, and the first day of the next part there are therefore, **strictly
+between** its own day and that one,
 
-* ``purge_days`` = the longest horizon: on the last of them the last label of the earlier part resolves, and
+* its horizon in trading days: on the last of them it resolves (the purge), and
 * ``embargo_days`` more, on which nothing of the earlier part happens any more, and which weaken what features with
   long windows carry across.
 
-The same gap lies between train and validation and between validation and test, in every fold, ``live`` included.
-Validation days are cut off the training side: the test window never gives any up.
+Each label keeps this distance by its own horizon. On the last train days the short labels are fitted and the long ones
+are not: the *reach* of a day is the longest horizon of its labels that are (:mod:`model.walk_forward_folds.spans`).
+Validation days are cut off the training side (the test window never gives any up), and each is judged over all
+horizons, so between validation and test lie the longest horizon and the embargo. ``live`` is no exception.
 
-With 30 days, a longest horizon of 2 and an embargo of 1, a test window from day 20 on:
+With 30 days, horizons of 1 and 2 and an embargo of 1, a test window from day 20 on:
 
->>> parts = split(20, 25, n_days=30, purge_days=2, embargo_days=1, validation_days=4, train_days=None,
+>>> parts = split(20, 25, n_days=30, horizons=(1, 2), embargo_days=1, validation_days=4, train_days=None,
 ...               lookback_days=3)
 >>> parts.train, parts.validation, parts.test
-(range(3, 10), range(13, 17), range(20, 25))
+(range(3, 11), range(13, 17), range(20, 25))
+>>> parts.reach[7:11], parts.reach[13:15]
+((2, 2, 2, 1), (2, 2))
 >>> parts.window
 range(0, 27)
 
-The last train day is 9; its label resolves on day 9 + 2 = 11; day 12 is the embargo; 13 is the first validation
-day. The last validation label resolves on day 18, and 20 is the first test day. The window starts three days before
-the training (``lookback_days``) and ends two days after the test, when the last test label resolves. With
-``train_days=5`` training starts later, and so does the window:
+The last train day is 10. Its label over one day resolves on day 11, day 12 is the embargo, 13 is the first validation
+day; its label over two days would resolve on day 12 and is left out. The last validation label resolves on day 18, and
+20 is the first test day. The window starts three days before the training (``lookback_days``) and ends two days after
+the test, when the last test label resolves. With ``train_days=5`` training starts later, and so does the window; five
+days have all their labels:
 
->>> split(20, 25, n_days=30, purge_days=2, embargo_days=1, validation_days=4, train_days=5,
-...       lookback_days=3).train
-range(5, 10)
+>>> split(20, 25, n_days=30, horizons=(1, 2), embargo_days=1, validation_days=4, train_days=5, lookback_days=3).train
+range(5, 11)
 
 Where the first names appear on day 6 only, training starts there (``first_usable``):
 
->>> split(20, 25, n_days=30, purge_days=2, embargo_days=1, validation_days=4, train_days=None,
-...       lookback_days=3, first_usable=6).train
-range(6, 10)
+>>> split(20, 25, n_days=30, horizons=(1, 2), embargo_days=1, validation_days=4, train_days=None, lookback_days=3,
+...       first_usable=6).train
+range(6, 11)
 
 In the ``live`` fold the test days are the newest ones, whose longest label is still open. With 30 days and a longest
 horizon of 2 these are days 28 and 29: the label of day 27 resolves on day 29, the last there is.
@@ -53,11 +57,14 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 
+import numpy as np
+
 from model.errors import DataError
 from model.walk_forward_folds.combinatorial import combinatorial_fold
 from model.walk_forward_folds.fold import Fold, Role
 from model.walk_forward_folds.periods import period_bounds
 from model.walk_forward_folds.settings import COMBINATORIAL_PREFIX, FoldSettings
+from model.walk_forward_folds.spans import reach
 
 LIVE = "live"
 PREFIX = "wf_"
@@ -71,6 +78,8 @@ class Split:
     train: range
     validation: range
     test: range
+    reach: tuple[int, ...]
+    """Of each day from position 0 on, the longest horizon of its labels that are used; 0 outside the three parts."""
 
 
 def fold_keys(settings: FoldSettings) -> tuple[str, ...]:
@@ -83,7 +92,7 @@ def split(
     test_stop: int,
     *,
     n_days: int,
-    purge_days: int,
+    horizons: Sequence[int],
     embargo_days: int,
     validation_days: int,
     train_days: int | None,
@@ -96,17 +105,26 @@ def split(
 
     Args:
         n_days: number of days there are.
-        train_days: days to train on, or None for all from the first usable one.
+        horizons: those of the labels, in trading days.
+        train_days: days to train on with all their labels, or None for all from the first usable one.
         first_usable: first position on which training may happen.
     """
-    gap = purge_days + embargo_days
+    longest = max(horizons)
+    gap = longest + embargo_days
+    test = range(test_start, test_stop)
     validation = range(test_start - gap - validation_days, test_start - gap)
-    train_stop = max(0, validation.start - gap)
+    whole_stop = max(0, validation.start - gap)  # up to here every label is fitted
     earliest = max(lookback_days, first_usable)
-    train_start = earliest if train_days is None else max(earliest, train_stop - train_days)
-    train_start = min(train_start, train_stop)
-    window = range(max(0, train_start - lookback_days), min(n_days, test_stop + purge_days))
-    return Split(window, range(train_start, train_stop), validation, range(test_start, test_stop))
+    train_start = earliest if train_days is None else max(earliest, whole_stop - train_days)
+    train_stop = max(0, validation.start - min(horizons) - embargo_days)
+    train = range(min(train_start, train_stop), train_stop)
+    window = range(max(0, train.start - lookback_days), min(n_days, test_stop + longest))
+    used = np.zeros(n_days, np.int64)
+    fitted = np.arange(train.start, train.stop)
+    used[fitted] = reach(fitted, horizons, (validation, test), embargo_days=embargo_days)
+    for judged in (validation, test):
+        used[max(0, judged.start) : max(0, judged.stop)] = longest
+    return Split(window, train, validation, test, tuple(used.tolist()))
 
 
 def live_test(n_days: int, purge_days: int) -> range:
@@ -129,7 +147,7 @@ def make_fold(
         name: its key, such as ``wf_2016h1``, ``cv_2016h1_2017h2`` or ``live``.
         days: trading days, increasing.
         names: universe members on each of them.
-        horizons: label horizons in trading days; the longest is the purge.
+        horizons: label horizons in trading days; each label is purged by its own.
 
     Raises:
         DataError: the period has no days, or too few days lie before it.
@@ -155,7 +173,7 @@ def make_fold(
         test.start,
         test.stop,
         n_days=len(days),
-        purge_days=purge,
+        horizons=horizons,
         embargo_days=settings.embargo_days,
         validation_days=settings.validation_days,
         train_days=settings.train_days,
@@ -166,7 +184,8 @@ def make_fold(
     return Fold(
         name=name,
         window_dates=tuple(days[parts.window.start : parts.window.stop]),
-        roles=tuple(_role(position, parts, purge) for position in parts.window),
+        roles=tuple(_role(position, parts, horizons) for position in parts.window),
+        reach=parts.reach[parts.window.start : parts.window.stop],
         purge_days=purge,
         embargo_days=settings.embargo_days,
     )
@@ -175,7 +194,8 @@ def make_fold(
 def _refuse_short(
     name: str, parts: Split, days: Sequence[date], most_names: int, purge: int, settings: FoldSettings
 ) -> None:
-    if len(parts.train) >= settings.min_train_days:
+    whole = sum(parts.reach[position] == purge for position in parts.train)
+    if whole >= settings.min_train_days:
         return
     if most_names < settings.min_names:
         raise DataError(
@@ -184,15 +204,15 @@ def _refuse_short(
         )
     gap = purge + settings.embargo_days
     raise DataError(
-        f"Fold {name} has {len(parts.train)} train days and needs {settings.min_train_days}: its test starts on "
-        f"{days[parts.test.start]}, {parts.test.start} trading days after the data begin on {days[0]} (they end on "
-        f"{days[-1]}, {len(days)} days), and of those {settings.lookback_days} are lookback, 2 × {gap} are purge and "
-        f"embargo, and {settings.validation_days} are validation. Start folds.periods later, lower "
-        "folds.min_train_days, or extend the source's dates."
+        f"Fold {name} has {whole} train days with all their labels and needs {settings.min_train_days}: its test "
+        f"starts on {days[parts.test.start]}, {parts.test.start} trading days after the data begin on {days[0]} "
+        f"(they end on {days[-1]}, {len(days)} days), and of those {settings.lookback_days} are lookback, 2 × "
+        f"{gap} are purge and embargo, and {settings.validation_days} are validation. Start folds.periods later, "
+        "lower folds.min_train_days, or extend the source's dates."
     )
 
 
-def _role(position: int, parts: Split, purge: int) -> Role:
+def _role(position: int, parts: Split, horizons: Sequence[int]) -> Role:
     if position in parts.train:
         return "train"
     if position in parts.validation:
@@ -203,5 +223,7 @@ def _role(position: int, parts: Split, purge: int) -> Role:
         return "lookback"
     if position >= parts.test.stop:
         return "resolution"
-    earlier = parts.train if position < parts.validation.start else parts.validation
-    return "purge" if position < earlier.stop + purge else "embargo"
+    resolved = (
+        parts.train.stop + min(horizons) if position < parts.validation.start else parts.validation.stop + max(horizons)
+    )
+    return "purge" if position < resolved else "embargo"

@@ -36,7 +36,10 @@ def materialise(run: StageRun) -> Manifest:
 
 
 def _dates(fold: Fold, days: pl.DataFrame) -> pl.DataFrame:
-    table = pl.DataFrame({"Date": fold.window_dates, "role": fold.roles}, schema={"Date": pl.Date, "role": pl.String})
+    table = pl.DataFrame(
+        {"Date": fold.window_dates, "role": fold.roles, "reach": fold.reach},
+        schema={"Date": pl.Date, "role": pl.String, "reach": pl.Int32},
+    )
     return table.join(days, on="Date", how="left", maintain_order="left")
 
 

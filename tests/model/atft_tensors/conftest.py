@@ -79,7 +79,9 @@ class Upstream:
         window = self.days[first : first + len(named)]
         with self.store.writer("walk_forward_folds", name, IDENTITY) as w:
             w.json("fold.json", {"fold": name, "purge_days": 1, "embargo_days": 1})
-            w.table("dates.parquet", pl.DataFrame({"Date": window, "role": named}), key=("Date",))
+            reach = np.array([5 if role in ("train", "validation", "test") else 0 for role in named], np.int32)
+            reach[np.flatnonzero(np.array(named) == "train")[-2:]] = 1  # the longer label is purged there
+            w.table("dates.parquet", pl.DataFrame({"Date": window, "role": named, "reach": reach}), key=("Date",))
         self._write_stats(name, window)
         self._write_graph(name, [self.days[n] for n in rebalances])
 

@@ -32,6 +32,9 @@ def test_every_cell_of_the_panel_is_the_table_row_it_stands_for(upstream: Any) -
     normalizer = Normalizer.load(upstream.store, "wf_a").take(panel.features)
     rows = {(row["Date"], row["Code"]): row for row in upstream.features.iter_rows(named=True)}
     targets = {(row["Date"], row["Code"]): row for row in upstream.labels.iter_rows(named=True)}
+    dates = upstream.store.read_table("walk_forward_folds", "dates.parquet", "wf_a")
+    reach = dict(zip(dates["Date"], dates["reach"], strict=True))
+    assert set(reach.values()) == {0, 1, 5}
     for t, number in enumerate(panel.dates):
         day = date(1970, 1, 1) + timedelta(days=int(number))
         for n, code in enumerate(panel.codes):
@@ -45,8 +48,9 @@ def test_every_cell_of_the_panel_is_the_table_row_it_stands_for(upstream: Any) -
                 continue
             raw = np.array([[np.nan if row[f] is None else row[f] for f in panel.features]], np.float32)
             assert np.array_equal(panel.x[t, n], normalizer.apply(raw, np.array([t]))[0])
+            used = [h <= reach[day] for h in panel.horizons]
             expected = [np.float32(targets[day, code][f"target_{h}"]) for h in panel.horizons]
-            assert panel.y[t, n].tolist() == [float(value) for value in expected]
+            assert np.array_equal(panel.y[t, n], np.where(used, expected, np.nan), equal_nan=True)
             assert panel.own_return[t, n] == np.float32(row["ret_1d"])
 
 

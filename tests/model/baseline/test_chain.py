@@ -80,8 +80,8 @@ def test_the_first_days_have_none_and_each_horizon_waits_until_its_labels_have_r
     store: Store, feature: pl.DataFrame
 ) -> None:
     fold = Fold.load(store, FOLD)
-    train = len(fold.train_dates)
-    last = fold.window_dates.index(fold.train_dates[train // 4 - 1])
+    train = fold.fitted_dates(max(HORIZONS))
+    last = fold.window_dates.index(train[len(train) // 4 - 1])
     for h in HORIZONS:
         first = feature.filter(pl.col(f"lightgbm_{h}").is_not_null())["Date"].min()
         assert first == fold.window_dates[last + h + 1]

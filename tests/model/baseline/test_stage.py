@@ -131,6 +131,20 @@ def test_what_happens_on_test_dates_leaves_the_models_as_they_are(
     assert hashes(after)["predictions.parquet"] != hashes(before)["predictions.parquet"]
 
 
+def test_a_label_that_resolves_too_close_to_the_validation_days_trains_nothing(
+    baseline: tuple[Store, Manifest], tmp_path: Path
+) -> None:
+    fold = Fold.load(baseline[0], FOLD)
+    purged = sorted(set(fold.fitted_dates(1)) - set(fold.fitted_dates(5)))
+    assert len(purged) == 4
+    for name, column, days in (("long", "target_5", purged), ("short", "target_1", purged)):
+        other = pl.when(pl.col("Date").is_in(days)).then(pl.col(column) * -3).otherwise(column)
+        _, after = built(tmp_path / name, labels=LABELS.with_columns(other.alias(column)))
+        same = {model: hashes(after)[model] == hashes(baseline[1])[model] for model in hashes(after)}
+        assert same["boosters/5.txt"] and same["rank_boosters/5.txt"]
+        assert same["boosters/1.txt"] is same["ridge.safetensors"] is same["predictions.parquet"] is (name == "long")
+
+
 def test_the_live_fold_is_predicted_though_its_labels_are_open(tmp_path: Path) -> None:
     store, _ = built(tmp_path, fold="live")
     predictions = store.read_table("baseline", "predictions.parquet", "live")

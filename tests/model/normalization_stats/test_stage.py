@@ -26,6 +26,8 @@ from model.walk_forward_folds.fingerprint import fingerprint
 IDENTITY = Identity(inputs={}, code_version="1", settings_hash="s")
 DAYS = [date(2020, 1, 1) + timedelta(days=offset) for offset in range(40)]
 ROLES = ["lookback"] * 5 + ["train"] * 20 + ["purge"] * 3 + ["validation"] * 6 + ["test"] * 6
+REACH = [0] * 5 + [5] * 16 + [1] * 4 + [0] * 3 + [5] * 12
+"""On the last four train days only the label over one day is fitted."""
 FEATURES = ("size", "market", "empty", "flag")
 NAMES = 60
 
@@ -70,7 +72,7 @@ def write_inputs(store: Store, frame: pl.DataFrame) -> None:
                 w.chunk(table, str(month), chunk, key=("Date", "Code"), input_hash="-")
     with store.writer("walk_forward_folds", "f", IDENTITY) as w:
         w.json("fold.json", {"fold": "f", "purge_days": 3, "embargo_days": 0})
-        w.table("dates.parquet", pl.DataFrame({"Date": DAYS, "role": ROLES}), key=("Date",))
+        w.table("dates.parquet", pl.DataFrame({"Date": DAYS, "role": ROLES, "reach": REACH}), key=("Date",))
         w.json("fingerprint.json", fingerprint(store, DAYS[0], DAYS[-1]))
 
 
@@ -179,6 +181,9 @@ def test_the_target_scale_is_the_deviation_on_train_dates(store: Store) -> None:
     targets = store.read_table("normalization_stats", "targets.parquet", "f")
     expected = (rows["size"].cast(pl.Float64) / 10).std(ddof=0)
     assert targets["scale"][0] == pytest.approx(expected, rel=1e-6)
+    longer = rows.filter(pl.col("Date") <= DAYS[20])["flag"].cast(pl.Float64).std(ddof=0)
+    assert targets["scale"][1] == pytest.approx(longer, rel=1e-6)
+    assert longer != pytest.approx(rows["flag"].cast(pl.Float64).std(ddof=0), rel=1e-4)
     assert Normalizer.load(store, "f").target_scale.keys() == {1, 5}
 
 

@@ -102,7 +102,8 @@ def _label(values: pl.Series, empty: bool) -> pl.Series:
 def _fold(store: Store) -> None:
     with store.writer("walk_forward_folds", FOLD, IDENTITY) as w:
         w.json("fold.json", {"fold": FOLD, "purge_days": 3, "embargo_days": 2})
-        w.table("dates.parquet", pl.DataFrame({"Date": DAYS, "role": ROLES}), key=("Date",))
+        reach = [3 if role in ("train", "validation", "test") else 0 for role in ROLES]
+        w.table("dates.parquet", pl.DataFrame({"Date": DAYS, "role": ROLES, "reach": reach}), key=("Date",))
 
 
 def _normalization_stats(store: Store, rng: np.random.Generator, empty: bool) -> None:

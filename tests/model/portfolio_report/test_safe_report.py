@@ -27,13 +27,17 @@ def identity(**inputs: str) -> Identity:
     )
 
 
-def written(root: Path, roles: list[str]) -> Store:
-    """One fold of these roles, with the graph and the normalisation that its tensors were made of."""
+def written(root: Path, roles: list[str], reach: list[int] | None = None) -> Store:
+    """One fold of these roles, with the graph and the normalisation that its tensors were made of.
+
+    Without ``reach`` all labels of train and validation days are used.
+    """
     store = Store(root)
     days = trading_days(len(roles))
     with store.writer("walk_forward_folds", FOLD, identity()) as w:
         w.json("fold.json", {"fold": FOLD, "purge_days": 3})
-        w.table("dates.parquet", pl.DataFrame({"Date": days, "role": roles}), key=("Date",))
+        used = reach or [3 if role in ("train", "validation", "test") else 0 for role in roles]
+        w.table("dates.parquet", pl.DataFrame({"Date": days, "role": roles, "reach": used}), key=("Date",))
     with store.writer("baseline", FOLD, identity()) as w:
         w.json("metrics.json", {"features": ["a", "b"]})
     with store.writer("normalization_stats", FOLD, identity()) as w:
@@ -74,6 +78,13 @@ def test_learned_days_whose_labels_reach_the_test_are_counted_on_either_side(tmp
     close = ["train"] * 4 + ["test"] * 3 + ["train"] * 3
     found = final_report(written(tmp_path / "close", close), (FOLD,), REPORT)
     assert found["safety_validation"]["overlaps_detected"] == 4
+
+
+def test_a_train_day_whose_long_labels_are_not_fitted_counts_by_those_that_are(tmp_path: Path) -> None:
+    roles = ["train"] * 4 + ["purge"] + ["test"] * 3
+    for name, reach, expected in (("short", [3, 3, 2, 1, 0, 3, 3, 3], 0), ("long", [3, 3, 3, 3, 0, 3, 3, 3], 1)):
+        found = final_report(written(tmp_path / name, roles, reach), (FOLD,), REPORT)
+        assert found["safety_validation"]["overlaps_detected"] == expected
 
 
 def test_a_graph_that_the_network_was_not_trained_on_is_not_reported(tmp_path: Path) -> None:

@@ -107,10 +107,24 @@ def test_no_sample_of_any_split_touches_what_it_is_judged_on(name: str) -> None:
         (fold.validation_dates, judged),
         (fold.train_dates, [*judged, *stretches([place[day] for day in fold.validation_dates])]),
     ):
+        reach = dict(zip(fold.window_dates, fold.reach, strict=True))
         for day in part:
-            own = range(place[day], place[day] + max(HORIZONS) + 1)
+            own = range(place[day], place[day] + reach[day] + 1)
             assert all(days_between(own, range(span.start, span.stop + max(HORIZONS))) >= 5 for span in judges)
     assert sum(days for _, _, _, days in fold.stretches()) == len(fold.window_dates)
+
+
+@pytest.mark.parametrize("name", ["cv_2019h2_2020h2", "cv_2020h1_2021h1"])
+def test_a_label_is_fitted_exactly_if_its_own_span_lets_it(name: str) -> None:
+    fold = make_fold(name, DAYS, [50] * len(DAYS), HORIZONS, chosen())
+    place = {day: position for position, day in enumerate(DAYS)}
+    judged = stretches(sorted(place[day] for part in (fold.validation_dates, fold.test_dates) for day in part))
+    for horizon in HORIZONS:
+        fitted = set(fold.fitted_dates(horizon))
+        for day in DAYS[15 : DAYS.index(max(fold.train_dates[-1], fold.validation_dates[-1], fold.test_dates[-1]))]:
+            own = range(place[day], place[day] + horizon + 1)
+            spans = [range(stretch.start, stretch.stop + max(HORIZONS)) for stretch in judged]
+            assert (day in fitted) == all(days_between(own, span) >= 5 for span in spans), (day, horizon)
 
 
 def test_a_split_learns_from_both_sides_of_what_it_tests() -> None:

@@ -4,16 +4,14 @@ import doctest
 from datetime import date
 from itertools import pairwise
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import DataError
-from model.walk_forward_folds import periods, splitter
+from model.walk_forward_folds import periods, spans, splitter
 from model.walk_forward_folds.fold import Fold
 from model.walk_forward_folds.settings import FoldSettings
-from model.walk_forward_folds.spans import trainable
 from model.walk_forward_folds.splitter import make_fold
 from tests.model.walk_forward_folds.synthetic_store import weekdays
 
@@ -46,45 +44,48 @@ def test_no_label_span_of_one_part_touches_another_and_the_embargo_holds(
     fold, days, horizons, config = case
     place = {day: position for position, day in enumerate(days)}
     parts = (fold.train_dates, fold.validation_dates, fold.test_dates)
+    reach = dict(zip(fold.window_dates, fold.reach, strict=True))
     for earlier, later in ((0, 1), (0, 2), (1, 2)):
         for first in parts[earlier]:
-            for second in parts[later]:
-                for horizon in horizons:
-                    span_end = place[first] + horizon  # prices up to this close make the label of ``first``
-                    assert span_end + config.embargo_days < place[second]
+            for horizon in (each for each in horizons if each <= reach[first]):
+                span_end = place[first] + horizon  # prices up to this close make the label of ``first``
+                assert all(span_end + config.embargo_days < place[second] for second in parts[later])
 
 
 @settings(max_examples=25, deadline=None)
 @given(folds())
-def test_one_role_a_day_keeps_no_sample_that_exact_purging_leaves_out(
+def test_a_label_is_fitted_exactly_if_its_own_span_lets_it(
     case: tuple[Fold, list[date], tuple[int, ...], FoldSettings],
 ) -> None:
     fold, days, horizons, config = case
-    known = np.arange(len(days))
     place = {day: position for position, day in enumerate(days)}
-    judged = [[place[day] for day in part] for part in (fold.validation_dates, fold.test_dates)]
+    judged = [place[day] for day in (*fold.validation_dates, *fold.test_dates)]
     for horizon in horizons:
-        exact = trainable(
-            known,
-            known + horizon,
-            [range(part[0], part[-1] + 1) for part in judged],
-            longest_horizon=max(horizons),
-            embargo_days=config.embargo_days,
-        )
-        assert all(exact[place[day]] for day in fold.train_dates)
+        fitted = set(fold.fitted_dates(horizon))
+        for day in days[place[fold.train_start] : place[fold.validation_start]]:
+            resolved = place[day] + horizon
+            apart = all(
+                resolved + config.embargo_days < known  # ``known`` … ``known + max(horizons)`` is what it is judged on
+                or place[day] > known + max(horizons) + config.embargo_days
+                for known in judged
+            )
+            assert (day in fitted) is apart
+    for day, role, reach in zip(fold.window_dates, fold.roles, fold.reach, strict=True):
+        assert (reach in horizons) if role == "train" else reach == (max(horizons) if day in judged_days(fold) else 0)
 
 
-def test_what_one_role_a_day_costs_is_as_the_decision_says() -> None:
+def judged_days(fold: Fold) -> set[date]:
+    """The days that are chosen by or tested."""
+    return {*fold.validation_dates, *fold.test_dates}
+
+
+def test_short_labels_gain_the_days_that_the_longest_one_loses() -> None:
     horizons, days = (1, 5, 10, 20), weekdays(500)
-    fold = make_fold("live", days, [50] * 500, horizons, FoldSettings(min_train_days=20))
-    stop, lost = days.index(fold.validation_start), {}
-    for horizon in horizons:
-        known = np.arange(days.index(fold.train_start), stop)
-        usable = trainable(
-            known, known + horizon, [range(stop, stop + 63)], longest_horizon=20, embargo_days=fold.embargo_days
-        )
-        lost[horizon] = int(usable.sum()) - fold.n_train
-    assert lost == {1: 19, 5: 15, 10: 10, 20: 0}
+    fold = make_fold("live", days, [50] * 500, horizons, FoldSettings(min_train_days=20, embargo_days=3))
+    stop = days.index(fold.validation_start)
+    last = {horizon: stop - 1 - days.index(fold.fitted_dates(horizon)[-1]) for horizon in horizons}
+    assert last == {1: 4, 5: 8, 10: 13, 20: 23}  # the horizon and the embargo lie strictly between
+    assert len(fold.fitted_dates(1)) == len(fold.fitted_dates(20)) + 19 == fold.n_train
 
 
 @settings(max_examples=25, deadline=None)
@@ -96,18 +97,20 @@ def test_roles_cover_the_window_once_in_the_order_of_time(
     assert len(fold.roles) == len(fold.window_dates)
     start = days.index(fold.window_start)
     assert list(fold.window_dates) == days[start : start + len(fold.window_dates)]
-    gap = ["purge"] * max(horizons) + ["embargo"] * config.embargo_days
+    embargo = ["embargo"] * config.embargo_days
     resolution = min(max(horizons), len(days) - 1 - days.index(fold.test_end))
     assert list(fold.roles) == (
         ["lookback"] * config.lookback_days
         + ["train"] * fold.n_train
-        + gap
+        + ["purge"] * min(horizons)
+        + embargo
         + ["validation"] * config.validation_days
-        + gap
+        + ["purge"] * max(horizons)
+        + embargo
         + ["test"] * fold.n_test
         + ["resolution"] * resolution
     )
-    assert fold.gap_days == len(gap)
+    assert fold.gap_days == max(horizons) + config.embargo_days
 
 
 def test_exact_dates_of_a_small_fold() -> None:
@@ -120,10 +123,12 @@ def test_exact_dates_of_a_small_fold() -> None:
     days = weekdays(80)
     assert days[64] == date(2019, 4, 1)
     fold = make_fold("wf_2019q2", days, [5] * 80, (1, 2), config)
-    # Test 64 …; gap of 2 + 1 days 61, 62, 63; validation 56 … 60; gap 53, 54, 55; train 3 … 52; lookback 0, 1, 2.
+    # Test 64 …; gap of 2 + 1 days 61, 62, 63; validation 56 … 60; embargo 55; labels over two days are fitted up to
+    # day 52 (resolved on 54), over one day up to day 53; lookback 0, 1, 2.
     assert fold.test_dates == tuple(days[64:80])
     assert fold.validation_dates == tuple(days[56:61])
-    assert fold.train_dates == tuple(days[3:53])
+    assert fold.train_dates == fold.fitted_dates(1) == tuple(days[3:54])
+    assert fold.fitted_dates(2) == tuple(days[3:53])
     assert (fold.window_start, fold.window_end) == (days[0], days[79])
 
 
@@ -131,7 +136,8 @@ def test_a_rolling_fold_has_exactly_its_train_days_and_reads_no_further_back() -
     days = weekdays(200)
     config = FoldSettings(train_days=30, min_train_days=20, validation_days=10, embargo_days=2, lookback_days=5)
     fold = make_fold("live", days, [50] * 200, (1, 5), config)
-    assert fold.n_train == 30
+    assert len(fold.fitted_dates(5)) == 30
+    assert len(fold.fitted_dates(1)) == fold.n_train == 34
     assert fold.window_dates.index(fold.train_start) == 5
 
 
@@ -171,7 +177,7 @@ def test_days_out_of_order_are_a_mistake_of_the_caller() -> None:
         make_fold("live", days[::-1], [50] * 50, (1,), FoldSettings(min_train_days=20))
 
 
-@pytest.mark.parametrize("module", [splitter, periods])
+@pytest.mark.parametrize("module", [splitter, periods, spans])
 def test_the_indices_printed_in_the_documentation_are_the_real_ones(module: object) -> None:
     result = doctest.testmod(module)  # type: ignore[arg-type]
     assert result.attempted > 0

@@ -13,7 +13,7 @@ from model.walk_forward_folds.checks import CHECKS
 from model.walk_forward_folds.fold import Fold
 from model.walk_forward_folds.splitter import fold_keys
 from model.walk_forward_folds.stage import materialise
-from tests.model.walk_forward_folds.synthetic_store import market, small_settings, stage_run, write_store
+from tests.model.walk_forward_folds.synthetic_store import IDENTITY, market, small_settings, stage_run, write_store
 
 FEATURES, LABELS = market(days=150)
 SETTINGS = small_settings()
@@ -101,6 +101,20 @@ def test_checks_refuse_a_fold_whose_gap_is_too_short_for_the_labels(tmp_path: Pa
         check.name for check in CHECKS if check.name == "gap" and not check.run(store, longer, "wf_2019q2").passed
     }
     assert failed == {"gap"}
+
+
+def test_checks_refuse_a_long_label_fitted_where_only_a_short_one_may_be(tmp_path: Path) -> None:
+    store, _ = built(tmp_path, FEATURES, LABELS)
+    dates = store.read_table("walk_forward_folds", "dates.parquet", "wf_2019q2")
+    document = store.read_json("walk_forward_folds", "fold.json", "wf_2019q2")
+    train = pl.col("role") == "train"
+    assert dates.filter(train)["reach"].to_list()[-5:] == [5, 1, 1, 1, 1]
+    with store.writer("walk_forward_folds", "wf_2019q2", IDENTITY) as w:
+        w.json("fold.json", document)
+        w.table("dates.parquet", dates.with_columns(reach=pl.when(train).then(5).otherwise("reach")), key=("Date",))
+    failed = {check.name: check.run(store, SETTINGS, "wf_2019q2") for check in CHECKS}
+    assert {name for name, outcome in failed.items() if not outcome.passed} == {"no_overlap", "gap"}
+    assert failed["gap"].metadata["embargo_train_validation"] == 2 - 4
 
 
 def test_checks_refuse_labels_that_resolve_in_the_next_part(tmp_path: Path) -> None:
