@@ -226,6 +226,10 @@ class Sector(Part):
     """Mean short weight, negative."""
     net: float
     """Their sum."""
+    n: int
+    """Days on which the book holds anything."""
+    interval: tuple[float, float] | None
+    """Interval of `net`."""
 
 
 class Size(Part):
@@ -250,6 +254,12 @@ class ExposureAt(Part):
     """As `size.difference`; null where no traded value is known."""
     net: float | None
     """Mean sum of weights."""
+    n: dict[str, int]
+    """Days that `market_beta`, `size` and `net` rest on."""
+    interval: dict[str, tuple[float, float] | None]
+    """Their intervals."""
+    sectors: dict[str, float]
+    """Mean net weight by sector, of those held on any of the 60 days."""
 
 
 class Exposures(Part):

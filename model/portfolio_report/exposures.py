@@ -36,6 +36,12 @@ class DailyExposures:
     size_short: Floats
     net: Floats
     """Long minus short."""
+    sectors: tuple[str, ...]
+    """S names, those of stocks without a sector first; empty where no sector is known."""
+    sector_long: Floats
+    """[T, S] weight held long in each sector."""
+    sector_short: Floats
+    """[T, S] weight held short, negative."""
 
     @property
     def size(self) -> Floats:
@@ -57,7 +63,8 @@ class DailyExposures:
         nothing = ~held
         for series in (own, whole):
             series[nothing] = np.nan
-        return cls(held, own, whole, long, short, np.where(held, weights.sum(axis=1), np.nan))
+        net = np.where(held, weights.sum(axis=1), np.nan)
+        return cls(held, own, whole, long, short, net, *_by_sector(weights, market))
 
 
 def exposures(
@@ -85,17 +92,21 @@ def exposures(
         "size": {"long": mean(daily.size_long), "short": mean(daily.size_short), "difference": mean(daily.size)}
         if sized
         else None,
-        "sectors": _sectors(weights, market, daily.held),
+        "sectors": _sectors(daily, resampler, block),
         "net": mean(daily.net),
-        "over_time": over_time(daily, market),
+        "over_time": over_time(daily, market, resampler, block),
     }
 
 
-def over_time(daily: DailyExposures, market: Market) -> list[dict[str, Any]]:
-    """Beta, size and net weight over the last ``TRAILING_DAYS`` held days at the end of each calendar month.
+def over_time(daily: DailyExposures, market: Market, resampler: Resampler, block: int) -> list[dict[str, Any]]:
+    """Exposures over the last ``TRAILING_DAYS`` held days at the end of each calendar month, with intervals.
 
     Months that end before so many days were held have no row.
     """
+
+    def mean(values: Floats) -> figures.Figure:
+        return figures.figure(_mean(values), int((~np.isnan(values)).sum()), resampler.interval(values, block))
+
     held = np.flatnonzero(daily.held)
     dates = np.array(market.dates, dtype="datetime64[D]")[held]
     month = dates.astype("datetime64[M]")
@@ -103,12 +114,21 @@ def over_time(daily: DailyExposures, market: Market) -> list[dict[str, Any]]:
     rows = []
     for end in ends[ends + 1 >= TRAILING_DAYS]:
         days = held[end + 1 - TRAILING_DAYS : end + 1]
+        of_market, of_book = daily.market[days], daily.book[days]
+        beta = figures.figure(
+            _slope(of_market, of_book),
+            int((~np.isnan(of_market - of_book)).sum()),
+            resampler.slope_interval(of_market, of_book, block),
+        )
+        found = {"market_beta": beta, "size": mean(daily.size[days]), "net": mean(daily.net[days])}
+        long, short = daily.sector_long[days], daily.sector_short[days]
         rows.append(
             {
                 "date": str(dates[end]),
-                "market_beta": _slope(daily.market[days], daily.book[days]),
-                "size": _mean(daily.size[days]),
-                "net": _mean(daily.net[days]),
+                **{name: each["value"] for name, each in found.items()},
+                "n": {name: each["n"] for name, each in found.items()},
+                "interval": {name: each["interval"] for name, each in found.items()},
+                "sectors": {daily.sectors[k]: float((long + short)[:, k].mean()) for k in _largest_first(long, short)},
             }
         )
     return rows
@@ -131,23 +151,47 @@ def _sizes(weights: Floats, ranked: Flags, traded_value: Floats | None, held: Fl
     return legs[0], legs[1]
 
 
-def _sectors(weights: Floats, market: Market, held: Flags) -> list[dict[str, Any]]:
-    """Mean long, short and net weight by sector, largest net weight first; empty where no sector is known."""
-    n = int(held.sum())
-    if not n or market.sector is None or not market.sectors:
-        return []
+def _by_sector(weights: Floats, market: Market) -> tuple[tuple[str, ...], Floats, Floats]:
+    """Names of the sectors, and the weight [T, S] held long and short in each; nothing where no sector is known."""
+    if market.sector is None or not market.sectors:
+        return (), np.zeros((len(weights), 0)), np.zeros((len(weights), 0))
     names = (NO_SECTOR, *market.sectors)
-    long, short = np.zeros(len(names)), np.zeros(len(names))
-    for sector, row in zip(market.sector, weights, strict=True):
+    long, short = np.zeros((len(weights), len(names))), np.zeros((len(weights), len(names)))
+    for sector, row, bought, sold in zip(market.sector, weights, long, short, strict=True):
         number: Ints = sector.astype(np.int64) + 1
-        long += np.bincount(number, np.maximum(row, 0.0), len(names))
-        short += np.bincount(number, np.minimum(row, 0.0), len(names))
-    rows = [
-        {"sector": name, "long": float(bought / n), "short": float(sold / n), "net": float((bought + sold) / n)}
-        for name, bought, sold in zip(names, long, short, strict=True)
-        if bought or sold
-    ]
-    return sorted(rows, key=lambda row: (-abs(round(float(row["net"]), 12)), row["sector"]))
+        bought[:] = np.bincount(number, np.maximum(row, 0.0), len(names))
+        sold[:] = np.bincount(number, np.minimum(row, 0.0), len(names))
+    return names, long, short
+
+
+def _largest_first(long: Floats, short: Floats) -> list[int]:
+    """Numbers of the sectors that anything was held of on some days [T, S], by mean net weight."""
+    ever = ((long != 0.0) | (short != 0.0)).any(axis=0)
+    net = (long + short).mean(axis=0)
+    return sorted(np.flatnonzero(ever).tolist(), key=lambda number: (-abs(round(float(net[number]), 12)), number))
+
+
+def _sectors(daily: DailyExposures, resampler: Resampler, block: int) -> list[dict[str, Any]]:
+    """Mean long, short and net weight by sector over the held days, with the interval of the net weight."""
+    n = int(daily.held.sum())
+    if not n:
+        return []
+    rows = []
+    all_long, all_short = daily.sector_long[daily.held], daily.sector_short[daily.held]
+    for number in _largest_first(all_long, all_short):
+        long, short = all_long[:, number], all_short[:, number]
+        net = figures.figure(float((long + short).mean()), n, resampler.interval(long + short, block))
+        rows.append(
+            {
+                "sector": daily.sectors[number],
+                "long": float(long.mean()),
+                "short": float(short.mean()),
+                "net": net["value"],
+                "n": n,
+                "interval": net["interval"],
+            }
+        )
+    return rows
 
 
 def _slope(x: Floats, y: Floats) -> float | None:

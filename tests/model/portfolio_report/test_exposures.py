@@ -45,9 +45,9 @@ def test_sectors_size_and_beta_by_hand() -> None:
     market = dense_market(table(), DAYS)
     found = measured(WEIGHTS, market)
     assert found["sectors"] == [
-        {"sector": "steel", "long": 0.75, "short": 0.0, "net": 0.75},
-        {"sector": "unknown", "long": 0.0, "short": -0.5, "net": -0.5},
-        {"sector": "banks", "long": 0.25, "short": -0.5, "net": -0.25},
+        {"sector": "steel", "long": 0.75, "short": 0.0, "net": 0.75, "n": 3, "interval": [0.75, 0.75]},
+        {"sector": "unknown", "long": 0.0, "short": -0.5, "net": -0.5, "n": 3, "interval": [-0.5, -0.5]},
+        {"sector": "banks", "long": 0.25, "short": -0.5, "net": -0.25, "n": 3, "interval": [-0.25, -0.25]},
     ]
     # sizes: A 1, D 2/3, C 1/3, B 0
     assert found["size"]["long"]["value"] == pytest.approx(0.75)
@@ -83,6 +83,7 @@ def long_market(days: int, names: int) -> tuple[Market, np.ndarray]:
             "can_buy_next": True,
             "can_sell_next": True,
             "turnover_20": np.tile(np.arange(names, 0.0, -1.0), days),
+            "Sector": [f"S{n % 2}" for n in range(names)] * days,
         },
         schema_overrides={"Date": pl.Date},
     )
@@ -102,6 +103,24 @@ def test_beta_and_size_have_intervals_that_hold_the_truth_and_a_course_over_time
     assert [row["date"][:7] for row in rows] == sorted({row["date"][:7] for row in rows}) and len(rows) >= 8
     assert all(row["market_beta"] == pytest.approx(0.8, abs=0.1) for row in rows)
     assert all(row["size"] == pytest.approx(20 / 39) for row in rows)
+    assert all(row["n"] == {"market_beta": 60, "size": 60, "net": 60} for row in rows)
+    held = [row["interval"]["market_beta"][0] < 0.8 < row["interval"]["market_beta"][1] for row in rows]
+    assert sum(held) >= len(held) - 1  # intervals of 95 %, of windows that overlap
+
+
+def test_sectors_have_intervals_that_hold_the_truth_and_a_course_over_time() -> None:
+    market, weights = long_market(250, 40)
+    rng = np.random.default_rng(5)
+    tilt = rng.normal(0.2, 0.1, (250, 1))  # the book leans to sector S1 by this much of capital, day by day
+    leaning = weights + tilt / 20 * np.where(np.arange(40) % 2, 0.5, -0.5)
+    found = measured(leaning, market)
+    for row, sign in zip(sorted(found["sectors"], key=lambda row: str(row["sector"])), (-1, 1), strict=True):
+        low, high = row["interval"]
+        assert low < sign * 0.1 < high and high - low < 0.03 and row["n"] == 250
+        assert row["net"] == pytest.approx(float(sign * tilt.mean() / 2))
+    last = found["over_time"][-1]
+    assert last["sectors"]["S1"] == pytest.approx(float(tilt[-60:].mean() / 2), abs=0.01)
+    assert last["sectors"]["S0"] == pytest.approx(-last["sectors"]["S1"])
 
 
 def test_the_course_over_time_looks_back_and_never_ahead() -> None:

@@ -38,7 +38,7 @@ def write_inputs(store: Store, inputs: Inputs, folds: tuple[str, ...] = FOLDS) -
         rows = inputs.predictions.filter(pl.col("fold") == document["fold"]).sort("Date", "Code", "horizon")
         with store.writer("walk_forward_folds", name, IDENTITY) as w:
             w.json("fold.json", {**document, "fold": name})
-            dates = rows.select("Date").unique().sort("Date").with_columns(role=pl.lit("test"))
+            dates = rows.select("Date").unique().sort("Date").with_columns(role=pl.lit("test"), reach=20)
             w.table("dates.parquet", dates, key=("Date",))
         with store.writer("validation_predictions", name, IDENTITY) as w:
             own = rows.rename({NETWORK: "prediction"})
