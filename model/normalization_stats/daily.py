@@ -71,15 +71,19 @@ class MonthChunks:
     def bring(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Write every month of every table; returns the daily statistics of the features, and those of the labels."""
         months = [(month, tuple(days)) for month, days in groupby(self.fold.window_dates, key=lambda d: f"{d:%Y-%m}")]
-        features: list[pl.DataFrame] = []
-        labels: list[pl.DataFrame] = []
+        features: list[str] = []
+        labels: list[str] = []
         with ThreadPoolExecutor(max_workers=self.run.settings.runtime.threads) as pool:
             work = pool.map(lambda each: (self._features(*each), self._labels(*each)), months)
             for done, (daily, targets) in enumerate(work, start=1):
                 features += daily
                 labels.append(targets)
                 self.run.progress(done, len(months), f"statistics of {months[done - 1][0]}")
-        return pl.concat(features).sort("Date", "feature"), pl.concat(labels)
+        return self._staged(features).sort("Date", "feature"), self._staged(labels)
+
+    def _staged(self, files: Sequence[str]) -> pl.DataFrame:
+        """The rows of chunks of this artefact: hundreds of small files, read in one go."""
+        return pl.read_parquet([self.writer.staged(file) for file in files])
 
     @cached_property
     def _computed_as(self) -> dict[str, str]:
@@ -107,44 +111,42 @@ class MonthChunks:
                 found.append((store.directory(ASSET, partition), manifest.files))
         return found
 
-    def _features(self, month: str, dates: tuple[date, ...]) -> list[pl.DataFrame]:
-        """The chunks of all bands; those that must be computed read the month's features together."""
+    def _features(self, month: str, dates: tuple[date, ...]) -> list[str]:
+        """The chunks of all bands, by file; those that must be computed read the month's features together."""
         files = {band: f"{chunk_table(band)}/{month}.parquet" for band in self.bands}
         hashes = {band: self._made_from(band, month) for band in self.bands}
-        found = {band: self._taken_over(files[band], hashes[band]) for band in self.bands}
-        kinds = {name: self.kinds[name] for band, held in found.items() if held is None for name in self.bands[band]}
+        due = [band for band in self.bands if not self._taken_over(files[band], hashes[band])]
+        kinds = {name: self.kinds[name] for band in due for name in self.bands[band]}
         if kinds:
             quantiles = self.run.settings.normalization.clip_quantiles
             computed = daily_table(dates, kinds, daily_statistics(self.run.store, dates, kinds, quantiles))
-            for band in [band for band, held in found.items() if held is None]:
+            for band in due:
                 frame = computed.filter(pl.col("feature").is_in(self.bands[band]))
                 self.writer.table(files[band], frame, key=("Date", "feature"), input_hash=hashes[band])
-                found[band] = frame
-        return [frame for frame in found.values() if frame is not None]
+        return list(files.values())
 
     def _made_from(self, band: str, month: str) -> str:
         """Hash of what a band's chunk follows from."""
         own, keys = self._window[BAND + band][month], self._window[BAND + TABLE][month]
         return json_hash([own, keys, self._computed_as[band], self.run.identity.code_version])
 
-    def _labels(self, month: str, dates: tuple[date, ...]) -> pl.DataFrame:
+    def _labels(self, month: str, dates: tuple[date, ...]) -> str:
         horizons = self.run.settings.labels.horizons
         input_hash = json_hash([self._window["labels"][month], list(horizons), self.run.identity.code_version])
         file = f"{LABELS}/{month}.parquet"
-        frame = self._taken_over(file, input_hash)
-        if frame is None:
+        if not self._taken_over(file, input_hash):
             frame = daily_labels(self.run.store, dates, horizons)
             self.writer.table(file, frame, key=("Date", "horizon"), input_hash=input_hash)
-        return frame
+        return file
 
-    def _taken_over(self, file: str, input_hash: str) -> pl.DataFrame | None:
-        """A chunk that was made from the same before, linked into this artefact."""
+    def _taken_over(self, file: str, input_hash: str) -> bool:
+        """Whether a chunk was made from the same before; it is linked into this artefact."""
         for folder, files in self._existing:
             entry = files.get(file)
             if entry is not None and entry.input_hash == input_hash and self.writer.adopt(file, folder, entry):
                 self.taken_over += 1
-                return pl.read_parquet(self.writer.staged(file))
-        return None
+                return True
+        return False
 
 
 def chunk_table(band: str) -> str:

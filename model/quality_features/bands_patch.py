@@ -5,9 +5,12 @@ Everything else keeps its bits. A row that is new must be computed in full; that
 
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 
 _OLD, _NEW = "__old", "__new"
+_FEW = 20
+"""A part with so many times fewer rows than its days have is one of few codes."""
 
 
 def patched(
@@ -16,7 +19,7 @@ def patched(
     """The chunk as it must be now, and whether anything in it differs from ``old``.
 
     Args:
-        old: the stored chunk, sorted by ``key``.
+        old: the stored chunk, sorted by ``key``, of which Date is the first.
         rows: the rows that it must have now, sorted by ``key``, with those of its other columns that are known for
             every row (InUniverse); None where the rows are the old ones.
         parts: cells computed again: ``key`` and some of the chunk's columns, for some of the rows. Rows that the chunk
@@ -32,7 +35,10 @@ def patched(
         chunk = chunk.with_columns(rows.select(given))
     places = chunk.select(key).with_row_index(_OLD)
     for part in parts:
-        at = part.select(key).with_row_index(_NEW).join(places, on=key, how="inner", maintain_order="left")
+        if part.is_empty():
+            continue
+        near = _near(places, part, key)
+        at = part.select(key).with_row_index(_NEW).join(near, on=key, how="inner", maintain_order="left")
         into, taken = at[_OLD], at[_NEW]
         replaced: list[pl.Series] = []
         for name in part.columns:
@@ -44,3 +50,14 @@ def patched(
         chunk = chunk.with_columns(replaced)
         differs = differs or bool(replaced)
     return chunk, differs
+
+
+def _near(places: pl.DataFrame, part: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+    """The rows, sorted by date, that a part of few days or few codes can speak of: a cheap choice before the join."""
+    days = places["Date"].to_physical().to_numpy()
+    own = part["Date"].to_physical().to_numpy()
+    start, stop = np.searchsorted(days, (own.min(), own.max() + 1))
+    near = places.slice(int(start), int(stop - start))
+    if "Code" in key and part.height * _FEW < near.height:
+        near = near.filter(pl.col("Code").is_in(part["Code"].unique().implode()))
+    return near

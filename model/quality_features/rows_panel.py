@@ -48,6 +48,7 @@ class Panel:
         self._verified: dict[str, Path] = {}
         self._reading = Lock()
         self._kept: dict[str, tuple[frozenset[str], pl.DataFrame]] = {}
+        self._markets: dict[str, pl.DataFrame | None] = {}
         head = f"{PANEL}/"
         self.months = tuple(
             name.removeprefix(head).removesuffix(".parquet")
@@ -107,9 +108,11 @@ class Panel:
         return pl.concat(frames).filter(pl.col("Date").is_between(first, last)) if frames else None
 
     def market_month(self, month: str) -> pl.DataFrame | None:
-        """Date and the market-wide columns of a month, where the source has them."""
-        held = f"{MARKET}/{month}.parquet" in self._files
-        return self._table(MARKET, month, ["Date", *MARKET_COLUMNS]) if held else None
+        """Date and the market-wide columns of a month, where the source has them; every job asks for the same few."""
+        if month not in self._markets:
+            held = f"{MARKET}/{month}.parquet" in self._files
+            self._markets[month] = self._table(MARKET, month, ["Date", *MARKET_COLUMNS]) if held else None
+        return self._markets[month]
 
     def _remembered(self, month: str, columns: Sequence[str]) -> pl.DataFrame:
         asked, rows = self._kept.pop(month, (frozenset[str](), pl.DataFrame()))

@@ -7,9 +7,9 @@ Chunks of other code or settings, and of new months, are computed whole. The out
 """
 
 from bisect import bisect_left
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import polars as pl
@@ -35,6 +35,8 @@ from model.store.writer import ArtifactWriter
 
 LABELS = "labels"
 _HEAD = (*KEY, "InUniverse")
+_HEADS_KEPT = 14
+"""A block of months and what a long window reaches beyond it; some MB each."""
 
 
 def materialise(run: StageRun) -> Manifest:
@@ -49,11 +51,7 @@ def materialise(run: StageRun) -> Manifest:
         panel = Panel(run.store)
         layout = bands(run.settings.features)
         w.json("catalogue.json", catalogue_document(run.settings.features, layout))
-        chunks = Chunks(
-            changes.months,
-            changes.read,
-            lambda month: pl.read_parquet(w.staged(_rows_file(month)), columns=list(_HEAD)),
-        )
+        chunks = Chunks(changes.months, changes.read, _heads(w))
         families = {"features": _features(run, layout, panel, changes), "labels": _labels(run, panel, changes)}
         updates = {name: Update(run, w, family, chunks) for name, family in families.items()}
         seconds = {name: update.bring() for name, update in updates.items()}
@@ -74,6 +72,16 @@ def _record_rows(run: StageRun, w: ArtifactWriter) -> Changes:
             w.reuse(_rows_file(month))
     w.table(DAYS_FILE, changes.day_table, ("Date",), hashed=False)
     return changes
+
+
+def _heads(w: ArtifactWriter) -> Callable[[str], pl.DataFrame]:
+    """Reads Date, Code and InUniverse of a month; every band asks for those of the same few months."""
+
+    @lru_cache(maxsize=_HEADS_KEPT)
+    def read(month: str) -> pl.DataFrame:
+        return pl.read_parquet(w.staged(_rows_file(month)), columns=list(_HEAD))
+
+    return read
 
 
 def _rows_file(month: str) -> str:

@@ -106,7 +106,7 @@ class ArtifactWriter:
             columns=columns,
             input_hash=input_hash,
             hashed=hashed,
-            span=_span(frame),
+            span=_span(frame, key),
         )
 
     def chunk(self, table: str, month: str, frame: pl.DataFrame, key: Sequence[str], *, input_hash: str) -> FileEntry:
@@ -274,11 +274,15 @@ class ArtifactWriter:
         atomic.publish_directory(self._staging, self._target)
 
 
-def _span(frame: pl.DataFrame) -> tuple[str | None, str | None]:
+def _span(frame: pl.DataFrame, key: Sequence[str]) -> tuple[str | None, str | None]:
     """First and last Date of a table as ISO text, where it has that column and rows."""
-    if frame.schema.get("Date") != pl.Date or not frame["Date"].count():
+    if frame.schema.get("Date") != pl.Date or frame["Date"].null_count() == frame.height:
         return None, None
-    low, high = frame.select(low=pl.col("Date").min(), high=pl.col("Date").max()).row(0)
+    days = frame["Date"]
+    if key[0] == "Date" and not days.null_count():  # sorted by it, which was checked
+        low, high = days[0], days[-1]
+    else:
+        low, high = frame.select(low=pl.col("Date").min(), high=pl.col("Date").max()).row(0)
     return low.isoformat(), high.isoformat()
 
 
