@@ -90,7 +90,7 @@ def check_coverage(store: "Store", settings: "Settings", partition: str | None) 
     if late:
         problems.append(
             f"the first graph is of {first}, after training starts on {fold.train_start}; folds.lookback_days should "
-            f"be at least graph.window_days ({settings.graph.window_days})"
+            f"be at least graph.min_joint ({settings.graph.min_joint})"
         )
     mean_degree = float(nodes["degree"].cast(pl.Float64).mean() or 0.0) if nodes.height else 0.0  # type: ignore[arg-type]
     return CheckOutcome(

@@ -30,6 +30,14 @@ def weights(window: int, halflife: float | None) -> Array:
     return normed
 
 
+def chance(weight: Array) -> float:
+    """Standard error of the correlation of two independent names over days so weighted [W]: 1 / √n of n equal ones.
+
+    Unequal weights summing to 1 are worth 1 / Σ w² equal days (Kish 1965).
+    """
+    return float(np.sqrt(np.square(weight).sum()))
+
+
 def residuals(returns: Array) -> Array:
     """Returns [W, N] minus the mean of each day over the names that have one; NaN stays NaN."""
     known = np.isfinite(returns)

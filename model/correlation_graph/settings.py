@@ -9,11 +9,14 @@ class GraphSettings(Section):
     """Which names are neighbours: those whose past returns moved together, or against each other."""
 
     window_days: int = Field(default=60, ge=5)
-    """Trading days of past returns that a graph is made from, the rebalance date included."""
+    """Most trading days of past returns that a graph is made from, as far as the fold has them, its own included."""
     min_joint: int = Field(default=40, ge=3)
     """Days on which both names must have a return; pairs with fewer are no neighbours."""
     threshold: float = Field(default=0.3, ge=0.0, lt=1.0)
     """Smallest absolute correlation, after shrinkage, of two neighbours."""
+    min_t_value: float = Field(default=0.0, ge=0.0)
+    """The same in standard errors: 1 / √n of n days that count alike. What two years can tell from chance, a month
+    cannot."""
     max_neighbours: int = Field(default=10, ge=1)
     """Most neighbours of a name, counted after the graph was made symmetric."""
     ewm_halflife: float | None = Field(default=20.0, gt=0.0)

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from model.correlation_graph.correlation import masked_correlation, residuals, weights
+from model.correlation_graph.correlation import chance, masked_correlation, residuals, weights
 from model.correlation_graph.lead_lag import leadership
 from model.correlation_graph.neighbours import select_edges
 from model.correlation_graph.settings import GraphSettings
@@ -76,19 +76,19 @@ def materialise(run: StageRun) -> Manifest:
 def rebalance_positions(fold: Fold, settings: GraphSettings) -> range:
     """Positions in the window on which a graph is made: the first train day, then every so many days.
 
-    They are counted from the first train day (or the end of the first full window, where that is later), so days
-    added at the end of the window move none of them.
+    They are counted from the first train day (or the first with ``graph.min_joint`` days up to it, where that is
+    later), so days added at the end of the window move none of them.
 
     Raises:
-        DataError: no window of ``graph.window_days`` ends on or before the last day used.
+        DataError: the days up to the last that is used are fewer than ``graph.min_joint``.
     """
     stop = fold.window_dates.index(fold.active_end) + 1
-    start = max(fold.window_dates.index(fold.train_start), settings.window_days - 1)
+    start = max(fold.window_dates.index(fold.train_start), settings.min_joint - 1)
     positions = range(start, stop, settings.rebalance_days)
     if not positions:
         raise DataError(
             f"Fold {fold.name} has {stop} days up to the last that it uses, too few for one graph of "
-            f"graph.window_days = {settings.window_days}. Lower it, or make the fold longer (folds.lookback_days)."
+            f"graph.min_joint = {settings.min_joint}. Lower it, or make the fold longer (folds.lookback_days)."
         )
     return positions
 
@@ -117,15 +117,10 @@ def graph_of(window: pl.DataFrame, days: Sequence[date], sectors: pl.DataFrame, 
     if settings.residualise:
         returns = residuals(returns)
     recent = returns[-settings.window_days :]
-    correlation = masked_correlation(
-        recent,
-        weights(len(recent), settings.ewm_halflife),
-        min_joint=settings.min_joint,
-        shrinkage=settings.shrinkage,
-    )
-    first, second, value = select_edges(
-        correlation, threshold=settings.threshold, max_neighbours=settings.max_neighbours
-    )
+    weight = weights(len(recent), settings.ewm_halflife)
+    correlation = masked_correlation(recent, weight, min_joint=settings.min_joint, shrinkage=settings.shrinkage)
+    threshold = max(settings.threshold, settings.min_t_value * chance(weight))
+    first, second, value = select_edges(correlation, threshold=threshold, max_neighbours=settings.max_neighbours)
     lead = leadership(returns[-settings.lead_window_days :], first, second, value)
     sector = pl.DataFrame({"Code": codes}).join(sectors, on="Code", how="left", maintain_order="left")["Sector"]
     source, target = np.r_[first, second], np.r_[second, first]

@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 
 from model.correlation_graph.checks import CHECKS
+from model.correlation_graph.correlation import chance, weights
 from model.correlation_graph.settings import GraphSettings
-from model.correlation_graph.stage import graph_of, materialise, rebalance_positions
+from model.correlation_graph.stage import graph_of, materialise, past_of, rebalance_positions
 from model.errors import DataError
 from model.store.store import Store
 from model.walk_forward_folds import stage as folds
@@ -147,8 +148,29 @@ def test_without_the_residuals_the_market_itself_makes_edges() -> None:
 
 def test_a_fold_shorter_than_the_window_is_refused_with_the_key_to_change(tmp_path: Path) -> None:
     fold = Fold.load(built(tmp_path), FOLD)
-    with pytest.raises(DataError, match=r"graph\.window_days"):
-        rebalance_positions(fold, GraphSettings(window_days=500))
+    with pytest.raises(DataError, match=r"graph\.min_joint"):
+        rebalance_positions(fold, GraphSettings(window_days=500, min_joint=400))
+
+
+def test_a_window_longer_than_the_history_takes_the_days_there_are(tmp_path: Path) -> None:
+    fold = Fold.load(built(tmp_path), FOLD)
+    start = fold.window_dates.index(fold.train_start)
+    assert rebalance_positions(fold, GraphSettings(window_days=500, min_joint=6)).start == start
+    assert past_of(start, GraphSettings(window_days=500, min_joint=6)) == slice(0, start + 1)
+
+
+def test_what_is_told_from_chance_depends_on_the_days_behind_it() -> None:
+    frame, axis, _ = clustered(60, clusters=5, each=8)
+    none = pl.DataFrame(schema={"Code": pl.String, "Sector": pl.String})
+    settings = GraphSettings(threshold=0.05, ewm_halflife=None, max_neighbours=39, min_t_value=2.0, min_joint=20)
+    for days in (30, 60):
+        kept = frame.filter(pl.col("Date") >= axis[60 - days])
+        weight = graph_of(kept, axis[60 - days :], none, settings).edges["weight"]
+        assert weight.min() >= 2.0 / np.sqrt(days)  # type: ignore[operator]
+        loose = settings.model_copy(update={"min_t_value": 0.0})
+        more = graph_of(kept, axis[60 - days :], none, loose).edges["weight"]
+        assert (more >= 2.0 / np.sqrt(days)).sum() == len(weight) < len(more)
+    assert chance(weights(60, 20.0)) > chance(weights(60, None)) == pytest.approx(1 / np.sqrt(60))
 
 
 def test_checks_refuse_a_graph_made_with_other_settings(tmp_path: Path) -> None:
