@@ -53,7 +53,8 @@ def command(
         def progress(what: str, done: int, total: int, note: str) -> None:
             terminal.progress(FOLDER, None, done, total, f"{what} {note}".rstrip())
 
-        result = document(run(folder, settings, plan, date.today(), progress), settings.seed)
+        outcome = run(folder, settings, plan, date.today(), progress)
+        result = document(outcome.daily, outcome.trainings, settings.seed)
     atomic.write_bytes(folder / DOCUMENT, (json.dumps(result, indent=1) + "\n").encode())
     atomic.write_bytes(home() / documents.ABLATION, (json.dumps(summary(result), indent=1) + "\n").encode())
     if as_json_:

@@ -6,6 +6,7 @@ where it was and one that is repeated trains nothing.
 """
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -37,6 +38,9 @@ WITH_BASELINES: frozenset[Market] = frozenset({"tabular"})
 """Markets on which the baselines are trained as well: where the network is compared with them."""
 _KEY = ("market", "model", "seed", "horizon", "Date")
 
+TRAININGS = {"market": pl.String, "model": pl.String, "seed": pl.Int64, "fold": pl.String, "attention": pl.Float64}
+"""What is kept of each training beside its predictions."""
+
 Progress = Callable[[str, int, int, str], None]
 """Told what is being done, units done, units in all, and a note."""
 
@@ -55,15 +59,23 @@ class Plan:
         return tuple(variant for variant in VARIANTS if variant.market in self.markets)
 
 
-def run(home: Path, settings: Settings, plan: Plan, today: date, progress: Progress) -> pl.DataFrame:
+@dataclass(frozen=True)
+class Outcome:
+    """What the trainings gave."""
+
+    daily: pl.DataFrame
+    """market, model (a variant, a baseline or the oracle), seed, horizon, Date, rank_ic: one row a test day, sorted."""
+    trainings: pl.DataFrame
+    """market, model, seed, fold, attention: the norm of the gradient of the graph attention's weights, root mean square
+    over the epochs in which it learnt (and over members); null without a graph."""
+
+
+def run(home: Path, settings: Settings, plan: Plan, today: date, progress: Progress) -> Outcome:
     """Train and judge every variant.
 
     Args:
         home: folder of the markets' stores and of the results.
         today: the date that no simulated day may lie after.
-
-    Returns:
-        market, model (a variant, a baseline or the oracle), seed, horizon, Date, rank_ic: one row a test day, sorted.
 
     Raises:
         GogookuError: a market cannot be built, or a training is broken.
@@ -72,6 +84,7 @@ def run(home: Path, settings: Settings, plan: Plan, today: date, progress: Progr
     total = len(plan.variants) * len(folds) * len(plan.seeds)
     done = 0
     tables: list[pl.DataFrame] = []
+    trainings: list[tuple[str, str, int, str, float | None]] = []
     for market in plan.markets:
         own = market_settings(settings, market)
         store = Store(home / market)
@@ -90,19 +103,19 @@ def run(home: Path, settings: Settings, plan: Plan, today: date, progress: Progr
                 for seed in plan.seeds:
                     title = f"{market}: {variant.name}, {fold}"
                     progress(title, done, total, "")
-                    tables.append(
-                        _trained(
-                            home,
-                            own,
-                            variant,
-                            panel,
-                            labels,
-                            seed,
-                            lambda note, title=title, done=done: progress(title, done, total, note),  # type: ignore[misc]
-                        )
+                    daily, attention = _trained(
+                        home,
+                        own,
+                        variant,
+                        panel,
+                        labels,
+                        seed,
+                        lambda note, title=title, done=done: progress(title, done, total, note),  # type: ignore[misc]
                     )
+                    tables.append(daily)
+                    trainings.append((market, variant.name, seed, fold, attention))
                     done += 1
-    return pl.concat(tables).sort(_KEY)
+    return Outcome(pl.concat(tables).sort(_KEY), pl.DataFrame(trainings, schema=TRAININGS, orient="row"))
 
 
 def _trained(
@@ -113,8 +126,8 @@ def _trained(
     labels: pl.DataFrame,
     seed: int,
     note: Callable[[str], None],
-) -> pl.DataFrame:
-    """Daily rank IC of one training on its test days, from its file where it was done before."""
+) -> tuple[pl.DataFrame, float | None]:
+    """Daily rank IC of one training on its test days and its attention's gradient, from its file where there is one."""
     own = variant.panel(panel, seed)
     network = variant.network(settings.network)
     lookback = settings.tensors.lookback
@@ -122,9 +135,9 @@ def _trained(
     path = home / "trainings" / f"{key[:32]}-{code_version('model.trained_model.trainer')[:12]}.json"
     if path.is_file():
         kept = json.loads(path.read_text(encoding="utf-8"))
-        daily = pl.DataFrame(kept, schema={"horizon": pl.Int32, "Date": pl.String, "rank_ic": pl.Float64}).with_columns(
-            pl.col("Date").str.to_date()
-        )
+        attention = kept["attention"]
+        schema = {"horizon": pl.Int32, "Date": pl.String, "rank_ic": pl.Float64}
+        daily = pl.DataFrame(kept["daily"], schema=schema).with_columns(pl.col("Date").str.to_date())
     else:
         epochs = sum(phase.epochs for phase in settings.training.phases)
 
@@ -145,10 +158,17 @@ def _trained(
             threads=settings.training.threads,
         )
         daily = _rank_ic(prediction_table(found, own, labels), "prediction")
-        rows = daily.with_columns(pl.col("Date").cast(pl.String))
+        attention = _attention([record for result in results for record in result.history])
+        rows = daily.with_columns(pl.col("Date").cast(pl.String)).to_dict(as_series=False)
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write_bytes(path, (json.dumps(rows.to_dict(as_series=False)) + "\n").encode())
-    return _named(daily, variant.market, variant.name, seed)
+        atomic.write_bytes(path, (json.dumps({"attention": attention, "daily": rows}) + "\n").encode())
+    return _named(daily, variant.market, variant.name, seed), attention
+
+
+def _attention(history: list[Record]) -> float | None:
+    """Root mean square over the epochs with a graph of the gradient norm of the attention's weights."""
+    norms = [float(record["gradient_attention"]) for record in history if "gate_alpha" in record]
+    return math.sqrt(sum(norm**2 for norm in norms) / len(norms)) if norms else None
 
 
 def _of_baselines(

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from model.ablation.claims import CLAIMS, document, summary
-from model.ablation.experiment import BASELINES, ORACLE, Plan, run
+from model.ablation.experiment import BASELINES, ORACLE, TRAININGS, Plan, run
 from model.ablation.markets import MARKETS, market_settings
 from model.ablation.table import text
 from model.ablation.variants import VARIANTS, shuffled
@@ -41,6 +41,13 @@ def daily(**means: float) -> pl.DataFrame:
             ).with_columns(market=pl.lit(market), model=pl.lit(model), seed=pl.lit(1), horizon=pl.lit(1, pl.Int32))
         )
     return pl.concat(rows)
+
+
+def trainings(bypass: float = 2e-3, concatenation: float = 1e-3) -> pl.DataFrame:
+    """Two folds of the lead-lag market's networks, with the gradient of their graph attention."""
+    norms = {"network": bypass, "plain concatenation": concatenation, "without graph": None, "shuffled edges": 1e-3}
+    rows = [("lead_lag", name, 1, fold, norm) for name, norm in norms.items() for fold in ("wf_2019", "wf_2020")]
+    return pl.DataFrame(rows, schema=TRAININGS, orient="row")
 
 
 def verdicts(of: dict[str, Any]) -> dict[tuple[str, str, str], bool]:
@@ -101,6 +108,7 @@ def test_claims_hold_where_the_figures_say_so() -> None:
             regime_SAN=0.06,
             regime_neither=0.03,
         ),
+        trainings(),
         seed=1,
     )
     assert all(verdicts(good).values()), text(good)
@@ -119,14 +127,23 @@ def test_claims_fail_where_a_part_brings_nothing_or_a_control_gains() -> None:
                 lead_lag_shuffled_edges=0.06,
                 lead_lag_plain_concatenation=0.06,
             ),
+            trainings(),
             seed=1,
         )
     )
     assert bad == dict.fromkeys(bad, False)
 
 
+@pytest.mark.parametrize(("bypass", "holds"), [(2e-3, True), (1e-3, True), (0.5e-3, False), (None, False)])
+def test_the_bypass_must_not_starve_the_attention_of_its_gradient(bypass: float, holds: bool) -> None:
+    equal = daily(lead_lag_network=0.05, lead_lag_plain_concatenation=0.05)
+    found = verdicts(document(equal, trainings(bypass), seed=1))
+    assert found["lead_lag", "network", "plain concatenation"] is holds
+
+
 def test_the_text_names_every_model_and_verdict() -> None:
-    shown = text(document(daily(whole_network=0.09, whole_oracle=0.1), seed=1))
+    shown = text(document(daily(whole_network=0.09, whole_oracle=0.1), trainings(), seed=1))
+    assert "gradient of the graph attention: 2.00 times" in shown
     assert all(claim.text in shown for claim in CLAIMS)
     assert "does NOT hold" in shown and "of the oracle" in shown
 
@@ -135,7 +152,8 @@ def test_a_run_judges_every_variant_on_its_test_days_and_a_second_one_trains_not
     settings = presets.load(TINY, FEW)
     plan = Plan(("tabular", "lead_lag"), (7,))
     told: list[str] = []
-    found = run(tmp_path, settings, plan, date(2024, 1, 1), lambda what, done, total, note: told.append(note))
+    outcome = run(tmp_path, settings, plan, date(2024, 1, 1), lambda what, done, total, note: told.append(note))
+    found = outcome.daily
     for market, beside in (("tabular", {ORACLE, *BASELINES}), ("lead_lag", {ORACLE})):
         names = {variant.name for variant in plan.variants if variant.market == market}
         assert set(found.filter(pl.col("market") == market)["model"].unique()) == names | beside
@@ -145,11 +163,15 @@ def test_a_run_judges_every_variant_on_its_test_days_and_a_second_one_trains_not
     assert any("epoch 1" in note for note in told)
     told.clear()
     again = run(tmp_path, settings, plan, date(2024, 1, 1), lambda what, done, total, note: told.append(note))
-    assert again.equals(found) and not any("epoch" in note for note in told)
+    assert again.daily.equals(found) and not any("epoch" in note for note in told)
+    assert again.trainings.equals(outcome.trainings)
+    attention = dict(outcome.trainings.filter(pl.col("market") == "lead_lag").select("model", "attention").rows())
+    assert attention.pop("without graph") is None and len(attention) == 3
+    assert all(norm > 1e-6 for norm in attention.values())
 
 
 def test_the_summary_is_what_a_report_shows() -> None:
-    found = document(daily(lead_lag_network=0.05, lead_lag_without_graph=0.01), seed=1)
+    found = document(daily(lead_lag_network=0.05, lead_lag_without_graph=0.01), trainings(), seed=1)
     shown = Ablation.model_validate(summary(found))
     row = next(row for row in shown.rows if row.name.startswith("lead-lag part: with the graph"))
     assert row.difference.value == pytest.approx(0.04, abs=0.005) and row.difference.n == DAYS
