@@ -30,6 +30,8 @@ from model.store.manifest import Identity, Manifest
 from model.store.stage import Progress, StageEvents, StageRun
 from model.store.writer import reset_peak_memory
 
+FIRST_DAY, LAST_DAY = "gogooku/first_day", "gogooku/last_day"
+"""Tags of a run that fetches all trading days from one to another."""
 DATA_VERSION_TAG = "dagster/data_version"
 CODE_VERSION_TAG = "dagster/code_version"
 
@@ -91,12 +93,12 @@ def ingest_days(context: dg.AssetExecutionContext, workspace: Workspace) -> Iter
     progress = progress_of(context, asset, None)
     manifests: list[Manifest] = []
     try:
-        identities = _days_as_they_are_now(installation, asset, context.partition_keys, progress)
+        identities = _days_as_they_are_now(installation, asset, context, progress)
         newest = max(identities, default=None)
         for day, manifest in ingest(installation.store, installation.settings, identities, progress):
             manifests.append(manifest)
-            # A thousand days need no thousand pictures: the newest one's shows those before it.
-            context.log_event(_day_event(context, installation, manifest, pictures=day == newest))
+            # A thousand days need no thousand pictures and schemas: the newest one's are those that are shown.
+            context.log_event(_day_event(context, installation, manifest, figures_only=day != newest))
     except GogookuError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     for name, outcome in _check_days(installation, asset, manifests).items():
@@ -146,11 +148,16 @@ def identity_of(installation: Installation, asset: str, partition: str | None) -
 
 
 def _days_as_they_are_now(
-    installation: Installation, asset: str, days: Sequence[str], progress: Progress
+    installation: Installation, asset: str, context: dg.AssetExecutionContext, progress: Progress
 ) -> dict[date, Identity]:
     """What each day will be made from. The source is asked: a schedule wants days that nobody has looked up yet."""
     today = datetime.now(ZoneInfo(installation.settings.calendar.timezone)).date()
     known = look_up(installation.store, installation.settings, today, source_access(progress))
+    first, last = context.run.tags.get(FIRST_DAY), context.run.tags.get(LAST_DAY)
+    if first and last:
+        days = [str(day) for day in sorted(known) if first <= str(day) <= last]
+    else:
+        days = list(context.partition_keys)
     absent = [day for day in days if date.fromisoformat(day) not in known]
     if absent:
         raise SourceError(
@@ -162,14 +169,14 @@ def _days_as_they_are_now(
 
 
 def _day_event(
-    context: dg.AssetExecutionContext, installation: Installation, manifest: Manifest, *, pictures: bool
+    context: dg.AssetExecutionContext, installation: Installation, manifest: Manifest, *, figures_only: bool
 ) -> dg.AssetMaterialization:
     """A day's materialisation. Dagster adds the code version only to outputs, and days are reported as events."""
     code_version = context.assets_def.specs_by_key[context.asset_key].code_version
     return dg.AssetMaterialization(
         context.asset_key,
         partition=manifest.partition,
-        metadata=metadata.of_manifest(installation.store, installation.settings, manifest, pictures=pictures),
+        metadata=metadata.of_manifest(installation.store, installation.settings, manifest, figures_only=figures_only),
         tags={DATA_VERSION_TAG: manifest.content_hash, CODE_VERSION_TAG: str(code_version)},
     )
 

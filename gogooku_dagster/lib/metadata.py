@@ -18,7 +18,7 @@ from model.store.store import Store
 MAX_IMAGE_BYTES = 400_000
 
 
-def of_manifest(store: Store, settings: Settings, manifest: Manifest, *, pictures: bool = True) -> dict[str, Any]:
+def of_manifest(store: Store, settings: Settings, manifest: Manifest, *, figures_only: bool = False) -> dict[str, Any]:
     """Flat figures (Dagster plots them over time), the column schema, and the artefact's pictures."""
     folder = store.directory(manifest.asset, manifest.partition)
     metadata: dict[str, Any] = {
@@ -37,13 +37,15 @@ def of_manifest(store: Store, settings: Settings, manifest: Manifest, *, picture
     if manifest.first_date and manifest.last_date:
         metadata["first_date"] = manifest.first_date.isoformat()
         metadata["last_date"] = manifest.last_date.isoformat()
+    metadata |= {f"extra/{key}": value for key, value in manifest.extra.items() if _plain(value)}
+    if figures_only:
+        return metadata
     schema = _column_schema(manifest)
     if schema is not None:
         metadata["dagster/column_schema"] = schema
     if manifest.asset == FEATURES:
         metadata["dagster/column_lineage"] = _column_lineage(settings)
-    metadata |= {f"extra/{key}": value for key, value in manifest.extra.items() if _plain(value)}
-    return metadata | (_pictures(store, settings, manifest) if pictures else {})
+    return metadata | _pictures(store, settings, manifest)
 
 
 def write_pages(store: Store, settings: Settings, asset: str) -> dict[str, dg.MetadataValue[Any]]:

@@ -13,11 +13,11 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from gogooku_dagster.lib import exclusive, partitions
 from gogooku_dagster.lib.credentials import source_access
 from gogooku_dagster.lib.home import Installation
+from gogooku_dagster.lib.materialise import FIRST_DAY, LAST_DAY
 from model.errors import GogookuError
 from model.lineage.graph import ASSET_NAMES, BY_NAME, STAGES, Stage, descendants
 from model.lineage.source_days import look_up
@@ -186,10 +186,8 @@ class Reconciler:
         tags: dict[str, Any] = {exclusive.TAG: exclusive.COMMAND_LINE}
         key = run_partitions[0]
         if len(run_partitions) > 1:
-            tags |= {
-                ASSET_PARTITION_RANGE_START_TAG: run_partitions[0],
-                ASSET_PARTITION_RANGE_END_TAG: run_partitions[-1],
-            }
+            # Dagster's own tags of a range would store a planned event for each day and check before anything happens.
+            tags |= {FIRST_DAY: run_partitions[0], LAST_DAY: run_partitions[-1]}
             key = None
         result = definitions.resolve_job_def(self._job(stage)).execute_in_process(
             instance=instance,

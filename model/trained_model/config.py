@@ -205,6 +205,12 @@ class TrainingConfig:
     """Train days drawn anew for each epoch; null takes all of them."""
     weight_decay: float = 1e-2
     """Decoupled weight decay (AdamW)."""
+    leaders_l1: float = 0.0
+    """What a step takes off the coefficients of what leading neighbours did, in learning rates; 0 for nothing.
+
+    Adam moves a weight by a learning rate times its mean gradient over the gradient's size, so this is the t-value of a
+    single step below which a coefficient stays zero: of all features of a leader, those count that say something.
+    """
     layerwise_decay: float = 1.0
     """Factor on the rate from each part of the network to the part below it; 1 gives all parts one rate."""
     ema_decay: float | None = None
@@ -246,6 +252,7 @@ class TrainingConfig:
             f"days_per_epoch must be 1 or more, got {self.days_per_epoch}",
         )
         _require(self.weight_decay >= 0, f"weight_decay must be 0 or more, got {self.weight_decay}")
+        _require(0 <= self.leaders_l1 < 1, f"leaders_l1 must be at least 0 and below 1, got {self.leaders_l1}")
         _require(0 < self.layerwise_decay <= 1, f"layerwise_decay must be in (0, 1], got {self.layerwise_decay}")
         _require(self.ema_decay is None or 0 < self.ema_decay < 1, f"ema_decay must be in (0, 1), got {self.ema_decay}")
         _require(self.keep_checkpoints >= 0, f"keep_checkpoints must be 0 or more, got {self.keep_checkpoints}")

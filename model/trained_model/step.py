@@ -76,6 +76,8 @@ class Parts:
             for value in module.parameters()
             if value.dim() > 1
         }
+        self.sparse = frozenset(map(id, network.sparse_parameters()))
+        """Identities of the parameters of which most should be zero."""
         self.watched = {"attention": torch.tensor([id(value) in weights for value in self.parameters])}
         if network.fusion.gate is not None:
             self.watched["gate"] = torch.tensor([value is network.fusion.gate for value in self.parameters])
@@ -177,6 +179,7 @@ class Stepper:
                 self._halve(error)
         norm = self._clip(clip, tally)
         optimizer.step()
+        self._shrink(optimizer)
         tally.steps += 1
         tally.passes += attempt.passes
         tally.edges += attempt.edges
@@ -230,6 +233,16 @@ class Stepper:
         tally.longest = total if tally.longest is None else torch.maximum(tally.longest, total)
         torch.nn.utils.clip_grads_with_norm_(self.parts.parameters, limit, total)
         return total
+
+    @torch.no_grad()
+    def _shrink(self, optimizer: Any) -> None:
+        """Soft thresholding of the leaders' coefficients, apart from the gradient as AdamW's decay is."""
+        if not self.config.leaders_l1:
+            return
+        for group in optimizer.param_groups:
+            for value in group["params"]:
+                if id(value) in self.parts.sparse:
+                    value.copy_(nn.functional.softshrink(value, group["lr"] * self.config.leaders_l1))
 
     def _halve(self, error: Exception) -> None:
         alone = self.fabric.world_size == 1  # several processes must take the same passes

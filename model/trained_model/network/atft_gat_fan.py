@@ -177,6 +177,10 @@ class AtftGatFan(nn.Module):
             blocks.append(("direct", list(self.direct.parameters())))
         return blocks
 
+    def sparse_parameters(self) -> list[Tensor]:
+        """Weights of which most should be zero: a leader's features, few of which its followers follow."""
+        return [] if self.direct is None or self.direct.neighbours is None else self.direct.neighbours.coefficients()
+
     def parameter_count(self) -> int:
         """Number of trainable scalars."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)

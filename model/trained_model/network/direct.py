@@ -12,7 +12,8 @@ j runs over the neighbours of i, s_ij is the sign of their correlation, and u_j 
 mean of itself and its neighbours, as in :mod:`model.correlation_graph.lead_lag`. The weight a_ij = softplus(b . edge_ij
 + q . x_j + c) is no share of a whole: a name whose neighbours lead nobody has nobody to follow, one with two leaders
 follows both. It starts by following those who led in the past, and learns what else marks a leader. W, C, D and q start
-at zero, so that an untrained path says nothing.
+at zero, so that an untrained path says nothing; D and q may be kept sparse (``training.leaders_l1``), as the wide part
+of the paper is, by soft thresholding after each step.
 """
 
 import math
@@ -61,6 +62,10 @@ class _Leaders(nn.Module):
         self.offset = nn.Parameter(torch.tensor(OFFSET_AT_START))
         self.of_source = _zero(features, 1)
         self.output = _zero(features, horizons)
+
+    def coefficients(self) -> list[Tensor]:
+        """Weights that start at zero, one a feature (and horizon): D and q."""
+        return [self.of_source.weight, self.output.weight]
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
         source, target = edge_index
