@@ -37,7 +37,7 @@ folds:
   min_names: 10
 normalization: {minimum_names: 2}
 baseline: {n_estimators: 10, min_data_in_leaf: 20}
-graph: {window_days: 20, min_joint: 10}
+graph: {window_days: 20, min_joint: 10, threshold: 0.25, min_t_value: 0}
 tensors: {lookback: 8, features: [ret_1d, ret_5d, ret_20d]}
 network: {hidden: 8, gat_hidden: 8}
 training:

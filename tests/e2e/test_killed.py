@@ -14,7 +14,7 @@ from tests.e2e.conftest import Pipeline
 pytestmark = pytest.mark.e2e
 
 FOLD = "wf_2019q4"
-PHASES = "[{name: whole, epochs: 40, patience: 40, lr: 0.002, adaptive_norm: true, graph: true}]"
+PHASES = "[{name: whole, epochs: 12, patience: 12, lr: 0.002, adaptive_norm: true, graph: true}]"
 GOGOOKU = str(Path(sys.executable).with_name("gogooku"))
 
 

@@ -280,7 +280,7 @@ def _refresh_computes_exactly_it(own: Home) -> None:
 
 
 def _one_stages_setting(own: Home) -> None:
-    again = own.gogooku("run", "--config", "own.yaml", "--set", "graph.max_neighbours=3")
-    assert "correlation_graph" in assets(again)
-    assert assets(again) <= {"correlation_graph", *descendants("correlation_graph")}
+    again = own.gogooku("run", "--config", "own.yaml", "--set", "baseline.num_leaves=7")
+    assert "baseline" in assets(again)
+    assert assets(again) <= {"baseline", *descendants("baseline", presets.load(own.path.parent / "own.yaml"))}
     assert own.document("status")["stale"] == []
