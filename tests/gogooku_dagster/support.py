@@ -36,7 +36,7 @@ from model.store.checks import Check, CheckOutcome
 from model.store.store import Store
 
 ROOT = Path(__file__).parents[2]
-TINY = ROOT / "tests" / "presets" / "tiny.yaml"
+TINY = ROOT / "tests" / "presets" / "tiny_bars.yaml"
 TODAY = date(2024, 1, 1)
 START = date(2018, 4, 2)
 """Later than the tiny preset's own start: fewer days to ingest."""
