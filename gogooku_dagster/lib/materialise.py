@@ -91,17 +91,18 @@ def ingest_days(context: dg.AssetExecutionContext, workspace: Workspace) -> Iter
     asset = context.asset_key.to_user_string()
     installation = workspace.installation()
     progress = progress_of(context, asset, None)
-    manifests: list[Manifest] = []
+    checked: list[tuple[Manifest, dict[str, CheckOutcome]]] = []
     try:
         identities = _days_as_they_are_now(installation, asset, context, progress)
         newest = max(identities, default=None)
         for day, manifest in ingest(installation.store, installation.settings, identities, progress):
-            manifests.append(manifest)
+            # At once, not at the end: a command that is killed leaves no day behind that nobody looked at.
+            checked.append((manifest, run_checks(installation, asset, manifest.partition, manifest)))
             # A thousand days need no thousand pictures and schemas: the newest one's are those that are shown.
             context.log_event(_day_event(context, installation, manifest, figures_only=day != newest))
     except GogookuError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    for name, outcome in _check_days(installation, asset, manifests).items():
+    for name, outcome in _over_days(checked).items():
         yield metadata.check_result(name, outcome, asset)
 
 
@@ -181,7 +182,7 @@ def _day_event(
     )
 
 
-def _check_days(installation: Installation, asset: str, manifests: Sequence[Manifest]) -> dict[str, CheckOutcome]:
+def _over_days(days: Sequence[tuple[Manifest, dict[str, CheckOutcome]]]) -> dict[str, CheckOutcome]:
     """One outcome a check over all days of a run: the worst day's, with the count of days behind it.
 
     The figures are those of the newest day, so that the history of a nightly run is the history of the days.
@@ -189,8 +190,8 @@ def _check_days(installation: Installation, asset: str, manifests: Sequence[Mani
     worst: dict[str, CheckOutcome] = {}
     newest: dict[str, CheckOutcome] = {}
     failed: dict[str, list[str]] = {}
-    for manifest in manifests:
-        for name, outcome in run_checks(installation, asset, manifest.partition, manifest).items():
+    for manifest, outcomes in days:
+        for name, outcome in outcomes.items():
             if not outcome.passed:
                 failed.setdefault(name, []).append(str(manifest.partition))
                 if name not in worst or worst[name].passed or outcome.severity == "error":
@@ -200,11 +201,11 @@ def _check_days(installation: Installation, asset: str, manifests: Sequence[Mani
     return {
         name: CheckOutcome(
             outcome.passed,
-            f"{len(failed.get(name, []))} of {len(manifests)} days did not pass. {outcome.summary}"
+            f"{len(failed.get(name, []))} of {len(days)} days did not pass. {outcome.summary}"
             if failed.get(name)
-            else f"{len(manifests)} days passed.",
+            else f"{len(days)} days passed.",
             outcome.severity,
-            {**newest[name].metadata, "days": len(manifests), "failed_days": failed.get(name, [])[:20]},
+            {**newest[name].metadata, "days": len(days), "failed_days": failed.get(name, [])[:20]},
         )
         for name, outcome in worst.items()
     }

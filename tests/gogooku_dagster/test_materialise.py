@@ -1,8 +1,11 @@
 """From a Dagster step to the store and back: blocking checks, ranges of days, metadata."""
 
+from typing import Any
+
 import dagster as dg
 import pytest
 
+from gogooku_dagster.lib import materialise
 from model.lineage.staleness import UnreadyInputs
 from model.quality_features.language.columns import COLUMNS
 from model.quality_features.read import feature_columns
@@ -45,6 +48,26 @@ def test_a_range_of_days_is_one_run_with_a_materialisation_and_a_data_version_fo
     assert tuple(reported) == RANGE
     versions = {data_version(event.step_materialization_data.materialization) for event in reported.values()}
     assert len(versions) == len(RANGE)
+
+
+def test_a_run_that_ends_half_way_leaves_no_day_behind_that_was_not_checked(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in RANGE:
+        place.mend(day)
+    place.refuse(monkeypatch, "daily_quotes", "schema", RANGE[1])
+    report = materialise._day_event
+
+    def break_off(*details: Any, **options: Any) -> dg.AssetMaterialization:
+        if details[2].partition == RANGE[3]:
+            raise RuntimeError("killed here")
+        return report(*details, **options)
+
+    monkeypatch.setattr(materialise, "_day_event", break_off)
+    assert not place.materialise("daily_quotes", *RANGE, raise_on_error=False).success
+    store = place.installation.store
+    refused = [day for day in RANGE[:4] if place.lineage().refusals(store.require("daily_quotes", day))]
+    assert refused == [RANGE[1]]
 
 
 def test_a_day_is_ingested_as_the_source_is_now_although_nobody_looked_it_up(place: Place) -> None:
