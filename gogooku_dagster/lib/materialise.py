@@ -7,6 +7,7 @@ once, and their outcome is kept beside the artefact, so that a later run refuses
 
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -92,11 +93,16 @@ def ingest_days(context: dg.AssetExecutionContext, workspace: Workspace) -> Iter
     installation = workspace.installation()
     progress = progress_of(context, asset, None)
     checked: list[tuple[Manifest, dict[str, CheckOutcome]]] = []
+
+    def expecting(day: date) -> AbstractContextManager[None]:
+        return verdicts.expecting(installation.store, asset, day.isoformat())
+
     try:
         identities = _days_as_they_are_now(installation, asset, context, progress)
         newest = max(identities, default=None)
-        for day, manifest in ingest(installation.store, installation.settings, identities, progress):
-            # At once, not at the end: a command that is killed leaves no day behind that nobody looked at.
+        for day, manifest in ingest(
+            installation.store, installation.settings, identities, progress, publishing=expecting
+        ):
             checked.append((manifest, run_checks(installation, asset, manifest.partition, manifest)))
             # A thousand days need no thousand pictures and schemas: the newest one's are those that are shown.
             context.log_event(_day_event(context, installation, manifest, figures_only=day != newest))

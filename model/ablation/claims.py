@@ -125,7 +125,7 @@ def document(daily: pl.DataFrame, trainings: pl.DataFrame, seed: int, confidence
     Returns:
         ``version``, ``figures`` (market, model, horizon, value, n, interval, seeds) and ``claims`` (market, first,
         second, text, wanted, kind, value, n, interval, holds; where the attention's gradient counts, ``gradient`` with
-        the mean norm of both sides and their ratio).
+        the mean norm of both sides, their ratio and the trainings of each, ``n``).
     """
     resampler = Resampler(DRAWS, seed, confidence)
     means = daily.group_by("market", "model", "horizon", "Date", maintain_order=True).agg(
@@ -213,14 +213,13 @@ def _with_gradient(claim: Claim, judged: dict[str, Any], trainings: pl.DataFrame
     if not claim.gradient:
         return judged
     chosen = trainings.filter(pl.col("market") == claim.market)
-    first, second = (
-        chosen.filter(pl.col("model") == name).select(pl.col("attention").mean()).item()
-        for name in (claim.first, claim.second)
-    )
-    known = first is not None and second is not None
-    ratio = first / second if known and second > 0.0 else None
-    holds = judged["holds"] and known and first >= second
-    return judged | {"holds": holds, "gradient": {"first": first, "second": second, "ratio": ratio}}
+    norms = [chosen.filter(pl.col("model") == name)["attention"].drop_nulls() for name in (claim.first, claim.second)]
+    first, second = (norm.mean() for norm in norms)
+    gradient = {"first": first, "second": second, "ratio": None, "n": min(len(norm) for norm in norms)}
+    if not isinstance(first, float) or not isinstance(second, float):
+        return judged | {"holds": None, "gradient": gradient}
+    ratio = first / second if second > 0.0 else None
+    return judged | {"holds": judged["holds"] and first >= second, "gradient": gradient | {"ratio": ratio}}
 
 
 def _values(rows: pl.DataFrame, name: str = "rank_ic") -> Floats:

@@ -28,7 +28,11 @@ def text(document: Mapping[str, Any]) -> str:
         ratio = f", ratio {claim['ratio']:.2f}" if claim["kind"] != "ratio" and claim["ratio"] is not None else ""
         lines.append(f"  {verdict:<15}{claim['text']}: {value} {_interval(claim['interval'])}{ratio}, n {claim['n']}")
         if "gradient" in claim and claim["gradient"]["ratio"] is not None:
-            lines.append(f"{'':<17}gradient of the graph attention: {claim['gradient']['ratio']:.2f} times the other's")
+            gradient = claim["gradient"]
+            lines.append(
+                f"{'':<17}gradient of the graph attention: {gradient['ratio']:.2f} times the other's, "
+                f"{gradient['n']} trainings each"
+            )
         lines.append(f"{'':<17}wanted: {claim['wanted']}")
     return "\n".join(lines)
 

@@ -90,6 +90,8 @@ def load_panel(directory: Path, shards: Path | None = None, *, verify: bool = Tr
     source = directory.parents[2] / SHARDS if shards is None else shards
     graph = load_file(directory / GRAPH)
     cells = _cells(index, normalizer, source, verify)
+    if REACH not in stats:
+        raise DataError(f"{directory} was made by an older version ({STATS} lacks {REACH!r}). Materialise it again.")
     purged = stats[REACH][:, None] < np.array(index["horizons"])  # [T, H]
     cells["y"].swapaxes(1, 2)[purged] = np.nan
     own = tuple(index.get("own_features", ()))

@@ -5,8 +5,9 @@ at all.
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -46,12 +47,14 @@ def ingest(
     progress: Progress = silent,
     *,
     source: Source | None = None,
+    publishing: Callable[[date], AbstractContextManager[None]] = lambda day: nullcontext(),
 ) -> Iterator[tuple[date, Manifest]]:
     """Publish many days with one read of the source.
 
     Args:
         identities: the days to publish, each with what its artefact is made from.
         source: an open source; opened from the settings by default.
+        publishing: entered while a day is published, in one of several threads; days are ahead of those yielded.
 
     Yields:
         Each day with its manifest, in order, when it is on the disk.
@@ -68,7 +71,7 @@ def ingest(
     with ThreadPoolExecutor(max_workers=_WRITERS) as pool:
         waiting: deque[tuple[date, Future[Manifest]]] = deque()
         for day in batch.split():
-            work = pool.submit(_publish, store, day, identities[day.day], batch.received_key)
+            work = pool.submit(_publish, store, day, identities[day.day], batch.received_key, publishing)
             waiting.append((day.day, work))
             while len(waiting) > 2 * _WRITERS or (waiting and waiting[0][1].done()):
                 done += 1
@@ -87,8 +90,14 @@ def _next(
     return day, manifest
 
 
-def _publish(store: Store, day: Day, identity: Identity, received_key: tuple[str, ...]) -> Manifest:
-    with store.writer(ASSET, day.day.isoformat(), identity) as writer:
+def _publish(
+    store: Store,
+    day: Day,
+    identity: Identity,
+    received_key: tuple[str, ...],
+    publishing: Callable[[date], AbstractContextManager[None]],
+) -> Manifest:
+    with publishing(day.day), store.writer(ASSET, day.day.isoformat(), identity) as writer:
         writer.table(QUOTES, day.quotes, key=KEY)
         if day.received is not None:
             writer.table(RECEIVED, day.received, key=received_key)

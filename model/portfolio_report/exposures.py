@@ -6,6 +6,7 @@ figure.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -78,17 +79,10 @@ def exposures(
     """
     daily = DailyExposures.of(weights, ranked, market)
     block = figures.block_days(settings, settings.headline_horizon)
-
-    def mean(values: Floats) -> figures.Figure:
-        return figures.figure(_mean(values), int((~np.isnan(values)).sum()), resampler.interval(values, block))
-
+    mean = partial(_mean, resampler=resampler, block=block)
     sized = bool((~np.isnan(daily.size)).any())
     return {
-        "market_beta": figures.figure(
-            _slope(daily.market, daily.book),
-            int((~np.isnan(daily.market - daily.book)).sum()),
-            resampler.slope_interval(daily.market, daily.book, block),
-        ),
+        "market_beta": _beta(daily.market, daily.book, resampler, block),
         "size": {"long": mean(daily.size_long), "short": mean(daily.size_short), "difference": mean(daily.size)}
         if sized
         else None,
@@ -103,10 +97,7 @@ def over_time(daily: DailyExposures, market: Market, resampler: Resampler, block
 
     Months that end before so many days were held have no row.
     """
-
-    def mean(values: Floats) -> figures.Figure:
-        return figures.figure(_mean(values), int((~np.isnan(values)).sum()), resampler.interval(values, block))
-
+    mean = partial(_mean, resampler=resampler, block=block)
     held = np.flatnonzero(daily.held)
     dates = np.array(market.dates, dtype="datetime64[D]")[held]
     month = dates.astype("datetime64[M]")
@@ -114,13 +105,11 @@ def over_time(daily: DailyExposures, market: Market, resampler: Resampler, block
     rows = []
     for end in ends[ends + 1 >= TRAILING_DAYS]:
         days = held[end + 1 - TRAILING_DAYS : end + 1]
-        of_market, of_book = daily.market[days], daily.book[days]
-        beta = figures.figure(
-            _slope(of_market, of_book),
-            int((~np.isnan(of_market - of_book)).sum()),
-            resampler.slope_interval(of_market, of_book, block),
-        )
-        found = {"market_beta": beta, "size": mean(daily.size[days]), "net": mean(daily.net[days])}
+        found = {
+            "market_beta": _beta(daily.market[days], daily.book[days], resampler, block),
+            "size": mean(daily.size[days]),
+            "net": mean(daily.net[days]),
+        }
         long, short = daily.sector_long[days], daily.sector_short[days]
         rows.append(
             {
@@ -173,25 +162,30 @@ def _largest_first(long: Floats, short: Floats) -> list[int]:
 
 def _sectors(daily: DailyExposures, resampler: Resampler, block: int) -> list[dict[str, Any]]:
     """Mean long, short and net weight by sector over the held days, with the interval of the net weight."""
-    n = int(daily.held.sum())
-    if not n:
+    if not daily.held.any():
         return []
     rows = []
     all_long, all_short = daily.sector_long[daily.held], daily.sector_short[daily.held]
     for number in _largest_first(all_long, all_short):
         long, short = all_long[:, number], all_short[:, number]
-        net = figures.figure(float((long + short).mean()), n, resampler.interval(long + short, block))
+        net = _mean(long + short, resampler, block)
         rows.append(
             {
                 "sector": daily.sectors[number],
                 "long": float(long.mean()),
                 "short": float(short.mean()),
                 "net": net["value"],
-                "n": n,
+                "n": net["n"],
                 "interval": net["interval"],
             }
         )
     return rows
+
+
+def _beta(market: Floats, book: Floats, resampler: Resampler, block: int) -> figures.Figure:
+    """Slope of the book's returns on the market's, over the days that have both."""
+    n = int((~np.isnan(market - book)).sum())
+    return figures.figure(_slope(market, book), n, resampler.slope_interval(market, book, block))
 
 
 def _slope(x: Floats, y: Floats) -> float | None:
@@ -202,6 +196,7 @@ def _slope(x: Floats, y: Floats) -> float | None:
     return float(np.mean((x - x.mean()) * (y - y.mean())) / spread) if spread > 0.0 else None
 
 
-def _mean(values: Floats) -> float | None:
+def _mean(values: Floats, resampler: Resampler, block: int) -> figures.Figure:
+    """Mean over the days that have a value."""
     known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else None
+    return figures.figure(float(known.mean()) if len(known) else None, len(known), resampler.interval(known, block))

@@ -225,13 +225,9 @@ class Update:
 def _between(rows: pl.DataFrame, first: date, last: date) -> pl.DataFrame:
     """The rows dated ``first`` to ``last`` of a table sorted by date: a view, no copy."""
     days = rows["Date"].to_physical().to_numpy()
-    start, stop = np.searchsorted(days, (_number(first), _number(last) + 1))
-    return rows.slice(int(start), int(stop - start))
-
-
-def _number(day: date) -> int:
-    """Days since 1970-01-01, as dates are stored."""
-    return (day - date(1970, 1, 1)).days
+    low, high = np.array([first, last], dtype="datetime64[D]").astype(np.int32)
+    start, stop = int(np.searchsorted(days, low, "left")), int(np.searchsorted(days, high, "right"))
+    return rows.slice(start, stop - start)
 
 
 def _file(table: Table, month: str) -> str:

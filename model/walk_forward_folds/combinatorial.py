@@ -38,11 +38,10 @@ from model.walk_forward_folds.spans import reach, stretches
 class Parts:
     """Positions of the days of a split, each increasing."""
 
-    train: tuple[int, ...]
+    train: dict[int, int]
+    """Each train day, and the longest horizon over which its label may be fitted."""
     validation: tuple[int, ...]
     test: tuple[int, ...]
-    reach: dict[int, int]
-    """The longest horizon over which each train day's label may be fitted."""
 
 
 def splits(count: int, tested: int) -> tuple[tuple[int, ...], ...]:
@@ -103,7 +102,7 @@ def parts(
     validation = range(run.stop - wanted, run.stop)
     fitted = reach(every, horizons, [*test, validation], embargo_days=embargo_days)
     train = {day: longest for day, longest in zip(every.tolist(), fitted.tolist(), strict=True) if longest}
-    return Parts(tuple(train), tuple(validation), tuple(day for stretch in test for day in stretch), train)
+    return Parts(train, tuple(validation), tuple(day for stretch in test for day in stretch))
 
 
 def path_of_periods(names: Sequence[str]) -> dict[tuple[str, str], int]:
@@ -154,7 +153,7 @@ def combinatorial_fold(
         embargo_days=settings.embargo_days,
         validation_days=settings.validation_days,
     )
-    whole = sum(longest == purge for longest in chosen.reach.values())
+    whole = sum(longest == purge for longest in chosen.train.values())
     if whole < settings.min_train_days or not chosen.validation:
         raise DataError(
             f"Fold {name} has {whole} train days with all their labels and {len(chosen.validation)} validation days "
@@ -169,7 +168,7 @@ def combinatorial_fold(
         name=name,
         window_dates=tuple(days[window.start : window.stop]),
         roles=tuple(_roles(window, first, chosen, horizons)),
-        reach=tuple(chosen.reach.get(day, purge if day in judged else 0) for day in window),
+        reach=tuple(chosen.train.get(day, purge if day in judged else 0) for day in window),
         purge_days=purge,
         embargo_days=settings.embargo_days,
     )
@@ -188,9 +187,9 @@ def _period(name: str, period: str, days: Sequence[date]) -> range:
 
 def _roles(window: range, first: int, chosen: Parts, horizons: Sequence[int]) -> Iterator[Role]:
     """The role of each day of the window; a day that is neither is purge if its labels or an evaluated one's touch."""
-    train, validation, test = set(chosen.train), set(chosen.validation), set(chosen.test)
+    train, validation, test = chosen.train, set(chosen.validation), set(chosen.test)
     evaluated = [*stretches(chosen.validation), *stretches(chosen.test)]
-    last = max(chosen.test[-1], chosen.train[-1], chosen.validation[-1])
+    last = max(*chosen.test, *chosen.train, *chosen.validation)
     for day in window:
         if day in train:
             yield "train"

@@ -9,6 +9,7 @@ from gogooku_dagster.lib import materialise
 from model.lineage.staleness import UnreadyInputs
 from model.quality_features.language.columns import COLUMNS
 from model.quality_features.read import feature_columns
+from model.store import verdicts
 from tests.gogooku_dagster.support import FOLDS, MENDED, START, Place, data_version, refusal, values
 
 RANGE = ("2019-06-03", "2019-06-04", "2019-06-05", "2019-06-06", "2019-06-07")
@@ -50,7 +51,7 @@ def test_a_range_of_days_is_one_run_with_a_materialisation_and_a_data_version_fo
     assert len(versions) == len(RANGE)
 
 
-def test_a_run_that_ends_half_way_leaves_no_day_behind_that_was_not_checked(
+def test_a_run_that_ends_half_way_leaves_no_day_that_counts_as_checked_and_was_not(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for day in RANGE:
@@ -66,8 +67,16 @@ def test_a_run_that_ends_half_way_leaves_no_day_behind_that_was_not_checked(
     monkeypatch.setattr(materialise, "_day_event", break_off)
     assert not place.materialise("daily_quotes", *RANGE, raise_on_error=False).success
     store = place.installation.store
-    refused = [day for day in RANGE[:4] if place.lineage().refusals(store.require("daily_quotes", day))]
-    assert refused == [RANGE[1]]
+    said = {day: place.lineage().refusals(store.require("daily_quotes", day)) for day in RANGE}
+    assert said == {
+        **dict.fromkeys(RANGE, ()),
+        RANGE[1]: ("check schema: refused for a test",),
+        RANGE[4]: (verdicts.UNCHECKED,),  # published ahead by another thread
+    }
+    assert place.lineage().judge("daily_quotes", RANGE[4]).state == "stale"
+    monkeypatch.undo()
+    assert place.materialise("daily_quotes", *RANGE).success
+    assert {place.lineage().judge("daily_quotes", day).state for day in RANGE} == {"fresh"}
 
 
 def test_a_day_is_ingested_as_the_source_is_now_although_nobody_looked_it_up(place: Place) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from model.atft_tensors import checks
 from model.atft_tensors.build import graph_arrays
-from model.atft_tensors.panel import FoldPanel, load_panel
+from model.atft_tensors.panel import REACH, STATS, FoldPanel, load_panel
 from model.atft_tensors.settings import TensorSettings
 from model.atft_tensors.shards import MonthArrays, read_month, write_month
 from model.atft_tensors.stage import ASSET, materialise, shard_directory
@@ -52,6 +53,16 @@ def test_every_cell_of_the_panel_is_the_table_row_it_stands_for(upstream: Any) -
             expected = [np.float32(targets[day, code][f"target_{h}"]) for h in panel.horizons]
             assert np.array_equal(panel.y[t, n], np.where(used, expected, np.nan), equal_nan=True)
             assert panel.own_return[t, n] == np.float32(row["ret_1d"])
+
+
+def test_tensors_of_an_older_version_are_named_as_such(upstream: Any) -> None:
+    _panel(upstream)
+    path = upstream.store.directory(ASSET, "wf_a") / STATS
+    stats = load_file(path)
+    del stats[REACH]
+    save_file(stats, path)
+    with pytest.raises(DataError, match="older version"):
+        load_panel(upstream.store.directory(ASSET, "wf_a"))
 
 
 def test_codes_are_those_in_the_universe_on_some_day_of_the_window(upstream: Any) -> None:
