@@ -1,8 +1,8 @@
 """Run the variants: build each market, train every variant on every fold, keep what they predicted out of fold.
 
-Each market has a store of its own, in which the same stages as ever are brought up to date; each training leaves its
-daily rank correlations in a file named by the hash of all that decides them, so an ablation that was stopped goes on
-where it was and one that is repeated trains nothing.
+Each simulated market has a store of its own, in which the same stages as ever are brought up to date; other data are
+read where `gogooku run` has put them. Each training leaves its daily rank correlations in a file named by the hash of
+all that decides them, so an ablation that was stopped goes on where it was and one that is repeated trains nothing.
 """
 
 import json
@@ -14,12 +14,12 @@ from pathlib import Path
 
 import polars as pl
 
-from model.ablation.markets import Market, market_settings
+from model.ablation.markets import OWN, Market, market_settings
+from model.ablation.stores import WITH_BASELINES, Progress, ready_store, require_up_to_date
 from model.ablation.variants import VARIANTS, Variant
 from model.atft_tensors.panel import FoldPanel, load_panel
 from model.atft_tensors.stage import ASSET as TENSORS
 from model.atft_tensors.stage import shard_directory
-from model.lineage.build import bring_up_to_date
 from model.lineage.code_version import code_version
 from model.metrics.ic import daily_ic
 from model.settings.root import Settings
@@ -29,20 +29,14 @@ from model.trained_model.checkpoint import training_key
 from model.trained_model.ensemble import Member, predict_ensemble, train_ensemble
 from model.trained_model.results import Callbacks, Record
 from model.validation_predictions.stage import prediction_table
-from model.walk_forward_folds.splitter import fold_keys
+from model.walk_forward_folds.splitter import LIVE, fold_keys
 
 ORACLE = "oracle"
 BASELINES = ("lightgbm", "ridge")
-NETWORK_ONLY = frozenset({"trained_model", "validation_predictions", "portfolio_report"})
-WITH_BASELINES: frozenset[Market] = frozenset({"tabular"})
-"""Markets on which the baselines are trained as well: where the network is compared with them."""
 _KEY = ("market", "model", "seed", "horizon", "Date")
 
 TRAININGS = {"market": pl.String, "model": pl.String, "seed": pl.Int64, "fold": pl.String, "attention": pl.Float64}
 """What is kept of each training beside its predictions."""
-
-Progress = Callable[[str, int, int, str], None]
-"""Told what is being done, units done, units in all, and a note."""
 
 
 @dataclass(frozen=True)
@@ -70,31 +64,25 @@ class Outcome:
     over the epochs in which it learnt (and over members); null without a graph."""
 
 
-def run(home: Path, settings: Settings, plan: Plan, today: date, progress: Progress) -> Outcome:
+def run(home: Path, settings: Settings, plan: Plan, today: date, progress: Progress, data: Store) -> Outcome:
     """Train and judge every variant.
 
     Args:
-        home: folder of the markets' stores and of the results.
+        home: folder of the simulated markets' stores and of the results.
         today: the date that no simulated day may lie after.
+        data: the store of the home, which holds data that were not simulated.
 
     Raises:
-        GogookuError: a market cannot be built, or a training is broken.
+        GogookuError: a market cannot be built or is not up to date, or a training is broken.
     """
-    folds = tuple(key for key in fold_keys(settings.folds) if key != "live")
+    folds = tuple(key for key in fold_keys(settings.folds) if key != LIVE)
     total = len(plan.variants) * len(folds) * len(plan.seeds)
     done = 0
     tables: list[pl.DataFrame] = []
     trainings: list[tuple[str, str, int, str, float | None]] = []
     for market in plan.markets:
         own = market_settings(settings, market)
-        store = Store(home / market)
-        bring_up_to_date(
-            store,
-            own,
-            today,
-            without=NETWORK_ONLY if market in WITH_BASELINES else NETWORK_ONLY | {"baseline"},
-            on_stage=lambda asset, due, market=market: progress(f"market {market}", 0, due, asset),  # type: ignore[misc]
-        )
+        store = ready_store(home, own, market, today, progress) if market != OWN else require_up_to_date(data, own)
         for fold in folds:
             panel = load_panel(store.directory(TENSORS, fold), shard_directory(store), verify=False)
             labels = _labels(store, panel)
@@ -174,8 +162,9 @@ def _attention(history: list[Record]) -> float | None:
 def _of_baselines(
     store: Store, market: Market, fold: str, labels: pl.DataFrame, panel: FoldPanel, settings: Settings
 ) -> pl.DataFrame:
-    """The oracle, and the baselines where they were trained, on the fold's test days and members."""
+    """The oracle of a simulated market, and the baselines where they were trained, on the fold's days and members."""
     dates = [_date(int(panel.dates[day])) for day in panel.test]
+    names: tuple[str, ...] = () if market == OWN else (ORACLE,)
     long = pl.concat(
         [
             labels.filter(pl.col("InUniverse") & pl.col("Date").is_in(dates)).select(
@@ -183,18 +172,17 @@ def _of_baselines(
                 "Code",
                 pl.lit(h, pl.Int32).alias("horizon"),
                 pl.col(f"target_{h}").alias("label"),
-                pl.col(f"oracle_{h}").alias(ORACLE),
+                *(pl.col(f"{name}_{h}").alias(name) for name in names),
             )
             for h in settings.labels.horizons
         ]
     )
-    names: tuple[str, ...] = (ORACLE,)
     if market in WITH_BASELINES:
         wide = store.read_table("baseline", "predictions.parquet", fold).pivot(
             on="model", index=["Date", "Code", "horizon"], values="prediction"
         )
         long = long.join(wide.select("Date", "Code", "horizon", *BASELINES), on=["Date", "Code", "horizon"], how="left")
-        names = (ORACLE, *BASELINES)
+        names = (*names, *BASELINES)
     return pl.concat([_named(_rank_ic(long, name), market, name, seed=settings.seed) for name in names])
 
 

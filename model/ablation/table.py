@@ -7,15 +7,16 @@ from typing import Any
 def text(document: Mapping[str, Any]) -> str:
     """Every model's RankIC, then every claim with its verdict."""
     horizon = document["horizon"]
-    lines = [f"{'market':<10}{'model':<22}{'RankIC':>9}{'interval':>22}{'days':>7}{'of the oracle':>15}"]
     figures = [figure for figure in document["figures"] if figure["horizon"] == horizon]
     oracle = {figure["market"]: figure["value"] for figure in figures if figure["model"] == "oracle"}
+    share = f"{'of the oracle':>15}" if oracle else ""
+    lines = [f"{'market':<10}{'model':<22}{'RankIC':>9}{'interval':>22}{'days':>7}{share}"]
     for figure in sorted(figures, key=lambda each: (each["market"], -(each["value"] or 0.0))):
         best = oracle.get(figure["market"])
         share = f"{figure['value'] / best:.0%}" if best and figure["value"] is not None else ""
         lines.append(
             f"{figure['market']:<10}{figure['model']:<22}{_number(figure['value']):>9}{_interval(figure['interval']):>22}"
-            f"{figure['n']:>7}{share:>15}"
+            f"{figure['n']:>7}{share:>15}".rstrip()
         )
     lines += ["", f"Claims at horizon {horizon}, on the same days, {document['confidence']:.0%} intervals:"]
     for claim in document["claims"]:

@@ -1,7 +1,8 @@
 """The networks that are compared: the configured one, and the same with one part taken out or changed.
 
 All variants of a market have the same data, days, seeds, phases and steps: an equal budget. A phase that would have
-brought in a missing part trains the rest for as long.
+brought in a missing part trains the rest for as long. Two names of one network (FAN, where it is the configured one)
+are one training.
 """
 
 from dataclasses import dataclass, replace
@@ -19,15 +20,16 @@ class Variant:
 
     market: Market
     name: str
-    graph: bool = True
+    graph: bool | None = None
     adaptive_norm: AdaptiveNorm | None = None
-    """None keeps the configured one."""
+    """None keeps what is configured."""
     fusion_by_projection: bool = False
     shuffled_edges: bool = False
 
     def network(self, config: NetworkConfig) -> NetworkConfig:
         """The configured network with this variant's parts."""
-        changed = replace(config, graph=config.graph and self.graph, expected_parameters=None)
+        graph = config.graph if self.graph is None else self.graph
+        changed = replace(config, graph=graph, expected_parameters=None)
         if self.adaptive_norm is not None:
             changed = replace(
                 changed,
@@ -51,6 +53,13 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("regime", "FAN", adaptive_norm="fan"),
     Variant("regime", "SAN", adaptive_norm="san"),
     Variant("regime", "neither", adaptive_norm="none"),
+    Variant("own", "network"),
+    Variant("own", "with graph", graph=True),
+    Variant("own", "without graph", graph=False),
+    Variant("own", "plain concatenation", graph=True, fusion_by_projection=True),
+    Variant("own", "FAN", adaptive_norm="fan"),
+    Variant("own", "SAN", adaptive_norm="san"),
+    Variant("own", "neither", adaptive_norm="none"),
 )
 
 

@@ -9,15 +9,18 @@ import polars as pl
 import pytest
 
 from model.ablation.claims import CLAIMS, document, summary
-from model.ablation.experiment import BASELINES, ORACLE, TRAININGS, Plan, run
-from model.ablation.markets import MARKETS, market_settings
+from model.ablation.experiment import BASELINES, ORACLE, TRAININGS, Outcome, Plan, run
+from model.ablation.markets import MARKETS, OWN, judged_horizon, market_settings, markets_of
+from model.ablation.stores import ready_store, require_up_to_date
 from model.ablation.table import text
 from model.ablation.variants import VARIANTS, shuffled
 from model.atft_tensors.panel import FoldPanel
 from model.daily_quotes.settings import SimulatedSource
-from model.errors import SettingsError
+from model.errors import SettingsError, StoreError
 from model.portfolio_report.document_figures import Ablation
 from model.settings import presets
+from model.settings.root import Settings
+from model.store.store import Store
 from model.trained_model.network.config import NetworkConfig
 
 TINY = Path(__file__).parents[2] / "presets" / "tiny.yaml"
@@ -52,7 +55,13 @@ def daily(**means: float) -> pl.DataFrame:
 def trainings(bypass: float | None = 2e-3, concatenation: float = 1e-3) -> pl.DataFrame:
     """Two folds of the lead-lag market's networks, with the gradient of their graph attention."""
     norms = {"network": bypass, "plain concatenation": concatenation, "without graph": None, "shuffled edges": 1e-3}
-    rows = [("lead_lag", name, 1, fold, norm) for name, norm in norms.items() for fold in ("wf_2019", "wf_2020")]
+    norms["with graph"] = bypass
+    rows = [
+        (market, name, 1, fold, norm)
+        for market in ("lead_lag", OWN)
+        for name, norm in norms.items()
+        for fold in ("wf_2019", "wf_2020")
+    ]
     return pl.DataFrame(rows, schema=TRAININGS, orient="row")
 
 
@@ -71,9 +80,13 @@ def test_each_market_keeps_one_kind_of_signal_and_the_rest_of_the_source() -> No
         assert source.seed == settings.source.seed and source.stocks == settings.source.stocks
 
 
-def test_a_source_without_planted_signals_is_refused() -> None:
-    with pytest.raises(SettingsError, match=r"source\.kind is files"):
-        market_settings(presets.load("us_equities", ["source.path=bars.parquet"]), "tabular")
+def test_a_source_without_planted_signals_is_one_market_and_has_no_other() -> None:
+    files, simulated = presets.load("us_equities", ["source.path=bars.parquet"]), presets.load("ablation")
+    assert markets_of(files) == (OWN,) and markets_of(simulated) == MARKETS
+    assert markets_of(simulated, ["regime", "whole"]) == ("whole", "regime")
+    assert judged_horizon(files) == files.portfolio.headline_horizon == 5 and judged_horizon(simulated) == 1
+    with pytest.raises(SettingsError, match=r"'tabular' has planted signals, and source\.kind is files"):
+        markets_of(files, ["tabular"])
     with pytest.raises(SettingsError, match="regime_strength is 0"):
         market_settings(presets.load("ablation", ["source.regime_strength=0"]), "regime")
 
@@ -81,7 +94,9 @@ def test_a_source_without_planted_signals_is_refused() -> None:
 def test_variants_change_the_part_they_name_and_nothing_else() -> None:
     config = NetworkConfig(freq_dropout_p=0.1, expected_parameters=5)
     found = {(v.market, v.name): v.network(config) for v in VARIANTS}
-    assert {market for market, _ in found} == set(MARKETS)
+    assert {market for market, _ in found} == {*MARKETS, OWN}
+    bare = {v.name: v.network(NetworkConfig(graph=False)).graph for v in VARIANTS if v.market == OWN}
+    assert [name for name, graph in bare.items() if graph] == ["with graph", "plain concatenation"]
     assert not found["lead_lag", "without graph"].graph
     assert found["lead_lag", "plain concatenation"].fusion == "concatenation"
     assert [found["regime", name].adaptive_norm for name in ("FAN", "SAN", "neither")] == ["fan", "san", "none"]
@@ -113,9 +128,16 @@ def test_claims_hold_where_the_figures_say_so() -> None:
             regime_FAN=0.06,
             regime_SAN=0.06,
             regime_neither=0.03,
+            own_with_graph=0.05,
+            own_without_graph=0.02,
+            own_plain_concatenation=0.05,
+            own_FAN=0.05,
+            own_SAN=0.05,
+            own_neither=0.02,
         ),
         trainings(),
         seed=1,
+        horizon=1,
     )
     assert all(verdicts(good).values()), text(good)
     share = next(claim for claim in good["claims"] if claim["kind"] == "ratio")
@@ -133,9 +155,12 @@ def test_claims_fail_where_a_part_brings_nothing_or_a_control_gains() -> None:
                 lead_lag_shuffled_edges=0.06,
                 lead_lag_plain_concatenation=0.06,
                 regime_neither=0.04,
+                own_network=0.02,
+                own_plain_concatenation=0.06,
             ),
             trainings(),
             seed=1,
+            horizon=1,
         )
     )
     assert bad == dict.fromkeys(bad, False)
@@ -144,22 +169,34 @@ def test_claims_fail_where_a_part_brings_nothing_or_a_control_gains() -> None:
 @pytest.mark.parametrize(("bypass", "holds"), [(2e-3, True), (1e-3, True), (0.5e-3, False), (None, None)])
 def test_the_bypass_must_not_starve_the_attention_of_its_gradient(bypass: float | None, holds: bool | None) -> None:
     equal = daily(lead_lag_network=0.055, lead_lag_plain_concatenation=0.05)
-    found = verdicts(document(equal, trainings(bypass), seed=1))
+    found = verdicts(document(equal, trainings(bypass), seed=1, horizon=1))
     assert found["lead_lag", "network", "plain concatenation"] is holds
 
 
 def test_the_text_names_every_model_and_verdict() -> None:
-    shown = text(document(daily(whole_network=0.09, whole_oracle=0.1), trainings(), seed=1))
+    shown = text(document(daily(whole_network=0.09, whole_oracle=0.1), trainings(), seed=1, horizon=1))
     assert "gradient of the graph attention: 2.00 times the other's, 2 trainings each" in shown
     assert all(claim.text in shown for claim in CLAIMS)
     assert "does NOT hold" in shown and "of the oracle" in shown
 
 
-def test_a_run_judges_every_variant_on_its_test_days_and_a_second_one_trains_nothing(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ablation")
+
+
+def ablate(place: Path, settings: Settings, plan: Plan) -> tuple[Outcome, list[str]]:
+    """The outcome, and the notes of the progress."""
+    told: list[str] = []
+    data = Store(place / "tabular")
+    outcome = run(place, settings, plan, date(2024, 1, 1), lambda what, done, total, note: told.append(note), data)
+    return outcome, told
+
+
+def test_a_run_judges_every_variant_on_its_test_days_and_a_second_one_trains_nothing(place: Path) -> None:
     settings = presets.load(TINY, FEW)
     plan = Plan(("tabular", "lead_lag"), (7,))
-    told: list[str] = []
-    outcome = run(tmp_path, settings, plan, date(2024, 1, 1), lambda what, done, total, note: told.append(note))
+    outcome, told = ablate(place, settings, plan)
     found = outcome.daily
     for market, beside in (("tabular", {ORACLE, *BASELINES}), ("lead_lag", {ORACLE})):
         names = {variant.name for variant in plan.variants if variant.market == market}
@@ -168,8 +205,7 @@ def test_a_run_judges_every_variant_on_its_test_days_and_a_second_one_trains_not
     assert days.min() >= date(2019, 4, 1) and days.max() <= date(2019, 6, 28)  # type: ignore[operator]
     assert found.filter(pl.col("model") == ORACLE, pl.col("horizon") == 1)["rank_ic"].mean() > 0.0  # type: ignore[operator]
     assert any("epoch 1" in note for note in told)
-    told.clear()
-    again = run(tmp_path, settings, plan, date(2024, 1, 1), lambda what, done, total, note: told.append(note))
+    again, told = ablate(place, settings, plan)
     assert again.daily.equals(found) and not any("epoch" in note for note in told)
     assert again.trainings.equals(outcome.trainings)
     attention = dict(outcome.trainings.filter(pl.col("market") == "lead_lag").select("model", "attention").rows())
@@ -177,8 +213,31 @@ def test_a_run_judges_every_variant_on_its_test_days_and_a_second_one_trains_not
     assert all(norm > 1e-6 for norm in attention.values())
 
 
+def test_data_of_ones_own_are_judged_without_an_oracle_from_what_the_home_has(place: Path) -> None:
+    settings = market_settings(presets.load(TINY, FEW), "tabular")
+    ready_store(place, settings, "tabular", date(2024, 1, 1), lambda *_: None)
+    outcome, told = ablate(place, settings, Plan((OWN,), (8,)))
+    names = {variant.name for variant in VARIANTS if variant.market == OWN}
+    assert set(outcome.daily["model"].unique()) == {*names, *BASELINES}
+    assert sum("epoch" in note for note in told) == 5  # the network, "with graph" and FAN are one
+    shown = document(outcome.daily, outcome.trainings, seed=1, horizon=5)
+    assert [claim["n"] > 20 for claim in shown["claims"]] == [True] * 5 and "oracle" not in text(shown)
+    assert summary(shown)["note"].startswith("These data")
+
+
+def test_data_of_ones_own_that_are_not_up_to_date_are_refused_with_the_remedy(tmp_path: Path, place: Path) -> None:
+    settings = market_settings(presets.load(TINY, FEW), "tabular")
+    with pytest.raises(StoreError, match=r"raw_dataset in .* is missing.*gogooku run --until baseline"):
+        require_up_to_date(Store(tmp_path), settings)
+    ready_store(place, settings, "tabular", date(2024, 1, 1), lambda *_: None)
+    assert require_up_to_date(Store(place / "tabular"), settings).home == place / "tabular"
+    other = presets.load(TINY, [*FEW, "graph.max_neighbours=3"])
+    with pytest.raises(StoreError, match=r"correlation_graph/wf_2019q2 in .* is stale \(settings changed"):
+        require_up_to_date(Store(place / "tabular"), market_settings(other, "tabular"))
+
+
 def test_the_summary_is_what_a_report_shows() -> None:
-    found = document(daily(lead_lag_network=0.05, lead_lag_without_graph=0.01), trainings(), seed=1)
+    found = document(daily(lead_lag_network=0.05, lead_lag_without_graph=0.01), trainings(), seed=1, horizon=1)
     shown = Ablation.model_validate(summary(found))
     row = next(row for row in shown.rows if row.name.startswith("lead-lag part: with the graph"))
     assert row.difference.value == pytest.approx(0.04, abs=0.005) and row.difference.n == DAYS
