@@ -28,7 +28,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def version() -> str:
-    for cached in (versions.code_version, versions._module, versions._file):
+    for cached in (versions.code_version, versions._module, versions._file, versions._kept):
         cached.cache_clear()
     return versions.code_version("model.room.stage")
 
@@ -61,3 +61,28 @@ def test_an_import_inside_a_function_counts(package: Path) -> None:
     before = version()
     (package / "late.py").write_text("offset = 2\n")
     assert version() != before
+
+
+def test_texts_are_parsed_once_and_a_change_is_noticed_all_the_same(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = version()
+    parsed: list[str] = []
+    parse = versions.ast.parse
+    monkeypatch.setattr(versions.ast, "parse", lambda text: parsed.append(text.decode()) or parse(text))
+    assert version() == before and parsed == []
+    changed = HELPER.replace("2", "3")
+    (package / "helper.py").write_text(changed)
+    assert version() != before and parsed == [changed]
+    (package / "helper.py").write_text(HELPER)
+    assert version() == before and parsed == [changed]
+
+
+def test_a_package_that_cannot_be_written_to_has_the_same_versions(package: Path) -> None:
+    before = version()
+    kept = package / "__pycache__"
+    for file in kept.iterdir():
+        file.unlink()
+    kept.rmdir()
+    kept.write_text("not a folder")
+    assert version() == version() == before
