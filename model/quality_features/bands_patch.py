@@ -40,13 +40,13 @@ def patched(
         near = _near(places, part, key)
         at = part.select(key).with_row_index(_NEW).join(near, on=key, how="inner", maintain_order="left")
         into, taken = at[_OLD], at[_NEW]
-        replaced: list[pl.Series] = []
-        for name in part.columns:
-            if name in key:
-                continue
-            values = part[name].gather(taken)
-            if not values.equals(chunk[name].gather(into), null_equal=True):
-                replaced.append(chunk[name].scatter(into, values))
+        names = [name for name in part.columns if name not in key]
+        now, before = part.select(names)[taken], chunk.select(names)[into]
+        replaced = [
+            chunk[values.name].scatter(into, values)
+            for values in now.iter_columns()
+            if not values.equals(before[values.name], null_equal=True)
+        ]
         chunk = chunk.with_columns(replaced)
         differs = differs or bool(replaced)
     return chunk, differs
