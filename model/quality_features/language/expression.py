@@ -6,8 +6,9 @@ hundreds of nodes stay cheap as dictionary keys. Building one computes nothing.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeAlias
 
 Parameter: TypeAlias = int | float
@@ -119,20 +120,21 @@ def as_expression(value: Operand) -> Expression:
     return Constant(float(value))
 
 
-def walk(expression: Expression) -> Iterator[Expression]:
+@lru_cache(maxsize=1 << 14)  # a few hundred features, each asked for a dozen properties
+def walk(expression: Expression) -> tuple[Expression, ...]:
     """Every distinct node, arguments before the calls that use them."""
-    seen: set[Expression] = set()
+    seen: dict[Expression, None] = {}
     stack: list[tuple[Expression, bool]] = [(expression, False)]
     while stack:
         node, ready = stack.pop()
         if node in seen:
             continue
         if ready or not isinstance(node, Call):
-            seen.add(node)
-            yield node
+            seen[node] = None
         else:
             stack.append((node, True))
             stack.extend((argument, False) for argument in reversed(node.arguments))
+    return tuple(seen)
 
 
 def rewrite(expression: Expression, change: Callable[[Expression], Expression]) -> Expression:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from model.errors import SettingsError
@@ -88,6 +88,7 @@ class Feature:
         return "; ".join(found)
 
 
+@lru_cache(maxsize=1 << 12)
 def resolve(feature: Feature, market_index: str | None) -> Feature:
     """The feature with ``market_return`` written out: the index's return, or the mean over the members."""
     meaning: Mapping[str, Expression] = {MARKET_RETURN: _MEMBERS_RETURN if market_index is None else _INDEX_RETURN}
