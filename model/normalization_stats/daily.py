@@ -68,21 +68,22 @@ class MonthChunks:
         }
         return {band: names for band, names in held.items() if names}
 
-    def bring(self) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Write every month of every table; returns the daily statistics of the features, and those of the labels."""
+    def bring(self) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
+        """Write every month of every table; returns the daily statistics of each band's features, and of the labels."""
         months = [(month, tuple(days)) for month, days in groupby(self.fold.window_dates, key=lambda d: f"{d:%Y-%m}")]
-        features: list[str] = []
+        features: dict[str, list[str]] = {band: [] for band in self.bands}
         labels: list[str] = []
         with ThreadPoolExecutor(max_workers=self.run.settings.runtime.threads) as pool:
             work = pool.map(lambda each: (self._features(*each), self._labels(*each)), months)
             for done, (daily, targets) in enumerate(work, start=1):
-                features += daily
+                for band, file in daily.items():
+                    features[band].append(file)
                 labels.append(targets)
                 self.run.progress(done, len(months), f"statistics of {months[done - 1][0]}")
-        return self._staged(features).sort("Date", "feature"), self._staged(labels)
+        return {band: self._staged(files) for band, files in features.items()}, self._staged(labels)
 
     def _staged(self, files: Sequence[str]) -> pl.DataFrame:
-        """The rows of chunks of this artefact: hundreds of small files, read in one go."""
+        """The rows of a table's chunks, month by month and so in the order of its key: many small files in one go."""
         return pl.read_parquet([self.writer.staged(file) for file in files])
 
     @cached_property
@@ -111,8 +112,8 @@ class MonthChunks:
                 found.append((store.directory(ASSET, partition), manifest.files))
         return found
 
-    def _features(self, month: str, dates: tuple[date, ...]) -> list[str]:
-        """The chunks of all bands, by file; those that must be computed read the month's features together."""
+    def _features(self, month: str, dates: tuple[date, ...]) -> dict[str, str]:
+        """The file of each band's chunk; those that must be computed read the month's features together."""
         files = {band: f"{chunk_table(band)}/{month}.parquet" for band in self.bands}
         hashes = {band: self._made_from(band, month) for band in self.bands}
         due = [band for band in self.bands if not self._taken_over(files[band], hashes[band])]
@@ -123,7 +124,7 @@ class MonthChunks:
             for band in due:
                 frame = computed.filter(pl.col("feature").is_in(self.bands[band]))
                 self.writer.table(files[band], frame, key=("Date", "feature"), input_hash=hashes[band])
-        return list(files.values())
+        return files
 
     def _made_from(self, band: str, month: str) -> str:
         """Hash of what a band's chunk follows from."""
