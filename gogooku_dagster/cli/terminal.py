@@ -84,11 +84,11 @@ class Terminal:
         began, before = self._first
         rate = (done - before) / (now - began) if done > before and now > began else 0.0
         if self._task is not None:
-            shown = f"{rate:,.1f}/s" if rate else ""
+            shown = _speed(rate) if rate else ""
             self._bars.update(self._task, completed=done, total=total, description=note, rate=shown)
         if not self._live and now - self._last_line > _PLAIN_EVERY_SECONDS:
             self._last_line = now
-            left = f" ({rate:,.1f}/s, {(total - done) / rate:.0f} s left)" if rate else ""
+            left = f" ({_speed(rate)}, {_duration((total - done) / rate)} left)" if rate else ""
             self._console.print(f"  {self._title}: {done:,} of {total:,} {note}{left}")
 
     def epoch(self, asset: str, partition: str | None, record: dict[str, float | int | str]) -> None:
@@ -128,6 +128,15 @@ _EPOCH_FIGURES = {
 
 def _figure(value: float | int | str) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _speed(rate: float) -> str:
+    """Units a second, or the time of one where that says more."""
+    return f"{rate:,.1f}/s" if rate >= 1.0 else f"{_duration(1.0 / rate)} each"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120.0 else f"{seconds / 60.0:.0f} min"
 
 
 def _label(partitions: tuple[str | None, ...]) -> str:

@@ -42,6 +42,25 @@ def test_a_log_gets_plain_lines_with_loss_and_rank_ic(
     assert "phase gat  epoch 3  rank IC loss 0.8494  validation rank IC 0.0123  lr 0.001  s 2.5" in text
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.5, "(2.0/s, 4 s left)"), (40.0, "(40 s each, 5 min left)"), (600.0, "(10 min each, 80 min left)")],
+)
+def test_slow_work_tells_the_time_of_one_unit(
+    seconds: float, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    monkeypatch.setattr(terminal, "_PLAIN_EVERY_SECONDS", -1.0)
+    with Terminal() as screen, monkeypatch.context() as patched:
+        patched.setattr(terminal.time, "monotonic", lambda: now[0])
+        screen.begin("ablation")
+        screen.progress("ablation", None, 0, 9, "first")
+        now[0] = seconds
+        screen.progress("ablation", None, 1, 9, "second")
+    assert f"ablation: 1 of 9 second {said}\n" in capsys.readouterr().err
+
+
 def test_an_interrupted_stage_is_not_shown_as_finished(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt), Terminal() as screen:
         screen.step(Step("baseline", ("live",)), 5, 11)
