@@ -1,7 +1,9 @@
 """Daily statistics in month chunks, shared between folds.
 
 A chunk is a function of the month's features (or labels) within the fold's window alone. A chunk that this fold or
-another one has already made from the same values is taken over by a hard link.
+another one has already made from the same values is taken over by a hard link. Where a month's features differ in some
+bands only, the statistics of the others are taken from the fold's own chunk: what each was made from stands in the
+manifest.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -27,7 +29,7 @@ from model.normalization_stats.statistics import (
     one_value,
 )
 from model.quality_features.read import TABLE, band_columns, read_features
-from model.store.hashing import json_hash
+from model.store.hashing import json_hash, merkle_root
 from model.store.manifest import FileEntry
 from model.store.stage import StageRun
 from model.store.store import Store
@@ -37,6 +39,8 @@ from model.walk_forward_folds.fold import ASSET as FOLDS
 from model.walk_forward_folds.fold import Fold
 
 SOURCE = "quality_features"
+MADE_FROM = "daily_made_from"
+"""In the manifest: month to band of the features to the hash of what its statistics were made from."""
 
 
 @dataclass(frozen=True)
@@ -68,30 +72,35 @@ class MonthChunks:
         }
         return {band: names for band, names in held.items() if names}
 
-    def bring(self) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
-        """Write every month of every table; returns the daily statistics of each band's features, and of the labels."""
+    def bring(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Write every month of both tables; returns the daily statistics of the features, and those of the labels."""
         months = [(month, tuple(days)) for month, days in groupby(self.fold.window_dates, key=lambda d: f"{d:%Y-%m}")]
-        features: dict[str, list[str]] = {band: [] for band in self.bands}
+        made_from = {month: self._made_from(month) for month, _ in months}
+        self.writer.extra[MADE_FROM] = made_from
+        features: list[str] = []
         labels: list[str] = []
+
+        def work_on(month: str, dates: tuple[date, ...]) -> tuple[str, str]:
+            return self._features(month, dates, made_from[month]), self._labels(month, dates)
+
         with ThreadPoolExecutor(max_workers=self.run.settings.runtime.threads) as pool:
-            work = pool.map(lambda each: (self._features(*each), self._labels(*each)), months)
+            work = pool.map(lambda each: work_on(*each), months)
             for done, (daily, targets) in enumerate(work, start=1):
-                for band, file in daily.items():
-                    features[band].append(file)
+                features.append(daily)
                 labels.append(targets)
                 self.run.progress(done, len(months), f"statistics of {months[done - 1][0]}")
-        return {band: self._staged(files) for band, files in features.items()}, self._staged(labels)
+        return self._staged(features), self._staged(labels)
 
     def _staged(self, files: Sequence[str]) -> pl.DataFrame:
-        """The rows of a table's chunks, month by month and so in the order of its key: many small files in one go."""
+        """The rows of chunks of this artefact, month by month: many small files, read in one go."""
         return pl.read_parquet([self.writer.staged(file) for file in files])
 
     @cached_property
     def _computed_as(self) -> dict[str, str]:
         """Hash of how each band's features are computed."""
-        quantiles = list(self.run.settings.normalization.clip_quantiles)
+        quantiles, code = list(self.run.settings.normalization.clip_quantiles), self.run.identity.code_version
         return {
-            band: json_hash([{name: self.kinds[name] for name in names}, quantiles])
+            band: json_hash([{name: self.kinds[name] for name in names}, quantiles, code])
             for band, names in self.bands.items()
         }
 
@@ -112,24 +121,40 @@ class MonthChunks:
                 found.append((store.directory(ASSET, partition), manifest.files))
         return found
 
-    def _features(self, month: str, dates: tuple[date, ...]) -> dict[str, str]:
-        """The file of each band's chunk; those that must be computed read the month's features together."""
-        files = {band: f"{chunk_table(band)}/{month}.parquet" for band in self.bands}
-        hashes = {band: self._made_from(band, month) for band in self.bands}
-        due = [band for band in self.bands if not self._taken_over(files[band], hashes[band])]
+    def _features(self, month: str, dates: tuple[date, ...], made_from: Mapping[str, str]) -> str:
+        """The month's chunk; what must be computed reads the features of all its bands together."""
+        file, input_hash = f"{DAILY}/{month}.parquet", merkle_root(made_from)
+        if self._taken_over(file, input_hash):
+            return file
+        kept = self._kept(month, made_from)
+        due = [band for band in self.bands if band not in kept]
         kinds = {name: self.kinds[name] for band in due for name in self.bands[band]}
+        parts = [self._own_rows(file, kept)] if kept else []
         if kinds:
             quantiles = self.run.settings.normalization.clip_quantiles
-            computed = daily_table(dates, kinds, daily_statistics(self.run.store, dates, kinds, quantiles))
-            for band in due:
-                frame = computed.filter(pl.col("feature").is_in(self.bands[band]))
-                self.writer.table(files[band], frame, key=("Date", "feature"), input_hash=hashes[band])
-        return files
+            parts.append(daily_table(dates, kinds, daily_statistics(self.run.store, dates, kinds, quantiles)))
+        frame = pl.concat(parts).sort("Date", "feature")
+        self.writer.table(file, frame, key=("Date", "feature"), input_hash=input_hash)
+        return file
 
-    def _made_from(self, band: str, month: str) -> str:
-        """Hash of what a band's chunk follows from."""
-        own, keys = self._window[BAND + band][month], self._window[BAND + TABLE][month]
-        return json_hash([own, keys, self._computed_as[band], self.run.identity.code_version])
+    def _kept(self, month: str, made_from: Mapping[str, str]) -> list[str]:
+        """Bands whose statistics this fold's present chunk of the month has, made from the same."""
+        own = self.run.store.manifest(ASSET, self.fold.name)
+        before = own.extra.get(MADE_FROM, {}).get(month, {}) if own else {}
+        return [band for band in self.bands if before.get(band) == made_from[band]]
+
+    def _own_rows(self, file: str, bands: Sequence[str]) -> pl.DataFrame:
+        """The statistics of some bands in a chunk of the fold's present artefact."""
+        names = [name for band in bands for name in self.bands[band]]
+        return self.run.store.read_table(ASSET, file, self.fold.name).filter(pl.col("feature").is_in(names))
+
+    def _made_from(self, month: str) -> dict[str, str]:
+        """Hash of what each band's statistics of a month follow from."""
+        keys = self._window[BAND + TABLE][month]
+        return {
+            band: merkle_root({"own": self._window[BAND + band][month], "keys": keys, "computed": computed})
+            for band, computed in self._computed_as.items()
+        }
 
     def _labels(self, month: str, dates: tuple[date, ...]) -> str:
         horizons = self.run.settings.labels.horizons
@@ -148,11 +173,6 @@ class MonthChunks:
                 self.taken_over += 1
                 return True
         return False
-
-
-def chunk_table(band: str) -> str:
-    """The table of the daily statistics of a band's features."""
-    return DAILY + band.removeprefix(TABLE)
 
 
 def daily_statistics(

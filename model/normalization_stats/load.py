@@ -12,7 +12,7 @@ from model.store.store import Store
 
 ASSET = "normalization_stats"
 DAILY = "daily"
-"""Chunks: Date, feature, n and the statistics of that day's universe members; ``daily_<band>`` for further bands."""
+"""Chunks: Date, feature, n and the statistics of that day's universe members."""
 LABELS = "labels_daily"
 """Chunks: Date, horizon and the moments of that day's labels."""
 
@@ -50,13 +50,7 @@ def load_normalizer(store: Store, fold: str) -> Normalizer:
 
 def read_daily(store: Store, fold: str, statistics: Sequence[str]) -> pl.DataFrame:
     """Date, feature and some of the daily statistics over the fold's window, sorted."""
-    tables = sorted({name.partition("/")[0] for name in store.require(ASSET, fold).files})
-    parts = [
-        store.read_chunks(ASSET, table, partition=fold, columns=["Date", "feature", *statistics])
-        for table in tables
-        if table == DAILY or table.startswith(f"{DAILY}_")
-    ]
-    return pl.concat(parts).sort("Date", "feature")
+    return store.read_chunks(ASSET, DAILY, partition=fold, columns=["Date", "feature", *statistics])
 
 
 def daily_grid(daily: pl.DataFrame, column: str, features: Sequence[str]) -> NDArray[np.float64]:

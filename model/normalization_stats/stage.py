@@ -5,8 +5,7 @@ that this fold or another one has already made from the same values is taken ove
 train dates follows from the daily numbers. A fix of one day costs one month, in one fold.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
@@ -37,10 +36,8 @@ def materialise(run: StageRun) -> Manifest:
     with run.writer(ASSET) as w:
         chunks = MonthChunks(run, w, fold, kinds)
         daily, labels = chunks.bring()
-        train = {band: _on(fold.train_dates, table) for band, table in daily.items()}
-        _require_members(train.values(), fold)
-        bounds = pl.concat(_bounds(table, chunks.bands[band], kinds, settings) for band, table in train.items())
-        w.table("bounds.parquet", bounds.sort("feature"), key=("feature",))
+        _require_members(daily, fold)
+        w.table("bounds.parquet", _bounds(daily, fold, kinds, settings), key=("feature",))
         w.table("targets.parquet", _targets(labels, fold, run.settings.labels.horizons), key=("horizon",))
         w.json(
             "normalization.json",
@@ -67,13 +64,9 @@ def feature_kinds(store: Store) -> dict[str, Kind]:
     return {entry["name"]: "market" if entry["scope"] == "market" else "cross_section" for entry in catalogue}
 
 
-def _on(dates: Sequence[date], daily: pl.DataFrame) -> pl.DataFrame:
-    return daily.filter(pl.col("Date").is_in(pl.Series(dates, dtype=pl.Date).implode()))
-
-
-def _require_members(train: Iterable[pl.DataFrame], fold: Fold) -> None:
-    known = {day for table in train for day in table.filter(pl.col("n") > 0)["Date"].unique()}
-    empty = len(fold.train_dates) - len(known)
+def _require_members(daily: pl.DataFrame, fold: Fold) -> None:
+    most = daily.filter(pl.col("Date").is_in(list(fold.train_dates))).group_by("Date").agg(pl.col("n").max())
+    empty = len(fold.train_dates) - int((most["n"] > 0).sum())
     if empty or not fold.train_dates:
         raise DataError(
             f"{empty} of {len(fold.train_dates)} train dates from {fold.train_start} to {fold.train_end} have no "
@@ -83,14 +76,11 @@ def _require_members(train: Iterable[pl.DataFrame], fold: Fold) -> None:
 
 
 def _bounds(
-    train: pl.DataFrame, features: Sequence[str], kinds: Mapping[str, Kind], settings: NormalizationSettings
+    daily: pl.DataFrame, fold: Fold, kinds: Mapping[str, Kind], settings: NormalizationSettings
 ) -> pl.DataFrame:
-    """Feature, clip bounds, kind; centre and scale of market features, which are fitted in time.
-
-    Args:
-        train: daily statistics of the features on the train dates, sorted by date and feature.
-    """
-    names = sorted(features)
+    """Feature, clip bounds, kind; centre and scale of market features, which are fitted in time."""
+    names = sorted(kinds)
+    train = daily.filter(pl.col("Date").is_in(list(fold.train_dates)))
     thin = daily_grid(train, "n", names) < settings.minimum_names
     median, low, high = (daily_grid(train, name, names) for name in ("median", "low", "high"))
     robust = settings.method == "robust"

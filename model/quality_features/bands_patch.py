@@ -39,17 +39,36 @@ def patched(
             continue
         near = _near(places, part, key)
         at = part.select(key).with_row_index(_NEW).join(near, on=key, how="inner", maintain_order="left")
-        into, taken = at[_OLD], at[_NEW]
-        names = [name for name in part.columns if name not in key]
-        now, before = part.select(names)[taken], chunk.select(names)[into]
-        replaced = [
-            chunk[values.name].scatter(into, values)
-            for values in now.iter_columns()
-            if not values.equals(before[values.name], null_equal=True)
-        ]
-        chunk = chunk.with_columns(replaced)
-        differs = differs or bool(replaced)
+        into, values = at[_OLD], part.drop(key)
+        if at.height < part.height:
+            values = values[at[_NEW]]
+        chunk, put = _put(chunk, into, values)
+        differs = differs or put
     return chunk, differs
+
+
+def _put(chunk: pl.DataFrame, into: pl.Series, values: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
+    """Values put into rows of a chunk, column by column where any differs, and whether one does.
+
+    Args:
+        into: numbers of the rows, increasing.
+        values: some of the chunk's columns, a row for each number.
+    """
+    if not len(into) or not values.width:
+        return chunk, False
+    first, last = into[0], into[-1] + 1
+    run = last - first == len(into)  # whole days of all names: slices, which copy nothing
+    before = chunk.select(values.columns)
+    before = before.slice(first, len(into)) if run else before[into]
+    other = before.rename({name: _OLD + name for name in before.columns})
+    unequal = pl.concat([values, other], how="horizontal").select(
+        pl.col(name).ne_missing(pl.col(_OLD + name)).any() for name in values.columns
+    )
+    names = [name for name, differ in unequal.row(0, named=True).items() if differ]
+    if not run:
+        return chunk.with_columns(chunk[name].scatter(into, values[name]) for name in names), bool(names)
+    rows = chunk.select(names)
+    return chunk.with_columns(pl.concat([rows.slice(0, first), values.select(names), rows.slice(last)])), bool(names)
 
 
 def _near(places: pl.DataFrame, part: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:

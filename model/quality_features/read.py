@@ -2,8 +2,9 @@
 
 A month's features lie in several chunks, one a band (``model.quality_features.bands``). Every band holds the same
 rows in the same order, so bands are put side by side; market-wide features have one row a day and are spread over the
-day's rows. Which column lies where is read from the manifest, so that readers depend on the data and not on the code
-that laid them out.
+day's rows. The first band is wide, so where nothing but keys and universe is wanted of it, they are read from the
+fingerprints of the rows, which have them too. Which column lies where is read from the manifest, so that readers
+depend on the data and not on the code that laid them out.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,9 @@ ASSET = "quality_features"
 TABLE = "features"
 """The first band: keys, universe and the features of the shortest memory. The others are ``features_<band>``."""
 KEY = ("Date", "Code")
+HEAD = (*KEY, "InUniverse")
+ROWS = "rows"
+"""The fingerprints of the rows that features were computed from, after Date, Code and InUniverse (rows_changes)."""
 DAYS_FILE = "days.parquet"
 """One row a trading day: Date, how many rows it has, and how many of them are ``names`` of the universe."""
 _READERS = 2
@@ -121,22 +125,24 @@ def _parts(manifest: Manifest, columns: Sequence[str]) -> list[_Part]:
     for name in dict.fromkeys(columns):
         if name != "Date":
             wanted.setdefault(place[name], []).append(name)
-    return [_Part(table, tuple(names), "Code" not in layout[table]) for table, names in wanted.items()]
+    if set(wanted[TABLE]) <= set(HEAD) and any(name.startswith(f"{ROWS}/") for name in manifest.files):
+        wanted = {ROWS: wanted.pop(TABLE), **wanted}
+    return [_Part(table, tuple(names), "Code" not in layout.get(table, KEY)) for table, names in wanted.items()]
 
 
 def _side_by_side(store: Store, month: str, parts: Sequence[_Part]) -> pl.DataFrame:
     rows = pl.DataFrame()
-    for part in parts:
+    for number, part in enumerate(parts):
         file = _file(part.table, month)
         if part.by_day:
             held = store.read_table(ASSET, file, columns=["Date", *part.columns])
             rows = rows.join(held, on="Date", how="left", maintain_order="left")
             continue
         held = store.read_table(ASSET, file, columns=list(part.columns))
-        if part.table != TABLE and held.height != rows.height:
+        if number and held.height != rows.height:
             raise StoreError(
-                f"{ASSET}/{file} has {held.height} rows where {_file(TABLE, month)} has {rows.height}. Remove the "
-                f"folder {store.directory(ASSET)} and run `gogooku run`."
+                f"{ASSET}/{file} has {held.height} rows where {_file(parts[0].table, month)} has {rows.height}. "
+                f"Remove the folder {store.directory(ASSET)} and run `gogooku run`."
             )
-        rows = held if part.table == TABLE else rows.hstack(held)
+        rows = rows.hstack(held) if number else held
     return rows

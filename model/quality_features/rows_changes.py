@@ -18,14 +18,12 @@ import polars as pl
 
 from model.labels.labels import PANEL_COLUMNS as LABEL_COLUMNS
 from model.quality_features.language.columns import MEMBER
-from model.quality_features.read import ASSET, DAYS_FILE, KEY
+from model.quality_features.read import ASSET, DAYS_FILE, KEY, ROWS
 from model.quality_features.rows import row_hashes
 from model.quality_features.rows_panel import FEATURE_COLUMNS, MARKET_COLUMNS, SLOW_COLUMNS, Panel
 from model.store.hashing import json_hash
 from model.store.manifest import Manifest
 from model.store.store import Store
-
-ROWS = "rows"
 
 _LABELS_READ = tuple(name for name in LABEL_COLUMNS if name not in KEY)
 _HASHED = {"features": FEATURE_COLUMNS, "slow": SLOW_COLUMNS, "labels": _LABELS_READ}

@@ -184,7 +184,12 @@ def describe(settings: FeatureSettings) -> list[dict[str, Any]]:
     ``inputs`` are columns of raw_dataset's tables. ``scope`` says what a feature varies over: ``market`` features have
     one value a day for all names. ``nulls`` is what a window needs: the minimum share of its days, or ``any`` value.
     """
-    return [_entry(feature, resolve(feature, settings.market_index)) for feature in select(settings)]
+    return [dict(entry) for entry in _described(settings)]
+
+
+@lru_cache(maxsize=16)
+def _described(settings: FeatureSettings) -> tuple[Mapping[str, Any], ...]:
+    return tuple(_entry(feature, resolve(feature, settings.market_index)) for feature in select(settings))
 
 
 def _entry(declared: Feature, written: Feature) -> dict[str, Any]:

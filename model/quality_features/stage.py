@@ -23,8 +23,8 @@ from model.quality_features.bands_write import Chunks, Family, Table, Update
 from model.quality_features.coverage import COVERAGE_FILE, read_coverage
 from model.quality_features.coverage import KEY as COVERAGE_KEY
 from model.quality_features.engine import feature_plan
-from model.quality_features.read import ASSET, DAYS_FILE, KEY
-from model.quality_features.rows_changes import ROWS, Changes, find_changes
+from model.quality_features.read import ASSET, DAYS_FILE, HEAD, KEY, ROWS
+from model.quality_features.rows_changes import Changes, find_changes
 from model.quality_features.rows_panel import SOURCE, Panel
 from model.quality_features.settings import FeatureSettings
 from model.store.hashing import json_hash
@@ -34,7 +34,6 @@ from model.store.store import Store
 from model.store.writer import ArtifactWriter
 
 LABELS = "labels"
-_HEAD = (*KEY, "InUniverse")
 _HEADS_KEPT = 14
 """A block of months and what a long window reaches beyond it; some MB each."""
 
@@ -79,7 +78,7 @@ def _heads(w: ArtifactWriter) -> Callable[[str], pl.DataFrame]:
 
     @lru_cache(maxsize=_HEADS_KEPT)
     def read(month: str) -> pl.DataFrame:
-        return pl.read_parquet(w.staged(_rows_file(month)), columns=list(_HEAD))
+        return pl.read_parquet(w.staged(_rows_file(month)), columns=list(HEAD))
 
     return read
 
@@ -128,7 +127,7 @@ def _labels(run: StageRun, panel: Panel, changes: Changes) -> Family:
     table = Table(
         name=LABELS,
         key=KEY,
-        head=_HEAD,
+        head=HEAD,
         names=(*label_names(settings), *oracle.names),
         made_by=json_hash([settings.hashed(), run.identity.code_version, simulated and simulated.hashed()]),
         jobs=partial(label_jobs, changes, TURNOVER_DAYS - 1, reach(settings), whole_history=simulated is not None),

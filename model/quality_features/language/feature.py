@@ -88,7 +88,7 @@ class Feature:
         return "; ".join(found)
 
 
-@lru_cache(maxsize=1 << 12)
+@lru_cache(maxsize=1024)
 def resolve(feature: Feature, market_index: str | None) -> Feature:
     """The feature with ``market_return`` written out: the index's return, or the mean over the members."""
     meaning: Mapping[str, Expression] = {MARKET_RETURN: _MEMBERS_RETURN if market_index is None else _INDEX_RETURN}
@@ -108,6 +108,7 @@ def lookback(expression: Expression) -> int:
     return days[expression]
 
 
+@lru_cache(maxsize=1024)
 def scope(expression: Expression) -> Literal["constant", "market", "stock"]:
     """Whether the expression has one value at all, one a day, or one a day and name."""
     found: dict[Expression, Literal["constant", "market", "stock"]] = {}
