@@ -129,7 +129,8 @@ class Reconciler:
                 self._launch(stage, run_partitions)
                 self.lineage.forget(stage.name)
                 outcome.computed += self._manifests(stage, run_partitions)
-            gc.collect()
+            if due:
+                gc.collect()
 
     def require_enough_days(self, stages: Sequence[Stage] = STAGES) -> None:
         """Refuse at once, in the words of the stage itself, a source whose days a later stage would refuse.

@@ -1,6 +1,7 @@
 """Checks of one day of ``daily_quotes``: the day in itself, and against the stored day before it."""
 
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -140,6 +141,12 @@ def _day_before(store: Store, partition: str | None) -> Manifest | None:
 
 
 def _quotes(store: Store, partition: str | None) -> pl.DataFrame:
+    """Read once for all checks of a day and those of the day after it; a day that was mended is read anew."""
+    return _read(store, partition, store.require(ASSET, partition).content_hash)
+
+
+@lru_cache(maxsize=2)
+def _read(store: Store, partition: str | None, content_hash: str) -> pl.DataFrame:
     return store.read_table(ASSET, QUOTES, partition)
 
 

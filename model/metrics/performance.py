@@ -12,7 +12,6 @@ from datetime import date
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr, ndtri
 
 from model.metrics.summary import known
 
@@ -69,6 +68,8 @@ def probabilistic_sharpe(returns: ArrayLike, benchmark_per_day: float = 0.0) -> 
     ``Phi((SR - SR*) sqrt(n - 1) / sqrt(1 - g3 SR + (g4 - 1) / 4 SR^2))`` with skewness g3 and kurtosis g4 (3 for a
     normal distribution). None where there is no Sharpe ratio.
     """
+    from scipy.special import ndtr  # loads slowly, and every start of Dagster loads this module
+
     series = known(returns)
     ratio = sharpe_per_day(series)
     if ratio is None:
@@ -84,6 +85,8 @@ def minimum_track_record(returns: ArrayLike, benchmark_per_day: float = 0.0, con
     quantile ``z`` of ``confidence``. None where there is no Sharpe ratio, or it does not exceed the benchmark: no
     record is then long enough.
     """
+    from scipy.special import ndtri
+
     series = known(returns)
     ratio = sharpe_per_day(series)
     if ratio is None or ratio <= benchmark_per_day:
@@ -124,6 +127,8 @@ def deflated_sharpe(returns: ArrayLike, trials: int, trial_variance: float | Non
 
 def expected_maximum_sharpe(trials: int, variance: float) -> float:
     """Expected largest daily Sharpe ratio among ``trials`` strategies of mean 0 and the given variance."""
+    from scipy.special import ndtri
+
     if trials == 1:
         return 0.0
     far, further = ndtri(1.0 - 1.0 / trials), ndtri(1.0 - 1.0 / (trials * np.e))
