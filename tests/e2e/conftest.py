@@ -1,4 +1,4 @@
-"""The real thing, small: one run of the whole pipeline, a web server on it, a browser before it."""
+"""The real thing, small: the command line, a web server on a computed storage root, a browser before it."""
 
 import base64
 import contextlib
@@ -18,43 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
+
+from tests.conftest import Computed
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = """
-source: {kind: simulated, start: 2019-04-15, end: 2019-11-28, stocks: 40, cluster_size: 8}
-universe: {size: 30, lookback_days: 20}
-features: {groups: [returns, technical]}
-labels: {horizons: [1]}
-folds:
-  periods: [2019q4]
-  live: false
-  train_days: 30
-  min_train_days: 25
-  validation_days: 10
-  embargo_days: 2
-  lookback_days: 20
-  min_names: 10
-normalization: {minimum_names: 2}
-baseline: {n_estimators: 10, min_data_in_leaf: 20}
-graph: {window_days: 20, min_joint: 10, threshold: 0.25, min_t_value: 0}
-tensors: {lookback: 8, features: [ret_1d, ret_5d, ret_20d]}
-network: {hidden: 8, gat_hidden: 8}
-training:
-  phases: [{name: only, epochs: 1, lr: 0.001}]
-  guards: {degenerate: flag}
-  validation_min_names: 10
-portfolio: {headline_horizon: 1}
-"""
 
 
 @dataclass(frozen=True)
-class Pipeline:
-    """A storage root on which the whole graph has been computed."""
+class Place:
+    """A storage root, and the command as a process of its own on it."""
 
     home: Path
-    output: str
-    """What the run printed on stdout."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -74,48 +48,6 @@ class Pipeline:
             check=False,
             timeout=600,
         )
-
-
-@pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A storage root with everything that a training reads; tests work on copies of it."""
-    shared = _shared_folder(tmp_path_factory, "prepared")
-    with FileLock(f"{shared}.lock"):
-        made = Pipeline(shared / "home", "")
-        if not (shared / "done").exists():
-            shared.mkdir()
-            done = made.gogooku("run", "--config", str(_preset(shared)), "--until", "atft_tensors")
-            assert done.returncode == 0, done.stderr[-4000:]
-            (shared / "done").touch()
-    return made.home
-
-
-@pytest.fixture(scope="session")
-def pipeline(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    """The rest of the graph on top of it; computed once, also where several test processes share the work."""
-    shared = _shared_folder(tmp_path_factory, "pipeline")
-    with FileLock(f"{shared}.lock"):
-        shared.mkdir(exist_ok=True)
-        printed = shared / "stdout.txt"
-        made = Pipeline(shared / "home", printed.read_text("utf-8") if printed.exists() else "")
-        if not printed.exists():
-            shutil.copytree(prepared, made.home)
-            done = made.gogooku("run", "--config", str(_preset(shared)))
-            assert done.returncode == 0, done.stderr[-4000:]
-            printed.write_text(done.stdout, encoding="utf-8")
-            made = Pipeline(made.home, done.stdout)
-    return made
-
-
-def _shared_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
-    base = tmp_path_factory.getbasetemp()
-    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
-
-
-def _preset(folder: Path) -> Path:
-    path = folder / "tiny.yaml"
-    path.write_text(TINY, encoding="utf-8")
-    return path
 
 
 @contextlib.contextmanager
@@ -168,11 +100,11 @@ def wait_for(url: str, log: Path, seconds: float = 120.0) -> None:
 
 
 @pytest.fixture(scope="session")
-def dagster(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def dagster(pipeline: Computed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of Dagster's web server over the computed storage root (no daemon, so that nothing changes by itself)."""
     port, log = free_port(), tmp_path_factory.mktemp("dagster") / "webserver.log"
     command = [str(Path(sys.executable).with_name("dagster-webserver")), "-h", "127.0.0.1", "-p", str(port)]
-    environment = {**pipeline.environment, "DAGSTER_HOME": str(pipeline.home / "dagster")}
+    environment = {**Place(pipeline.home).environment, "DAGSTER_HOME": str(pipeline.home / "dagster")}
     with running([*command, "-w", str(ROOT / "workspace.yaml")], log, cwd=ROOT, env=environment):
         wait_for(f"http://127.0.0.1:{port}/server_info", log)
         yield f"http://127.0.0.1:{port}"

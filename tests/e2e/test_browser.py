@@ -8,7 +8,8 @@ from PIL import Image
 
 from gogooku_dagster.lib.assets import document_asset
 from model.lineage.graph import ASSET_NAMES, BY_NAME
-from tests.e2e.conftest import Browser, Pipeline, request
+from tests.conftest import Computed
+from tests.e2e.conftest import Browser, request
 
 pytestmark = pytest.mark.e2e
 
@@ -96,7 +97,7 @@ def test_the_catalogue_page_names_every_asset(dagster: str, browser: Browser, tm
     assert colours(browser.screenshot(tmp_path / "assets.png")) > 50
 
 
-def test_the_report_is_one_page_that_loads_nothing_else(pipeline: Pipeline, browser: Browser, tmp_path: Path) -> None:
+def test_the_report_is_one_page_that_loads_nothing_else(pipeline: Computed, browser: Browser, tmp_path: Path) -> None:
     page = pipeline.home / "artifacts" / "portfolio_report" / "all" / "report.html"
     browser.open(page.as_uri())
     assert browser.wait_until_shown(["RankIC", "ATFT-GAT-FAN"], seconds=20) == []
@@ -106,7 +107,7 @@ def test_the_report_is_one_page_that_loads_nothing_else(pipeline: Pipeline, brow
 
 
 @pytest.mark.parametrize("width", [390, 820, 1440], ids=["phone", "tablet", "laptop"])
-def test_the_report_fits_the_screen(pipeline: Pipeline, browser: Browser, width: int) -> None:
+def test_the_report_fits_the_screen(pipeline: Computed, browser: Browser, width: int) -> None:
     page = pipeline.home / "artifacts" / "portfolio_report" / "all" / "report.html"
     browser.resize(width)
     browser.open(page.as_uri())

@@ -11,7 +11,7 @@ import pytest
 
 from model.daily_quotes import calendar
 from model.daily_quotes.settings import CalendarSettings
-from tests.e2e.conftest import Pipeline
+from tests.e2e.conftest import Place
 from tests.model.daily_quotes.jquants.market import FakeMarket, statement
 from tests.model.daily_quotes.jquants.server import KEY, JQuantsServer
 
@@ -38,7 +38,7 @@ def server() -> Iterator[JQuantsServer]:
 
 def gogooku(home: Path, key: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command with a key in the environment."""
-    environment = {**Pipeline(home, "").environment, "JQUANTS_API_KEY": key}
+    environment = {**Place(home).environment, "JQUANTS_API_KEY": key}
     command = [str(Path(sys.executable).with_name("gogooku")), *arguments]
     return subprocess.run(
         command, cwd=home.parent, env=environment, capture_output=True, text=True, check=False, timeout=600

@@ -8,14 +8,16 @@ are tried on toy assets under the same conditions, because nothing needs to be t
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
 
+from gogooku_dagster.lib.home import CONFIG, HOME
 from model.portfolio_report import trials
-from tests.gogooku_dagster.support import FOLDS, MENDED, Place, requested
+from tests.gogooku_dagster.support import FOLDS, MENDED, TINY, Place, kept_environment, requested
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 AFTERNOON = datetime(2026, 11, 19, 15, 0, tzinfo=TOKYO)
@@ -181,11 +183,14 @@ class Toys:
 
 
 @pytest.fixture
-def toys(place: Place) -> Iterator[tuple[Toys, Clock, Callable[[str, str | None], object]]]:
+def toys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Toys, Clock, Callable[[str, str | None], object]]]:
     """Toy assets, all materialised once, after the first evaluation."""
-    place.definitions  # noqa: B018 - the conditions read the configuration of this home
-    toys = Toys()
-    with dg.DagsterInstance.ephemeral() as instance:
+    with kept_environment(), dg.DagsterInstance.ephemeral() as instance:
+        monkeypatch.setenv(HOME, str(tmp_path))  # the conditions read the configuration, and nothing else of a home
+        monkeypatch.setenv(CONFIG, str(TINY))
+        toys = Toys()
         job = toys.definitions.resolve_implicit_global_asset_job_def()
 
         def run(asset: str, partition: str | None) -> dg.ExecuteInProcessResult:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from filelock import FileLock
 
 from model.daily_quotes.sources.base import DayBatch
 from model.daily_quotes.sources.source import open_source
@@ -12,7 +13,8 @@ from model.lineage.build import bring_up_to_date
 from model.settings import presets
 from model.settings.root import Settings
 from model.store.store import Store
-from tests.pipeline.support import TINY, Build, Built
+from tests.conftest import shared_folder
+from tests.pipeline.support import TINY, Build, Built, write_files
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +44,18 @@ def bars(market: DayBatch) -> pl.DataFrame:
 def tables(market: DayBatch) -> dict[str, pl.DataFrame]:
     """The tables beside the bars."""
     return {name: rows for name, rows in market.beside.items() if name != "revisions"}
+
+
+@pytest.fixture(scope="session")
+def built(
+    tmp_path_factory: pytest.TempPathFactory, bars: pl.DataFrame, tables: dict[str, pl.DataFrame], build: Build
+) -> Path:
+    """The tiny market in files, and ``home`` computed from them. Nobody changes it; test processes share it."""
+    folder = shared_folder(tmp_path_factory, "built_without_dagster")
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "done").exists():
+            folder.mkdir()
+            settings = write_files(folder, bars, tables)
+            build(folder / "home", settings)
+            (folder / "done").touch()
+    return folder

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
+
 from model.settings import presets
 from model.settings.root import Settings
 
@@ -11,7 +13,20 @@ Built = tuple[str, str | None]
 Build = Callable[[Path, Settings], list[Built]]
 
 
-def files_settings(path: Path, *overrides: str, tables: tuple[str, ...] = ()) -> Settings:
+BESIDE = ("statements", "investor_flow", "margin", "short_selling", "indices")
+"""The tables that the tiny market has beside its bars."""
+
+
+def write_files(folder: Path, bars: pl.DataFrame, tables: dict[str, pl.DataFrame]) -> Settings:
+    """Write a market as files, and say how to read them."""
+    assert sorted(tables) == sorted(BESIDE)
+    bars.write_parquet(folder / "bars.parquet")
+    for name, rows in tables.items():
+        rows.write_parquet(folder / f"{name}.parquet")
+    return files_settings(folder / "bars.parquet")
+
+
+def files_settings(path: Path, *overrides: str, tables: tuple[str, ...] = BESIDE) -> Settings:
     """The tiny preset on a file of bars, with tables beside it in files of their own names."""
     beside = ", ".join(f"{name}: {name}.parquet" for name in tables)
     source = f"source={{kind: files, path: {path}, tables: {{{beside}}}}}"

@@ -1,6 +1,7 @@
 """Promise 1: change anything dated after t, and nothing dated t or earlier changes, through the whole graph."""
 
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,7 @@ from model.settings.root import Settings
 from model.store.hashing import table_hash
 from model.store.store import Store
 from model.walk_forward_folds.fold import Fold
-from tests.pipeline.support import Build, files_settings
+from tests.pipeline.support import Build, write_files
 
 CUT = date(2019, 1, 31)
 PAST_FOLD = "wf_2018q4"
@@ -23,25 +24,17 @@ PRICES = ("Open", "High", "Low", "Close")
 
 @pytest.fixture(scope="module")
 def homes(
-    tmp_path_factory: pytest.TempPathFactory, bars: pl.DataFrame, tables: dict[str, pl.DataFrame], build: Build
+    built: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    bars: pl.DataFrame,
+    tables: dict[str, pl.DataFrame],
+    build: Build,
 ) -> tuple[Store, Store, Settings]:
     """The same market twice: as it was, and with everything after the cut changed."""
-    stores = []
-    settings = None
-    other = other_future(bars)
-    for name, rows, beside in (
-        ("as_it_was", bars, tables),
-        ("other_future", other, {name: other_publications(rows, other) for name, rows in tables.items()}),
-    ):
-        folder = tmp_path_factory.mktemp(name)
-        rows.write_parquet(folder / "bars.parquet")
-        for table, published in beside.items():
-            published.write_parquet(folder / f"{table}.parquet")
-        settings = files_settings(folder / "bars.parquet", tables=tuple(tables))
-        build(folder / "home", settings)
-        stores.append(Store(folder / "home"))
-    assert settings is not None
-    return stores[0], stores[1], settings
+    folder, other = tmp_path_factory.mktemp("other_future"), other_future(bars)
+    settings = write_files(folder, other, {name: other_publications(rows, other) for name, rows in tables.items()})
+    build(folder / "home", settings)
+    return Store(built / "home"), Store(folder / "home"), settings
 
 
 def other_publications(rows: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:

@@ -25,14 +25,6 @@ def contents(home: Path) -> dict[tuple[str, str], str]:
     return found
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory, bars: pl.DataFrame, build: Build) -> Path:
-    folder = tmp_path_factory.mktemp("built")
-    bars.write_parquet(folder / "bars.parquet")
-    build(folder / "home", files_settings(folder / "bars.parquet"))
-    return folder
-
-
 @pytest.fixture
 def copy(built: Path, tmp_path: Path) -> Path:
     shutil.copytree(built, tmp_path / "copy")

@@ -1,4 +1,8 @@
-"""The commands as people and scripts use them: two storage roots of a simulated market, one on a file of one's own."""
+"""The commands as people and scripts use them: two storage roots of a simulated market, one on a file of one's own.
+
+The installed command fills the first root, and refreshes the second: each is a process of its own. The other commands
+run inside this one.
+"""
 
 import json
 import re
@@ -17,7 +21,9 @@ from model.lineage.graph import ASSET_NAMES, descendants
 from model.settings import presets
 from model.store.documents import TRIALS
 from model.store.store import Store
+from tests.conftest import Computed
 from tests.gogooku_dagster.cli.bars import TINY_BARS, Result, installed
+from tests.gogooku_dagster.cli.inside import inside
 
 MODELS = (
     "atft_gat_fan",
@@ -49,14 +55,13 @@ training:
 
 @dataclass(frozen=True)
 class Home:
-    """A storage root, and what the run that filled it printed."""
+    """A storage root."""
 
     path: Path
-    run: Result
 
     def gogooku(self, *arguments: str) -> Result:
         """A command that must succeed."""
-        result = installed(self.path, *arguments)
+        result = inside(self.path, *arguments)
         assert result.status == 0, result.err
         return result
 
@@ -74,27 +79,22 @@ class Home:
         }
 
 
-def filled(folder: Path, *arguments: str) -> Home:
-    home = Home(folder / "home", installed(folder / "home", "run", *arguments))
-    assert home.run.status == 0, home.run.err
-    return home
-
-
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    return filled(tmp_path_factory.mktemp("tiny"), "--config", str(TINY_BARS))
+def tiny(pipeline: Computed) -> Home:
+    """The storage root that two runs of the installed command filled."""
+    return Home(pipeline.home)
 
 
 @pytest.fixture(scope="module")
 def own(tiny: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """The last 165 days of the same market as a file, computed up to the raw dataset."""
+    """The last 165 days of the same market as a file, and nothing computed yet."""
     folder = tmp_path_factory.mktemp("own")
     store = Store(tiny.path)
     days = store.partitions("daily_quotes")[-165:]
     quotes = [store.read_table("daily_quotes", "quotes.parquet", day) for day in days]
     pl.concat(quotes).drop("KnownAt").sort("Code", "Date").write_parquet(folder / "bars.parquet")
     (folder / "own.yaml").write_text(OWN, encoding="utf-8")
-    return filled(folder, "--config", "own.yaml", "--select", "raw_dataset, daily_quotes")
+    return Home(folder / "home")
 
 
 def computed(result: Result) -> list[tuple[str, str]]:
@@ -107,8 +107,8 @@ def assets(result: Result) -> set[str]:
     return {asset for asset, _ in computed(result)}
 
 
-def test_a_run_prints_every_model_with_its_days_and_interval_gross_and_net(tiny: Home) -> None:
-    header, *rows = tiny.run.out.splitlines()[:9]
+def test_a_run_prints_every_model_with_its_days_and_interval_gross_and_net(pipeline: Computed) -> None:
+    header, *rows = pipeline.rest.out.splitlines()[:9]
     assert re.findall(r"RankIC|days|net Sharpe|gross", header) == ["RankIC", "days", "net Sharpe", "gross"]
     labels = (
         *("ATFT-GAT-FAN", "LightGBM", "LightGBM, ranking", "Ridge", "Momentum, 120 days", "One-day reversal"),
@@ -117,32 +117,41 @@ def test_a_run_prints_every_model_with_its_days_and_interval_gross_and_net(tiny:
     for label, row in zip(labels, rows, strict=True):
         assert row.startswith(label)
         assert re.search(rf"{FIGURE} +\d+ +{FIGURE} +[+−]\d+\.\d+ ", row), row
-    report = tiny.path / "artifacts" / "portfolio_report" / "all" / "report.html"
-    assert f"Report: {report}\n" in tiny.run.out and report.is_file()
+    report = pipeline.home / "artifacts" / "portfolio_report" / "all" / "report.html"
+    assert f"Report: {report}\n" in pipeline.rest.out and report.is_file()
 
 
-def test_a_run_shows_each_stage_with_its_seconds_and_each_epoch_in_plain_lines(tiny: Home) -> None:
+def test_a_run_shows_each_stage_with_its_seconds_and_each_epoch_in_plain_lines(pipeline: Computed) -> None:
     folds = {"wf_2018q4", "wf_2019q2"}
-    stages = computed(tiny.run)
-    assert [asset for asset, _ in dict.fromkeys((asset, "") for asset, _ in stages)] == list(ASSET_NAMES)
-    assert {partition for asset, partition in stages if asset == "trained_model"} == folds
-    assert ("daily_quotes", "2018-01-04 … 2019-06-28, 362") in stages
-    epochs = [line for line in tiny.run.err.splitlines() if " phase " in line]
+    first, rest = computed(pipeline.first), computed(pipeline.rest)
+    for stages in (first, rest):
+        shown = list(dict.fromkeys(asset for asset, _ in stages))
+        assert shown == [asset for asset in ASSET_NAMES if asset in shown]
+    assert assets(pipeline.first) | assets(pipeline.rest) == set(ASSET_NAMES)
+    assert not assets(pipeline.first) & assets(pipeline.rest)
+    assert {partition for asset, partition in rest if asset == "trained_model"} == folds
+    assert ("daily_quotes", "2018-01-04 … 2019-06-28, 362") in first
+    epochs = [line for line in pipeline.rest.err.splitlines() if " phase " in line]
     assert len(epochs) == 8
     for line in epochs:
         assert re.search(r"wf_\w+  phase \w+  epoch \d  .*loss -?[\d.]+ .*validation rank IC -?[\d.e-]+ ", line), line
-    assert tiny.run.err.endswith(" s.\n") and "artefacts computed in" in tiny.run.err
+    for run in (pipeline.first, pipeline.rest):
+        assert run.err.endswith(" s.\n") and "artefacts computed in" in run.err
 
 
-def test_standard_error_holds_nothing_of_the_libraries(tiny: Home) -> None:
+def test_standard_error_holds_nothing_of_the_libraries(pipeline: Computed) -> None:
     for noise in ("\x1b", "INFO", "DEBUG", "Warning", "alembic", "mlflow", "dagster"):
-        assert noise not in tiny.run.err, noise
+        assert noise not in pipeline.first.err + pipeline.rest.err, noise
 
 
-def test_a_second_run_computes_nothing(tiny: Home) -> None:
+def test_a_run_that_ends_before_the_report_prints_no_headline(pipeline: Computed) -> None:
+    assert pipeline.first.out == ""
+
+
+def test_a_second_run_computes_nothing(tiny: Home, pipeline: Computed) -> None:
     again = tiny.gogooku("run", "--config", str(TINY_BARS))
     assert computed(again) == [] and "nothing was recomputed" in again.err
-    assert again.out == tiny.run.out
+    assert again.out == pipeline.rest.out
 
 
 def test_status_counts_what_is_fresh(tiny: Home) -> None:
@@ -192,7 +201,7 @@ def test_diagnose_shows_head_gradients_labels_and_features_of_a_trained_fold(tin
 
 
 def test_diagnose_of_a_fold_that_was_not_trained_says_which_were(tiny: Home) -> None:
-    result = installed(tiny.path, "diagnose", "--fold", "wf_2031q1")
+    result = inside(tiny.path, "diagnose", "--fold", "wf_2031q1")
     assert result.status == 1
     assert "wf_2031q1 was not trained" in result.err and "wf_2018q4, wf_2019q2" in result.err
 
@@ -209,13 +218,13 @@ def test_the_catalogue_counts_the_predictions(tiny: Home) -> None:
 def test_a_build_without_dagster_in_another_process_gives_the_same_bits(tiny: Home, tmp_path: Path) -> None:
     shutil.copy(tiny.path / TRIALS, tmp_path)  # how many configurations were tracked is an input of the report
     bring_up_to_date(Store(tmp_path), presets.load(TINY_BARS), date.today())
-    other = Home(tmp_path, tiny.run)
+    other = Home(tmp_path)
     assert other.hashes() == tiny.hashes()
     assert {"trained_model", "validation_predictions", "portfolio_report"} <= {asset for asset, _ in other.hashes()}
 
 
 def test_the_configuration_of_the_last_run_holds_for_the_commands_that_follow(tiny: Home, tmp_path: Path) -> None:
-    copy = Home(shutil.copytree(tiny.path, tmp_path / "home"), tiny.run)
+    copy = Home(shutil.copytree(tiny.path, tmp_path / "home"))
     costlier = ("--set", "portfolio.cost_bps_per_side=9.0")
     stale = {entry["asset"] for entry in copy.document("status", *costlier)["stale"]}
     assert stale == {"portfolio_report"}
@@ -238,8 +247,9 @@ def test_a_selection_the_rest_and_a_mended_day_of_a_file(own: Home) -> None:
 
 
 def _a_selection_and_the_rest(own: Home) -> None:
-    assert [asset for asset, _ in computed(own.run)] == ["daily_quotes", "raw_dataset"]
-    assert own.run.out == ""
+    some = own.gogooku("run", "--config", "own.yaml", "--select", "raw_dataset, daily_quotes")
+    assert [asset for asset, _ in computed(some)] == ["daily_quotes", "raw_dataset"]
+    assert some.out == ""
     rest = own.gogooku("run", "--config", "own.yaml")
     assert assets(rest) == set(ASSET_NAMES) - {"daily_quotes", "raw_dataset"}
     assert "Reachable oracle" not in rest.out and "LightGBM" in rest.out
@@ -272,7 +282,9 @@ def _refresh_computes_exactly_it(own: Home) -> None:
     assert 0.0 < plan["estimated_seconds"] < plan["full_rebuild_seconds"]
     assert "Upper bound: " in own.gogooku("refresh", "--dry-run").out
     assert own.hashes() == before
-    done = own.document("refresh")
+    refreshed = installed(own.path, "refresh", "--json")
+    assert refreshed.status == 0, refreshed.err
+    done = json.loads(refreshed.out)
     found = {(item["asset"], item["partition"] or "all") for item in done["computed"]}
     changed = {key for key, content in own.hashes().items() if before[key] != content}
     assert changed <= found <= listed
