@@ -8,6 +8,7 @@ hundreds of nodes stay cheap as dictionary keys. Building one computes nothing.
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeAlias
 
 Parameter: TypeAlias = int | float
@@ -121,18 +122,23 @@ def as_expression(value: Operand) -> Expression:
 
 def walk(expression: Expression) -> Iterator[Expression]:
     """Every distinct node, arguments before the calls that use them."""
-    seen: set[Expression] = set()
+    return iter(_nodes(expression))
+
+
+@lru_cache(maxsize=4096)
+def _nodes(expression: Expression) -> tuple[Expression, ...]:
+    seen: dict[Expression, None] = {}
     stack: list[tuple[Expression, bool]] = [(expression, False)]
     while stack:
         node, ready = stack.pop()
         if node in seen:
             continue
         if ready or not isinstance(node, Call):
-            seen.add(node)
-            yield node
+            seen[node] = None
         else:
             stack.append((node, True))
             stack.extend((argument, False) for argument in reversed(node.arguments))
+    return tuple(seen)
 
 
 def rewrite(expression: Expression, change: Callable[[Expression], Expression]) -> Expression:
