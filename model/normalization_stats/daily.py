@@ -192,12 +192,11 @@ def daily_statistics(
 def read_members(store: Store, dates: tuple[date, ...], features: tuple[str, ...]) -> Members:
     """The rows of universe members on these dates, which follow one another in the panel."""
     rows = read_features(store, start=dates[0], end=dates[-1], columns=["Date", "InUniverse", *features])
-    rows = rows.filter("InUniverse").with_columns(pl.col(features).cast(pl.Float32).fill_null(float("nan")))
+    if not rows["InUniverse"].all():
+        rows = rows.filter("InUniverse")
+    values = rows.select(pl.col(features).cast(pl.Float32)).to_numpy(order="fortran").T  # a null becomes a NaN
     numbers = pl.Series(dates, dtype=pl.Date).to_physical().to_numpy()
     own = rows["Date"].to_physical().to_numpy()
-    values = np.empty((len(features), rows.height), dtype=np.float32)
-    for index, name in enumerate(features):
-        values[index] = rows[name].to_numpy()
     return Members(values, np.append(np.searchsorted(own, numbers, side="left"), len(own)).astype(np.int64))
 
 

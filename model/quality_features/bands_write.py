@@ -1,16 +1,17 @@
 """Bring month chunks up to date: computed whole where there are none, patched where cells can differ.
 
 Neighbouring months are computed together, at most so many at a time, which bounds the memory. Tables that are computed
-by the same engine and are whole anyway share one computation. A chunk in which nothing differs in the end is taken
-over by a hard link.
+by the same engine share one computation where they are whole anyway, or where all need the same few days, as after an
+appended day. A chunk in which nothing differs in the end is taken over by a hard link.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
+from itertools import chain
 
 import numpy as np
 import polars as pl
@@ -24,6 +25,9 @@ from model.store.writer import ArtifactWriter
 
 _FEW_CODES = 64
 """Codes of which a job is computed in one go however long its stretch of days; their rows are few."""
+_FEW_DAYS = 5
+"""Calendar days of which a job that several tables share is computed in one go, whatever its codes."""
+_Span = tuple[date, date]
 
 
 @dataclass(frozen=True)
@@ -125,8 +129,12 @@ class Update:
         self.done.update({name: Done(whole_months=len(months)) for name, months in stale.items()})
         self._whole(stale)
         tables = self.family.tables
+        planned = {table.name: self._jobs(table, stale[table.name]) for table in tables}
+        together = self._together(planned.values())
         with ThreadPoolExecutor(max_workers=self.run.settings.runtime.threads) as pool:
-            patches = [pool.submit(self._patch, table, stale[table.name]) for table in tables]
+            patches = [
+                pool.submit(self._patch, table, stale[table.name], planned[table.name], together) for table in tables
+            ]
             for finished, (table, patch) in enumerate(zip(tables, patches, strict=True), start=1):
                 patch.result()
                 self.run.progress(finished, len(tables), f"{table.name} up to date")
@@ -155,18 +163,36 @@ class Update:
             self.whole_seconds["write"] += time.perf_counter() - computed
             finished += len(group)
 
-    def _patch(self, table: Table, whole: set[str]) -> None:
+    def _jobs(self, table: Table, whole: set[str]) -> Sequence[Job]:
+        """What must be computed of a table in the months that are not made whole."""
+        computed = np.array([month in whole for month, days in self.chunks.months.items() for _ in days], np.bool_)
+        return () if computed.all() else table.jobs(computed)
+
+    def _together(self, planned: Iterable[Sequence[Job]]) -> dict[_Span, pl.DataFrame]:
+        """What several tables need of the same few days for all codes: read and laid out once."""
+        wanted: dict[_Span, list[tuple[str, ...]]] = {}
+        for job in (job for jobs in planned for job in jobs):
+            if job.codes is None and (job.last - job.first).days < _FEW_DAYS:
+                wanted.setdefault((job.first, job.last), []).append(job.names)
+        return {
+            (first, last): self.family.compute(Job(first, last, tuple(dict.fromkeys(chain(*names))), None))
+            for (first, last), names in wanted.items()
+            if len(names) > 1
+        }
+
+    def _patch(
+        self, table: Table, whole: set[str], jobs: Sequence[Job], together: Mapping[_Span, pl.DataFrame]
+    ) -> None:
         months = self.chunks.months
-        computed = np.array([month in whole for month, days in months.items() for _ in days], dtype=np.bool_)
-        jobs = () if computed.all() else table.jobs(computed)
         kept = [month for month in months if month not in whole]
         touched = [m for m in kept if m in self.chunks.changed or any(job.within(*self._days([m])) for job in jobs)]
         for month in kept:
             if month not in touched:
                 self.writer.reuse(_file(table, month))
+        shared = [job for job in jobs if job.codes is None and (job.first, job.last) in together]
         small = [job for job in jobs if job.codes is not None and len(job.codes) <= _FEW_CODES]
-        large = [job for job in jobs if job not in small]
-        frames = [self.family.compute(job) for job in small]
+        large = [job for job in jobs if job not in small and job not in shared]
+        frames = [together[job.first, job.last] for job in shared] + [self.family.compute(job) for job in small]
         self._count(table, frames)
         for group in self._groups(dict.fromkeys(touched)):
             due = [part for job in large if (part := job.within(*self._days(group))) is not None]

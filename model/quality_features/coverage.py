@@ -34,7 +34,7 @@ def count(table: str, month: str, chunk: pl.DataFrame, members: pl.Series | None
         a value; ``not_finite`` the NaN and infinite values of all rows.
     """
     names = sorted(name for name in chunk.columns if name not in ("Date", "Code", "InUniverse"))
-    others = chunk.clear() if members is None else chunk.filter(~members)
+    others = chunk.clear() if members is None or members.all() else chunk.filter(~members)
     nulls = [chunk[name].null_count() - others[name].null_count() for name in names]
     # A sum tells cheaply whether there is anything to count.
     sums = chunk.select(pl.selectors.float().sum())

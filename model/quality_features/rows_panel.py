@@ -65,7 +65,10 @@ class Panel:
 
     def month(self, month: str, columns: Sequence[str]) -> pl.DataFrame:
         """Date, Code and the columns of a month, sorted; a column that the source does not have is absent."""
-        rows = self._table(PANEL, month, [*KEY, *columns])
+        return self._beside(month, self._table(PANEL, month, [*KEY, *columns]), columns)
+
+    def _beside(self, month: str, rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+        """The rows of a month with those of the columns beside that the slow table has."""
         slow = [name for name in columns if name in SLOW_COLUMNS]
         if not slow or f"{SLOW}/{month}.parquet" not in self._files:
             return rows
@@ -117,9 +120,10 @@ class Panel:
     def _remembered(self, month: str, columns: Sequence[str]) -> pl.DataFrame:
         asked, rows = self._kept.pop(month, (frozenset[str](), pl.DataFrame()))
         absent = [name for name in columns if name not in asked]
-        if absent or not rows.width:
-            more = self.month(month, absent)
-            rows = rows.hstack(more.drop(KEY)) if rows.width else more
+        if not rows.width:
+            rows = self.month(month, absent)
+        elif absent:
+            rows = self._beside(month, rows.hstack(self._table(PANEL, month, absent)), absent)
         self._kept[month] = (asked | set(columns), rows)  # the newest use stands last
         kept = sum(frame.estimated_size() for _, frame in self._kept.values())
         while kept > _KEPT_BYTES and len(self._kept) > 1:

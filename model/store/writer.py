@@ -89,7 +89,7 @@ class ArtifactWriter:
         input_hash: str | None = None,
         hashed: bool = True,
     ) -> FileEntry:
-        """Write a Parquet table (zstd), sorted by ``key`` and unique on it.
+        """Write a Parquet table (LZ4), sorted by ``key`` and unique on it.
 
         Raises:
             StoreError: the rows are not sorted by the key, or the key repeats.
@@ -97,7 +97,8 @@ class ArtifactWriter:
         self._check_key(name, frame, key)
         path = self._new(name)
         # Minimum and maximum help a reader to skip rows by key; those of a hundred features help nobody.
-        frame.write_parquet(path, compression="zstd", compression_level=1, statistics=frame.width <= _FEW_COLUMNS)
+        # zstd would save an eighth of the disk and cost a third more time in writing, twice as much in reading.
+        frame.write_parquet(path, compression="lz4", statistics=frame.width <= _FEW_COLUMNS)
         columns = {column: str(dtype) for column, dtype in frame.schema.items()}
         return self._record(
             name,
