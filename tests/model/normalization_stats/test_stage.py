@@ -1,6 +1,6 @@
 """A fold's normalisation from store to z-scores."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -11,12 +11,12 @@ import pytest
 from model.daily_quotes.settings import FilesSource
 from model.errors import DataError
 from model.labels.settings import LabelSettings
-from model.normalization_stats import checks
+from model.normalization_stats import checks, daily
 from model.normalization_stats.apply import Normalizer
 from model.normalization_stats.load import read_daily
 from model.normalization_stats.settings import NormalizationSettings
 from model.normalization_stats.stage import materialise
-from model.normalization_stats.statistics import STATISTICS
+from model.normalization_stats.statistics import STATISTICS, Daily, Kind
 from model.settings.root import Settings
 from model.store.manifest import Identity
 from model.store.stage import StageRun
@@ -59,13 +59,15 @@ def features() -> pl.DataFrame:
     )
 
 
-def write_inputs(store: Store, frame: pl.DataFrame) -> None:
+def write_inputs(store: Store, frame: pl.DataFrame, long: tuple[str, ...] = ()) -> None:
+    """Features and labels; the features named lie in a band of their own."""
     catalogue = [{"name": name, "scope": "market" if name == "market" else "stock"} for name in FEATURES]
     labels = frame.select("Date", "Code", "InUniverse", target_1=pl.col("size") / 10, target_5=pl.col("flag"))
     with store.writer("quality_features", None, IDENTITY) as w:
         w.json("catalogue.json", catalogue)
         for table, rows in (
-            ("features", frame),
+            ("features", frame.drop(long)),
+            *([("features_long", frame.select("Date", "Code", *long))] if long else []),
             ("labels", labels.cast({"target_1": pl.Float64, "target_5": pl.Float64})),
         ):
             for (month,), chunk in rows.group_by(pl.col("Date").dt.strftime("%Y-%m"), maintain_order=True):
@@ -150,6 +152,32 @@ def test_a_day_with_too_few_names_counts_as_missing_for_that_feature(tmp_path: P
     assert (z[9, :, 0] == 0.0).all() and (z[9, :, 3] != 0.0).any() and (z[10, :16, 0] != 0.0).any()
     outcome = checks.check_enough_names(store, chosen(), "f")
     assert outcome.passed and outcome.metadata["thin_days_size"] == 1
+
+
+def test_of_a_month_only_the_bands_that_changed_are_computed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = pl.when(pl.col("Date") == DAYS[-1])
+    fixed = features().with_columns(flag=last.then(1 - pl.col("flag")).otherwise("flag").cast(pl.Float32))
+    stores = [Store(tmp_path / name) for name in ("partly", "whole")]
+    run = [StageRun(store=store, settings=chosen(), identity=IDENTITY, partition="f") for store in stores]
+    write_inputs(stores[0], features(), ("flag", "market"))
+    materialise(run[0])
+    computed: list[tuple[date, tuple[str, ...]]] = []
+    compute = daily.daily_statistics
+
+    def noted(store: Store, dates: tuple[date, ...], kinds: Mapping[str, Kind], quantiles: Sequence[float]) -> Daily:
+        computed.append((dates[0], tuple(kinds)))
+        return compute(store, dates, kinds, quantiles)
+
+    monkeypatch.setattr(daily, "daily_statistics", noted)
+    write_inputs(stores[0], fixed, ("flag", "market"))
+    materialise(run[0])
+    assert computed == [(DAYS[31], ("flag", "market"))]
+    write_inputs(stores[1], fixed, ("flag", "market"))
+    materialise(run[1])
+    contents = {store.require("normalization_stats", "f").content_hash for store in stores}
+    assert len(contents) == 1 and len(computed) == 3
 
 
 def test_only_the_months_that_changed_are_computed_again_and_other_folds_share_them(
