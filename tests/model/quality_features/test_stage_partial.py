@@ -1,9 +1,10 @@
 """Promise 2: whatever changes, the cells computed again make the features those of a full build, bit for bit."""
 
 import shutil
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from model.quality_features import stage
+from model.quality_features.bands_jobs import Job
 from model.quality_features.language.columns import COLUMNS
+from model.quality_features.rows_panel import Panel
+from model.quality_features.settings import FeatureSettings
 from model.store.store import Store
 from tests.model.quality_features.edits import EDITS, Edit, days_of
 from tests.model.quality_features.stage_support import (
@@ -121,11 +126,19 @@ def test_a_mended_price_costs_the_months_that_each_memory_reaches(home: Path, hi
 
 
 def test_an_appended_day_touches_the_newest_month_and_the_labels_that_it_resolves(
-    history: pl.DataFrame, tmp_path: Path
+    history: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     days = days_of(history)
     build(tmp_path, history.filter(pl.col("Date") < days[-1]))
     before = Store(tmp_path).require(ASSET)
+    jobs: list[Job] = []
+    compute = stage.compute_job
+
+    def noted(panel: Panel, days: Sequence[date], settings: FeatureSettings, job: Job, **more: Any) -> pl.DataFrame:
+        jobs.append(job)
+        return compute(panel, days, settings, job, **more)
+
+    monkeypatch.setattr(stage, "compute_job", noted)
     _, appended = build(tmp_path, history)
     changed = {name for name, hash_ in content(appended).items() if content(before).get(name) != hash_}
     late = f"{days[-1]:%Y-%m}"
@@ -134,6 +147,7 @@ def test_an_appended_day_touches_the_newest_month_and_the_labels_that_it_resolve
     resolved = {f"labels/{days[-1 - h]:%Y-%m}.parquet" for h in range(6)}
     assert {name for name in changed if name.startswith("labels")} == resolved
     assert appended.extra["recomputed"]["features"]["days"] == 1
+    assert [(job.first, job.last) for job in jobs] == [(days[-1], days[-1])]  # all bands together
 
 
 def test_other_code_computes_everything_and_equal_values_keep_the_content(home: Path, history: pl.DataFrame) -> None:
