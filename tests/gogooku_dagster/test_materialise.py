@@ -61,7 +61,7 @@ def test_a_run_that_ends_half_way_leaves_no_day_that_counts_as_checked_and_was_n
 
     def break_off(*details: Any, **options: Any) -> dg.AssetMaterialization:
         if details[2].partition == RANGE[3]:
-            raise RuntimeError("killed here")
+            raise dg.Failure("killed here", allow_retries=False)
         return report(*details, **options)
 
     monkeypatch.setattr(materialise, "_day_event", break_off)
