@@ -139,9 +139,15 @@ class MonthChunks:
 
     def _kept(self, month: str, made_from: Mapping[str, str]) -> list[str]:
         """Bands whose statistics this fold's present chunk of the month has, made from the same."""
-        own = self.run.store.manifest(ASSET, self.fold.name)
-        before = own.extra.get(MADE_FROM, {}).get(month, {}) if own else {}
+        before = self._before.get(month, {})
         return [band for band in self.bands if before.get(band) == made_from[band]]
+
+    @cached_property
+    def _before(self) -> dict[str, dict[str, str]]:
+        """What the statistics of this fold's present artefact were made from."""
+        own = self.run.store.manifest(ASSET, self.fold.name)
+        made_from: dict[str, dict[str, str]] = own.extra.get(MADE_FROM, {}) if own else {}
+        return made_from
 
     def _own_rows(self, file: str, bands: Sequence[str]) -> pl.DataFrame:
         """The statistics of some bands in a chunk of the fold's present artefact."""

@@ -63,7 +63,6 @@ def catalogue(settings: FeatureSettings) -> tuple[Feature, ...]:
 
 
 @lru_cache(maxsize=16)
-@lru_cache(maxsize=16)
 def select(settings: FeatureSettings) -> tuple[Feature, ...]:
     """What the settings select, in the order of the columns.
 
