@@ -48,6 +48,29 @@ class Sides:
     high: float
 
 
+def _gain(market: Market, first: str, second: str, text: str) -> Claim:
+    wanted = "a gain whose interval excludes 0"
+    return Claim(market, first, second, text, wanted, "difference", lambda of: of.low > 0.0)
+
+
+def _not_worse(market: Market, first: str, second: str, text: str) -> Claim:
+    wanted = "not worse (the interval reaches 0 or more)"
+    return Claim(market, first, second, text, wanted, "difference", lambda of: of.high >= 0.0)
+
+
+def _bypass(market: Market, first: str) -> Claim:
+    return Claim(
+        market,
+        first,
+        "plain concatenation",
+        "residual bypass against plain concatenation",
+        "not worse (the interval reaches 0 or more), and the graph attention's gradient no smaller",
+        "difference",
+        lambda of: of.high >= 0.0,
+        gradient=True,
+    )
+
+
 CLAIMS: tuple[Claim, ...] = (
     Claim(
         "whole",
@@ -58,15 +81,7 @@ CLAIMS: tuple[Claim, ...] = (
         "ratio",
         lambda of: of.first >= 0.85 * of.second > 0.0,
     ),
-    Claim(
-        "tabular",
-        "network",
-        "lightgbm",
-        "tabular part alone: network against LightGBM",
-        "not worse (the interval reaches 0 or more)",
-        "difference",
-        lambda of: of.high >= 0.0,
-    ),
+    _not_worse("tabular", "network", "lightgbm", "tabular part alone: network against LightGBM"),
     Claim(
         "lead_lag",
         "network",
@@ -85,80 +100,14 @@ CLAIMS: tuple[Claim, ...] = (
         "difference",
         lambda of: of.low <= 0.0,
     ),
-    Claim(
-        "regime",
-        "FAN",
-        "neither",
-        "regime and frequency part: FAN against neither",
-        "a gain whose interval excludes 0",
-        "difference",
-        lambda of: of.low > 0.0,
-    ),
-    Claim(
-        "regime",
-        "SAN",
-        "neither",
-        "regime and frequency part: SAN against neither",
-        "a gain whose interval excludes 0",
-        "difference",
-        lambda of: of.low > 0.0,
-    ),
-    Claim(
-        "lead_lag",
-        "network",
-        "plain concatenation",
-        "residual bypass against plain concatenation",
-        "not worse (the interval reaches 0 or more), and the graph attention's gradient no smaller",
-        "difference",
-        lambda of: of.high >= 0.0,
-        gradient=True,
-    ),
-    Claim(
-        "own",
-        "network",
-        "lightgbm",
-        "network against LightGBM",
-        "not worse (the interval reaches 0 or more)",
-        "difference",
-        lambda of: of.high >= 0.0,
-    ),
-    Claim(
-        "own",
-        "with graph",
-        "without graph",
-        "with the graph against without",
-        "a gain whose interval excludes 0",
-        "difference",
-        lambda of: of.low > 0.0,
-    ),
-    Claim(
-        "own",
-        "FAN",
-        "neither",
-        "FAN against no adaptive normalisation",
-        "a gain whose interval excludes 0",
-        "difference",
-        lambda of: of.low > 0.0,
-    ),
-    Claim(
-        "own",
-        "SAN",
-        "neither",
-        "SAN against no adaptive normalisation",
-        "a gain whose interval excludes 0",
-        "difference",
-        lambda of: of.low > 0.0,
-    ),
-    Claim(
-        "own",
-        "with graph",
-        "plain concatenation",
-        "residual bypass against plain concatenation",
-        "not worse (the interval reaches 0 or more), and the graph attention's gradient no smaller",
-        "difference",
-        lambda of: of.high >= 0.0,
-        gradient=True,
-    ),
+    _gain("regime", "FAN", "neither", "regime and frequency part: FAN against neither"),
+    _gain("regime", "SAN", "neither", "regime and frequency part: SAN against neither"),
+    _bypass("lead_lag", "network"),
+    _not_worse("own", "network", "lightgbm", "network against LightGBM"),
+    _gain("own", "with graph", "without graph", "with the graph against without"),
+    _gain("own", "FAN", "neither", "FAN against no adaptive normalisation"),
+    _gain("own", "SAN", "neither", "SAN against no adaptive normalisation"),
+    _bypass("own", "with graph"),
 )
 
 
