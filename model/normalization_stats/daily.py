@@ -1,9 +1,9 @@
 """Daily statistics in month chunks, shared between folds.
 
 A chunk is a function of the month's features (or labels) within the fold's window alone. A chunk that this fold or
-another one has already made from the same values is taken over by a hard link. Where a month's features differ in some
-bands only, the statistics of the others are taken from the fold's own chunk: what each was made from stands in the
-manifest.
+another one has already made from the same values is taken over by a hard link. Where some of a month's cross-sections
+differ, the statistics of the others are taken from the fold's own chunk: beside it lie the digests of the features that
+it was made from.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -28,9 +28,10 @@ from model.normalization_stats.statistics import (
     daily_moments,
     one_value,
 )
-from model.quality_features.read import TABLE, band_columns, read_features
+from model.quality_features.digests import COLUMNS, called, digests_file, read_digests
+from model.quality_features.read import HEAD, TABLE, band_columns, read_features
 from model.store.hashing import json_hash, merkle_root
-from model.store.manifest import FileEntry
+from model.store.manifest import FileEntry, Manifest
 from model.store.stage import StageRun
 from model.store.store import Store
 from model.store.writer import ArtifactWriter
@@ -39,18 +40,31 @@ from model.walk_forward_folds.fold import ASSET as FOLDS
 from model.walk_forward_folds.fold import Fold
 
 SOURCE = "quality_features"
-MADE_FROM = "daily_made_from"
-"""In the manifest: month to band of the features to the hash of what its statistics were made from."""
+COMPUTED_AS = "daily_computed_as"
+"""In the manifest: band of the features to the hash of how its statistics are computed."""
 
 
 @dataclass(frozen=True)
 class Members:
     """Feature rows of the universe members of a stretch of days."""
 
+    features: tuple[str, ...]
+    dates: tuple[date, ...]
     values: NDArray[np.float32]
     """``[features, rows]``, NaN for missing, rows in stored order."""
     edges: NDArray[np.int64]
     """Where the rows of each day begin ``[days + 1]``."""
+
+    def only(self, features: Sequence[str], dates: Sequence[date]) -> "Members":
+        """Some of the features on some of the days, in the order given."""
+        place = {name: index for index, name in enumerate(self.features)}
+        values = self.values[[place[name] for name in features]]
+        if tuple(dates) == self.dates:
+            return Members(tuple(features), self.dates, values, self.edges)
+        days = np.searchsorted(np.array(self.dates, "datetime64[D]"), np.array(dates, "datetime64[D]"))
+        rows = np.concatenate([np.arange(self.edges[day], self.edges[day + 1]) for day in days])
+        edges = np.append(0, np.cumsum(np.diff(self.edges)[days]))
+        return Members(tuple(features), tuple(dates), values[:, rows], edges)
 
 
 @dataclass
@@ -75,13 +89,12 @@ class MonthChunks:
     def bring(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Write every month of both tables; returns the daily statistics of the features, and those of the labels."""
         months = [(month, tuple(days)) for month, days in groupby(self.fold.window_dates, key=lambda d: f"{d:%Y-%m}")]
-        made_from = {month: self._made_from(month) for month, _ in months}
-        self.writer.extra[MADE_FROM] = made_from
+        self.writer.extra |= {COMPUTED_AS: self._computed_as, COLUMNS: self._source.extra.get(COLUMNS, [])}
         features: list[str] = []
         labels: list[str] = []
 
         def work_on(month: str, dates: tuple[date, ...]) -> tuple[str, str]:
-            return self._features(month, dates, made_from[month]), self._labels(month, dates)
+            return self._features(month, dates), self._labels(month, dates)
 
         with ThreadPoolExecutor(max_workers=self.run.settings.runtime.threads) as pool:
             work = pool.map(lambda each: work_on(*each), months)
@@ -121,46 +134,84 @@ class MonthChunks:
                 found.append((store.directory(ASSET, partition), manifest.files))
         return found
 
-    def _features(self, month: str, dates: tuple[date, ...], made_from: Mapping[str, str]) -> str:
+    def _features(self, month: str, dates: tuple[date, ...]) -> str:
         """The month's chunk; what must be computed reads the features of all its bands together."""
-        file, input_hash = f"{DAILY}/{month}.parquet", merkle_root(made_from)
-        if self._taken_over(file, input_hash):
+        file = f"{DAILY}/{month}.parquet"
+        self._keep_digests(month)
+        if self._taken_over(file, input_hash := self._made_from(month)):
             return file
-        kept = self._kept(month, made_from)
-        due = [band for band in self.bands if band not in kept]
-        kinds = {name: self.kinds[name] for band in due for name in self.bands[band]}
-        parts = [self._own_rows(file, kept)] if kept else []
-        if kinds:
+        due, kept = self._due(month, dates)
+        parts = [kept] if kept is not None else []
+        if due:
+            kinds = {name: self.kinds[name] for names in due.values() for name in names}
+            members = read_members(self.run.store, dates, tuple(kinds))
             quantiles = self.run.settings.normalization.clip_quantiles
-            parts.append(daily_table(dates, kinds, daily_statistics(self.run.store, dates, kinds, quantiles)))
-        frame = pl.concat(parts).sort("Date", "feature")
-        self.writer.table(file, frame, key=("Date", "feature"), input_hash=input_hash)
+            for days, names in due.items():
+                own = {name: kinds[name] for name in names}
+                found = daily_statistics(members.only(names, days), list(own.values()), quantiles)
+                parts.append(daily_table(days, names, found))
+        self.writer.table(file, pl.concat(parts).sort("Date", "feature"), ("Date", "feature"), input_hash=input_hash)
         return file
 
-    def _kept(self, month: str, made_from: Mapping[str, str]) -> list[str]:
-        """Bands whose statistics this fold's present chunk of the month has, made from the same."""
-        before = self._before.get(month, {})
-        return [band for band in self.bands if before.get(band) == made_from[band]]
+    def _keep_digests(self, month: str) -> None:
+        """Put the digests of the features beside the chunk, if the features are those that the fold was made from."""
+        file = digests_file(month)
+        entry = self._source.files.get(file)
+        made_from = self.run.store.require(FOLDS, self.fold.name).inputs.get(SOURCE)
+        if entry is not None and made_from == self._source.content_hash:
+            self.writer.adopt(file, self.run.store.directory(SOURCE), entry)
+
+    def _due(
+        self, month: str, dates: tuple[date, ...]
+    ) -> tuple[dict[tuple[date, ...], tuple[str, ...]], pl.DataFrame | None]:
+        """Days to the features whose statistics must be computed on them, and the statistics that are kept."""
+        manifest = self.run.store.manifest(ASSET, self.fold.name)
+        chunk = f"{DAILY}/{month}.parquet"
+        if manifest is None or chunk not in manifest.files or not self.writer.has(digests_file(month)):
+            return {dates: tuple(self.kinds)}, None
+        now = read_digests(self.run.store, self._source, month)
+        before = read_digests(self.run.store, manifest, month)
+        if now is None or before is None:
+            return {dates: tuple(self.kinds)}, None
+        same = now.equal(before)
+        head = [now.columns.index(name) for name in called(TABLE, HEAD)]
+        same &= same[:, head].all(axis=1, keepdims=True)  # who is in the universe concerns every feature
+        names = self._computed_as_before(manifest)
+        day, feature = np.nonzero(same[:, [now.columns.index(name) for name in names.values()]])
+        kept = pl.DataFrame(
+            {
+                "Date": pl.Series(now.days).cast(pl.Date).gather(day),
+                "feature": pl.Series(list(names), dtype=pl.String).gather(feature),
+            }
+        )
+        own = self.run.store.read_table(ASSET, chunk, self.fold.name).filter(pl.col("Date").is_in(list(dates)))
+        own = own.join(kept, on=["Date", "feature"], how="semi")
+        return self._grouped(dates, own), own
+
+    def _computed_as_before(self, manifest: Manifest) -> dict[str, str]:
+        """Features whose statistics in the fold's artefact are computed as now, and what their digests are called."""
+        before = manifest.extra.get(COMPUTED_AS, {})
+        same = [band for band, made_as in self._computed_as.items() if before.get(band) == made_as]
+        return {name: digest for band in same for name in self.bands[band] for digest in called(band, [name])}
+
+    def _grouped(self, dates: tuple[date, ...], kept: pl.DataFrame) -> dict[tuple[date, ...], tuple[str, ...]]:
+        """The features that are not kept on every day, together with those that are wanted on the same days."""
+        has = dict(kept.group_by("feature").agg("Date").iter_rows())
+        groups: dict[tuple[date, ...], list[str]] = {}
+        for name in self.kinds:
+            held = set(has.get(name, ()))
+            if days := tuple(day for day in dates if day not in held):
+                groups.setdefault(days, []).append(name)
+        return {days: tuple(names) for days, names in groups.items()}
 
     @cached_property
-    def _before(self) -> dict[str, dict[str, str]]:
-        """What the statistics of this fold's present artefact were made from."""
-        own = self.run.store.manifest(ASSET, self.fold.name)
-        made_from: dict[str, dict[str, str]] = own.extra.get(MADE_FROM, {}) if own else {}
-        return made_from
+    def _source(self) -> Manifest:
+        return self.run.store.require(SOURCE)
 
-    def _own_rows(self, file: str, bands: Sequence[str]) -> pl.DataFrame:
-        """The statistics of some bands in a chunk of the fold's present artefact."""
-        names = [name for band in bands for name in self.bands[band]]
-        return self.run.store.read_table(ASSET, file, self.fold.name).filter(pl.col("feature").is_in(names))
-
-    def _made_from(self, month: str) -> dict[str, str]:
-        """Hash of what each band's statistics of a month follow from."""
-        keys = self._window[BAND + TABLE][month]
-        return {
-            band: merkle_root({"own": self._window[BAND + band][month], "keys": keys, "computed": computed})
-            for band, computed in self._computed_as.items()
-        }
+    def _made_from(self, month: str) -> str:
+        """Hash of what the statistics of a month follow from: the first band, which has the keys, and all others."""
+        bands = {band: self._window[BAND + band][month] for band in {TABLE, *self.bands}}
+        return merkle_root({**bands, "computed": merkle_root(self._computed_as)})
 
     def _labels(self, month: str, dates: tuple[date, ...]) -> str:
         horizons = self.run.settings.labels.horizons
@@ -181,12 +232,9 @@ class MonthChunks:
         return False
 
 
-def daily_statistics(
-    store: Store, dates: tuple[date, ...], kinds: Mapping[str, Kind], quantiles: Sequence[float]
-) -> Daily:
-    """Statistics ``[features, dates]``, the features in the order of ``kinds``."""
-    members = read_members(store, dates, tuple(kinds))
-    market = np.array([kind == "market" for kind in kinds.values()])
+def daily_statistics(members: Members, kinds: Sequence[Kind], quantiles: Sequence[float]) -> Daily:
+    """Statistics ``[features, days]`` of features of these kinds."""
+    market = np.array([kind == "market" for kind in kinds])
     names = np.diff(members.edges)
     values = np.full((int(market.sum()), len(names)), np.nan, dtype=np.float32)
     values[:, names > 0] = members.values[market][:, members.edges[:-1][names > 0]]
@@ -203,10 +251,11 @@ def read_members(store: Store, dates: tuple[date, ...], features: tuple[str, ...
     values = rows.select(pl.col(features).cast(pl.Float32)).to_numpy(order="fortran").T  # a null becomes a NaN
     numbers = pl.Series(dates, dtype=pl.Date).to_physical().to_numpy()
     own = rows["Date"].to_physical().to_numpy()
-    return Members(values, np.append(np.searchsorted(own, numbers, side="left"), len(own)).astype(np.int64))
+    edges = np.append(np.searchsorted(own, numbers, side="left"), len(own)).astype(np.int64)
+    return Members(features, dates, values, edges)
 
 
-def daily_table(dates: tuple[date, ...], features: Collection[str], daily: Daily) -> pl.DataFrame:
+def daily_table(dates: Sequence[date], features: Collection[str], daily: Daily) -> pl.DataFrame:
     """Date, feature, n and the statistics of every date and feature, sorted; null where there is no value."""
     names = list(features)
     order = np.argsort(np.array(names))

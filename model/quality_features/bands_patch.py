@@ -4,71 +4,102 @@ Everything else keeps its bits. A row that is new must be computed in full; that
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
+
+from model.store.day_digests import Mask, day_edges
 
 _OLD, _NEW = "__old", "__new"
 _FEW = 20
 """A part with so many times fewer rows than its days have is one of few codes."""
 
 
-def patched(
-    old: pl.DataFrame, rows: pl.DataFrame | None, parts: Sequence[pl.DataFrame], key: Sequence[str]
-) -> tuple[pl.DataFrame, bool]:
-    """The chunk as it must be now, and whether anything in it differs from ``old``.
+@dataclass
+class Patch:
+    """A chunk that is being brought up to date, sorted by a key of which Date is the first."""
 
-    Args:
-        old: the stored chunk, sorted by ``key``, of which Date is the first.
-        rows: the rows that it must have now, sorted by ``key``, with those of its other columns that are known for
-            every row (InUniverse); None where the rows are the old ones.
-        parts: cells computed again: ``key`` and some of the chunk's columns, for some of the rows. Rows that the chunk
-            does not have are passed over.
-        key: what the rows are unique on.
-    """
-    chunk, differs = old, False
-    if rows is not None:
-        same = rows.select(key).equals(old.select(key))
-        chunk = old if same else rows.select(key).join(old, on=key, how="left", maintain_order="left")
+    chunk: pl.DataFrame
+    differs: Mask = field(init=False)
+    """Where a day's cross-section is not as it was ``[days of the chunk, columns beside Date]``."""
+    rows_differ: bool = field(init=False, default=False)
+    """Whether rows came or went."""
+
+    def __post_init__(self) -> None:
+        """Nothing differs yet."""
+        self._lay_out()
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is not as it was."""
+        return self.rows_differ or bool(self.differs.any())
+
+    def rows(self, rows: pl.DataFrame, key: Sequence[str]) -> None:
+        """The rows that the chunk must have now, with those of its other columns that are known for every row.
+
+        Args:
+            rows: sorted by ``key``, with InUniverse where the chunk has it.
+        """
         given = [name for name in rows.columns if name not in key]
-        differs = not same or not rows.select(given).equals(old.select(given))
-        chunk = chunk.with_columns(rows.select(given))
-    places = chunk.select(key).with_row_index(_OLD)
-    for part in parts:
+        old, keys = self.chunk.select(key), rows.select(key)
+        if not keys.equals(old):
+            moved = pl.concat([keys.join(old, on=key, how="anti"), old.join(keys, on=key, how="anti")])
+            self.chunk = keys.join(self.chunk, on=key, how="left", maintain_order="left")
+            self.rows_differ = True
+            self._lay_out()
+            self.differs |= np.isin(self._days, moved["Date"].to_physical().to_numpy())[:, None]
+        self._put(pl.int_range(rows.height, eager=True), rows.select(given))
+
+    def cells(self, part: pl.DataFrame, key: Sequence[str]) -> None:
+        """Cells that were computed again; rows that the chunk does not have are passed over.
+
+        Args:
+            part: ``key`` and some of the chunk's columns, for some of the rows.
+        """
         if part.is_empty():
-            continue
-        near = _near(places, part, key)
+            return
+        near = _near(self._places(key), part, key)
         at = part.select(key).with_row_index(_NEW).join(near, on=key, how="inner", maintain_order="left")
-        into, values = at[_OLD], part.drop(key)
-        if at.height < part.height:
-            values = values[at[_NEW]]
-        chunk, put = _put(chunk, into, values)
-        differs = differs or put
-    return chunk, differs
+        values = part.drop(key)
+        self._put(at[_OLD], values if at.height == part.height else values[at[_NEW]])
 
+    def _lay_out(self) -> None:
+        self._days, edges = day_edges(self.chunk)
+        self._day_of = np.repeat(np.arange(len(self._days)), np.diff(edges))
+        self.differs = np.zeros((len(self._days), self.chunk.width - 1), dtype=np.bool_)
 
-def _put(chunk: pl.DataFrame, into: pl.Series, values: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
-    """Values put into rows of a chunk, column by column where any differs, and whether one does.
+    def _places(self, key: Sequence[str]) -> pl.DataFrame:
+        return self.chunk.select(key).with_row_index(_OLD)
 
-    Args:
-        into: numbers of the rows, increasing.
-        values: some of the chunk's columns, a row for each number.
-    """
-    if not len(into) or not values.width:
-        return chunk, False
-    first, last = into[0], into[-1] + 1
-    run = last - first == len(into)  # whole days of all names: slices, which copy nothing
-    before = chunk.select(values.columns)
-    before = before.slice(first, len(into)) if run else before[into]
-    other = before.rename({name: _OLD + name for name in before.columns})
-    unequal = pl.concat([values, other], how="horizontal").select(
-        pl.col(name).ne_missing(pl.col(_OLD + name)).any() for name in values.columns
-    )
-    names = [name for name, differ in unequal.row(0, named=True).items() if differ]
-    if not run:
-        return chunk.with_columns(chunk[name].scatter(into, values[name]) for name in names), bool(names)
-    rows = chunk.select(names)
-    return chunk.with_columns(pl.concat([rows.slice(0, first), values.select(names), rows.slice(last)])), bool(names)
+    def _put(self, into: pl.Series, values: pl.DataFrame) -> None:
+        """Put values into rows, column by column where any differs.
+
+        Args:
+            into: numbers of the rows, increasing.
+            values: some of the chunk's columns, a row for each number.
+        """
+        if not len(into) or not values.width:
+            return
+        first, last = into[0], into[-1] + 1
+        run = last - first == len(into)  # whole days of all names: slices, which copy nothing
+        before = self.chunk.select(values.columns)
+        before = before.slice(first, len(into)) if run else before[into]
+        other = before.rename({name: _OLD + name for name in before.columns})
+        unequal = pl.concat([values, other], how="horizontal").select(
+            pl.col(name).ne_missing(pl.col(_OLD + name)) for name in values.columns
+        )
+        names = [name for name, differ in unequal.select(pl.all().any()).row(0, named=True).items() if differ]
+        beside = [name for name in self.chunk.columns if name != "Date"]
+        day_of = self._day_of[into.to_numpy()]
+        for name in names:
+            self.differs[day_of[unequal[name].to_numpy()], beside.index(name)] = True
+        if not run:
+            self.chunk = self.chunk.with_columns(self.chunk[name].scatter(into, values[name]) for name in names)
+        elif names:
+            rows = self.chunk.select(names)
+            put = pl.concat([rows.slice(0, first), values.select(names), rows.slice(last)])
+            self.chunk = self.chunk.with_columns(put)
 
 
 def _near(places: pl.DataFrame, part: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:

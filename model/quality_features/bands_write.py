@@ -17,9 +17,11 @@ import numpy as np
 import polars as pl
 
 from model.quality_features.bands_jobs import Job, Mask
-from model.quality_features.bands_patch import patched
+from model.quality_features.bands_patch import Patch
 from model.quality_features.coverage import count
+from model.quality_features.digests import StoredDigests
 from model.quality_features.read import ASSET
+from model.store.day_digests import DayDigests
 from model.store.stage import StageRun
 from model.store.writer import ArtifactWriter
 
@@ -27,6 +29,8 @@ _FEW_CODES = 64
 """Codes of which a job is computed in one go however long its stretch of days; their rows are few."""
 _FEW_DAYS = 5
 """Calendar days of which a job that several tables share is computed in one go, whatever its codes."""
+_MARKET_DAYS = 600
+"""Calendar days of which a table of one row a day is computed in one go."""
 _Span = tuple[date, date]
 
 
@@ -116,9 +120,12 @@ class Update:
     writer: ArtifactWriter
     family: Family
     chunks: Chunks
+    stored: StoredDigests
     done: dict[str, Done] = field(default_factory=dict)
     counts: dict[tuple[str, str], pl.DataFrame] = field(default_factory=dict)
-    """Coverage of the chunks that were written, by table and month."""
+    """Coverage of the chunks that were looked at, by table and month."""
+    digests: dict[tuple[str, str], DayDigests] = field(default_factory=dict)
+    """Digests of the chunks that were written."""
     whole_seconds: dict[str, float] = field(default_factory=lambda: {"compute": 0.0, "write": 0.0})
     """What computing months whole took, and writing them."""
 
@@ -190,7 +197,7 @@ class Update:
             if month not in touched:
                 self.writer.reuse(_file(table, month))
         shared = [job for job in jobs if job.codes is None and (job.first, job.last) in together]
-        small = [job for job in jobs if job.codes is not None and len(job.codes) <= _FEW_CODES]
+        small = [job for job in jobs if job not in shared and _is_small(table, job)]
         large = [job for job in jobs if job not in small and job not in shared]
         frames = [together[job.first, job.last] for job in shared] + [self.family.compute(job) for job in small]
         self._count(table, frames)
@@ -216,18 +223,36 @@ class Update:
         """Write a month's chunk, or take it over where nothing differs; says whether it was written."""
         first, last = self._days([month])
         of_month = [_between(part, first, last) for part in parts]
+        digests: DayDigests | None
         if whole:
-            chunk, differs = of_month[0], True
+            chunk, digests = of_month[0], DayDigests.of(of_month[0])
         else:
             old = self.run.store.read_table(ASSET, _file(table, month))
-            chunk, differs = patched(old, self.chunks.now(month, table.head), of_month, table.key)
+            chunk, digests = self._patched(table, month, old, of_month)
         members = self.chunks.rows(month)["InUniverse"] if "Code" in table.key else None
         self.counts[table.name, month] = count(table.name, month, chunk, members)
-        if differs:
-            self.writer.chunk(table.name, month, chunk, key=table.key, input_hash=table.made_by)
-        else:
+        if digests is None:
             self.writer.reuse(_file(table, month))
-        return differs
+            return False
+        root = digests.root(chunk.schema)
+        self.writer.chunk(table.name, month, chunk, key=table.key, input_hash=table.made_by, content_hash=root)
+        self.digests[table.name, month] = digests
+        return True
+
+    def _patched(
+        self, table: Table, month: str, old: pl.DataFrame, parts: Sequence[pl.DataFrame]
+    ) -> tuple[pl.DataFrame, DayDigests | None]:
+        """A month's chunk from its present state, and its digests where anything differs."""
+        patch = Patch(old)
+        rows = self.chunks.now(month, table.head)
+        if rows is not None:
+            patch.rows(rows, table.key)
+        for part in parts:
+            patch.cells(part, table.key)
+        if not patch.any:
+            return patch.chunk, None
+        before = self.stored.of(month, table.name, old.columns)
+        return patch.chunk, DayDigests.of(patch.chunk, before, patch.differs)
 
     def _days(self, group: Sequence[str]) -> tuple[date, date]:
         return self.chunks.months[group[0]][0], self.chunks.months[group[-1]][-1]
@@ -246,6 +271,13 @@ class Update:
                 group = []
         if group:
             yield group
+
+
+def _is_small(table: Table, job: Job) -> bool:
+    """Whether what a job gives is little however many months it reaches, so that it is computed in one go."""
+    if job.codes is not None:
+        return len(job.codes) <= _FEW_CODES
+    return "Code" not in table.key and (job.last - job.first).days <= _MARKET_DAYS
 
 
 def _between(rows: pl.DataFrame, first: date, last: date) -> pl.DataFrame:

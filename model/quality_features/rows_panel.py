@@ -49,6 +49,7 @@ class Panel:
         self._reading = Lock()
         self._kept: dict[str, tuple[frozenset[str], pl.DataFrame]] = {}
         self._markets: dict[str, pl.DataFrame | None] = {}
+        self._found: dict[tuple[str, frozenset[str]], pl.Series] = {}
         head = f"{PANEL}/"
         self.months = tuple(
             name.removeprefix(head).removesuffix(".parquet")
@@ -97,10 +98,10 @@ class Panel:
         for month in months:
             with self._reading:
                 rows = self._remembered(month, [name for name, since in columns.items() if f"{since:%Y-%m}" <= month])
+                if codes is not None:
+                    rows = rows[self._places(month, rows, frozenset(codes))]
             if month in (months[0], months[-1]):
                 rows = rows.filter(pl.col("Date").is_between(first, last))
-            if codes is not None:
-                rows = rows.filter(pl.col("Code").is_in(list(codes)) | pl.col("Date").is_first_distinct())
             frames.append(rows)
         return pl.concat(frames, how="diagonal")
 
@@ -129,6 +130,14 @@ class Panel:
         while kept > _KEPT_BYTES and len(self._kept) > 1:
             kept -= self._kept.pop(next(iter(self._kept)))[1].estimated_size()
         return rows.select(*KEY, *(name for name in columns if name in rows.columns))
+
+    def _places(self, month: str, rows: pl.DataFrame, codes: frozenset[str]) -> pl.Series:
+        """Where the rows of some codes stand in a month, and the first of each day; several jobs ask for the same."""
+        found = self._found.get((month, codes))
+        if found is None:
+            wanted = pl.col("Code").is_in(list(codes)) | pl.col("Date").is_first_distinct()
+            found = self._found[month, codes] = rows.select(pl.arg_where(wanted)).to_series()
+        return found
 
     def _table(self, table: str, month: str, columns: Sequence[str]) -> pl.DataFrame:
         name = f"{table}/{month}.parquet"

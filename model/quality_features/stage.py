@@ -22,6 +22,7 @@ from model.quality_features.bands_jobs import Job, Mask, Reached, feature_cells,
 from model.quality_features.bands_write import Chunks, Family, Table, Update
 from model.quality_features.coverage import COVERAGE_FILE, read_coverage
 from model.quality_features.coverage import KEY as COVERAGE_KEY
+from model.quality_features.digests import StoredDigests
 from model.quality_features.engine import feature_plan
 from model.quality_features.read import ASSET, DAYS_FILE, HEAD, KEY, ROWS
 from model.quality_features.rows_changes import Changes, find_changes
@@ -52,8 +53,12 @@ def materialise(run: StageRun) -> Manifest:
         w.json("catalogue.json", catalogue_document(run.settings.features, layout))
         chunks = Chunks(changes.months, changes.read, _heads(w))
         families = {"features": _features(run, layout, panel, changes), "labels": _labels(run, panel, changes)}
-        updates = {name: Update(run, w, family, chunks) for name, family in families.items()}
+        stored = StoredDigests(run.store)
+        updates = {name: Update(run, w, family, chunks, stored) for name, family in families.items()}
         seconds = {name: update.bring() for name, update in updates.items()}
+        tables = {t.name: (*t.head, *t.names) for family in families.values() for t in family.tables}
+        written = {place: digests for update in updates.values() for place, digests in update.digests.items()}
+        stored.write(w, changes.months, tables, written)
         w.table(COVERAGE_FILE, _coverage(run.store, updates, changes.months), COVERAGE_KEY, hashed=False)
         w.extra |= _figures(run.store.manifest(ASSET), updates, seconds, len(changes.months))
     return w.manifest

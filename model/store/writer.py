@@ -87,9 +87,13 @@ class ArtifactWriter:
         key: Sequence[str],
         *,
         input_hash: str | None = None,
+        content_hash: str | None = None,
         hashed: bool = True,
     ) -> FileEntry:
         """Write a Parquet table (LZ4), sorted by ``key`` and unique on it.
+
+        Args:
+            content_hash: the hash of its values, where the caller has one; else that of the table as a whole.
 
         Raises:
             StoreError: the rows are not sorted by the key, or the key repeats.
@@ -102,7 +106,7 @@ class ArtifactWriter:
         columns = {column: str(dtype) for column, dtype in frame.schema.items()}
         return self._record(
             name,
-            hashing.table_hash(frame),
+            content_hash or hashing.table_hash(frame),
             rows=frame.height,
             columns=columns,
             input_hash=input_hash,
@@ -110,9 +114,19 @@ class ArtifactWriter:
             span=_span(frame, key),
         )
 
-    def chunk(self, table: str, month: str, frame: pl.DataFrame, key: Sequence[str], *, input_hash: str) -> FileEntry:
+    def chunk(
+        self,
+        table: str,
+        month: str,
+        frame: pl.DataFrame,
+        key: Sequence[str],
+        *,
+        input_hash: str,
+        content_hash: str | None = None,
+    ) -> FileEntry:
         """Write one month of a chunked table, with the hash of what it was computed from."""
-        return self.table(f"{table}/{month}.parquet", frame, key, input_hash=input_hash)
+        name = f"{table}/{month}.parquet"
+        return self.table(name, frame, key, input_hash=input_hash, content_hash=content_hash)
 
     def previous(self, name: str) -> FileEntry | None:
         """The entry of a file of the artefact that this one will replace."""
@@ -130,6 +144,10 @@ class ArtifactWriter:
         path = self._new(name)
         os.link(self._target / name, path)
         return self._keep(name, path, entry)
+
+    def has(self, name: str) -> bool:
+        """Whether a file has been written or taken over."""
+        return name in self._files
 
     def staged(self, name: str) -> Path:
         """Where a file lies that has been written or taken over, before it is published."""
@@ -168,10 +186,10 @@ class ArtifactWriter:
         self._new(name).write_bytes(data)
         return self._record(name, None, hashed=hashed)
 
-    def array(self, name: str, array: NDArray[Any], *, input_hash: str | None = None) -> FileEntry:
+    def array(self, name: str, array: NDArray[Any], *, input_hash: str | None = None, hashed: bool = True) -> FileEntry:
         """Write one array as ``.npy``, ready to be memory-mapped (never pickled)."""
         np.save(self._new(name), array, allow_pickle=False)
-        return self._record(name, hashing.array_hash(array), rows=len(array), input_hash=input_hash)
+        return self._record(name, hashing.array_hash(array), rows=len(array), input_hash=input_hash, hashed=hashed)
 
     def safetensors(
         self, name: str, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str] | None = None

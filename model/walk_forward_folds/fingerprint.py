@@ -11,7 +11,8 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from model.quality_features.read import TABLE, band_columns
-from model.store.hashing import json_hash, merkle_root, table_hash
+from model.store.day_digests import DayDigests
+from model.store.hashing import json_hash, merkle_root
 from model.store.manifest import FileEntry
 
 if TYPE_CHECKING:
@@ -69,4 +70,5 @@ def _dates(entry: FileEntry) -> tuple[date, date]:
 
 def _cut(store: "Store", table: str, first: date, last: date) -> str:
     """Hash of the rows dated ``first`` to ``last``, which lie in one month."""
-    return table_hash(store.read_chunks(ASSET, table, start=first, end=last))
+    rows = store.read_chunks(ASSET, table, start=first, end=last)
+    return DayDigests.of(rows).root(rows.schema)

@@ -1,6 +1,7 @@
 """A fold's normalisation from store to z-scores."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from model.normalization_stats.load import read_daily
 from model.normalization_stats.settings import NormalizationSettings
 from model.normalization_stats.stage import materialise
 from model.normalization_stats.statistics import STATISTICS, Daily, Kind
+from model.quality_features.digests import StoredDigests
 from model.settings.root import Settings
+from model.store.day_digests import DayDigests
 from model.store.manifest import Identity
 from model.store.stage import StageRun
 from model.store.store import Store
@@ -63,6 +66,7 @@ def write_inputs(store: Store, frame: pl.DataFrame, long: tuple[str, ...] = ()) 
     """Features and labels; the features named lie in a band of their own."""
     catalogue = [{"name": name, "scope": "market" if name == "market" else "stock"} for name in FEATURES]
     labels = frame.select("Date", "Code", "InUniverse", target_1=pl.col("size") / 10, target_5=pl.col("flag"))
+    digests: dict[tuple[str, str], DayDigests] = {}
     with store.writer("quality_features", None, IDENTITY) as w:
         w.json("catalogue.json", catalogue)
         for table, rows in (
@@ -71,8 +75,13 @@ def write_inputs(store: Store, frame: pl.DataFrame, long: tuple[str, ...] = ()) 
             ("labels", labels.cast({"target_1": pl.Float64, "target_5": pl.Float64})),
         ):
             for (month,), chunk in rows.group_by(pl.col("Date").dt.strftime("%Y-%m"), maintain_order=True):
-                w.chunk(table, str(month), chunk, key=("Date", "Code"), input_hash="-")
-    with store.writer("walk_forward_folds", "f", IDENTITY) as w:
+                found = digests[table, str(month)] = DayDigests.of(chunk)
+                root = found.root(chunk.schema)
+                w.chunk(table, str(month), chunk, ("Date", "Code"), input_hash="-", content_hash=root)
+        tables = {table: digests[table, "2020-01"].columns for table, _ in digests}
+        StoredDigests(store).write(w, sorted({month for _, month in digests}), tables, digests)
+    made_from = {"quality_features": store.require("quality_features").content_hash}
+    with store.writer("walk_forward_folds", "f", replace(IDENTITY, inputs=made_from)) as w:
         w.json("fold.json", {"fold": "f", "purge_days": 3, "embargo_days": 0})
         w.table("dates.parquet", pl.DataFrame({"Date": DAYS, "role": ROLES, "reach": REACH}), key=("Date",))
         w.json("fingerprint.json", fingerprint(store, DAYS[0], DAYS[-1]))
@@ -154,30 +163,76 @@ def test_a_day_with_too_few_names_counts_as_missing_for_that_feature(tmp_path: P
     assert outcome.passed and outcome.metadata["thin_days_size"] == 1
 
 
-def test_of_a_month_only_the_bands_that_changed_are_computed_again(
+def noted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[date, ...], tuple[str, ...]]]:
+    """The days and features of which statistics are computed from now on."""
+    computed: list[tuple[tuple[date, ...], tuple[str, ...]]] = []
+    compute = daily.daily_statistics
+
+    def note(members: daily.Members, kinds: Sequence[Kind], quantiles: Sequence[float]) -> Daily:
+        computed.append((members.dates, members.features))
+        return compute(members, kinds, quantiles)
+
+    monkeypatch.setattr(daily, "daily_statistics", note)
+    return computed
+
+
+def test_only_the_cross_sections_that_changed_are_computed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    last = pl.when(pl.col("Date") == DAYS[-1])
-    fixed = features().with_columns(flag=last.then(1 - pl.col("flag")).otherwise("flag").cast(pl.Float32))
+    last, before = (pl.when(pl.col("Date") == day) for day in (DAYS[-1], DAYS[-2]))
+    fixed = features().with_columns(
+        flag=last.then(1 - pl.col("flag")).otherwise("flag").cast(pl.Float32),
+        size=before.then(pl.col("size") * 2).otherwise("size").cast(pl.Float32),
+    )
     stores = [Store(tmp_path / name) for name in ("partly", "whole")]
     run = [StageRun(store=store, settings=chosen(), identity=IDENTITY, partition="f") for store in stores]
     write_inputs(stores[0], features(), ("flag", "market"))
     materialise(run[0])
-    computed: list[tuple[date, tuple[str, ...]]] = []
-    compute = daily.daily_statistics
-
-    def noted(store: Store, dates: tuple[date, ...], kinds: Mapping[str, Kind], quantiles: Sequence[float]) -> Daily:
-        computed.append((dates[0], tuple(kinds)))
-        return compute(store, dates, kinds, quantiles)
-
-    monkeypatch.setattr(daily, "daily_statistics", noted)
+    computed = noted(monkeypatch)
     write_inputs(stores[0], fixed, ("flag", "market"))
     materialise(run[0])
-    assert computed == [(DAYS[31], ("flag", "market"))]
+    assert sorted(computed) == [((DAYS[-2],), ("size",)), ((DAYS[-1],), ("flag",))]
     write_inputs(stores[1], fixed, ("flag", "market"))
     materialise(run[1])
     contents = {store.require("normalization_stats", "f").content_hash for store in stores}
-    assert len(contents) == 1 and len(computed) == 3
+    assert len(contents) == 1 and len(computed) == 4
+
+
+def test_a_day_whose_universe_changed_is_computed_again_for_every_feature(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = (pl.col("Date") == DAYS[-1]) & (pl.col("Code") == pl.col("Code").max())
+    fixed = features().with_columns(InUniverse=pl.col("InUniverse") & ~left)
+    store = build(tmp_path / "partly", features(), chosen())
+    computed = noted(monkeypatch)
+    write_inputs(store, fixed)
+    materialise(StageRun(store=store, settings=chosen(), identity=IDENTITY, partition="f"))
+    assert computed == [((DAYS[-1],), FEATURES)]
+    whole = build(tmp_path / "whole", fixed, chosen()).require("normalization_stats", "f")
+    assert whole.content_hash == store.require("normalization_stats", "f").content_hash
+
+
+def test_statistics_are_kept_only_if_the_fold_was_made_from_the_features_of_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fold that is behind the features says nothing of what the statistics beside it were made from."""
+    store = build(tmp_path, features(), chosen())
+    fold = store.require("walk_forward_folds", "f")
+    behind = features().with_columns(size=(pl.col("size") * 2).cast(pl.Float32))
+    write_inputs(store, behind)
+    documents = {name: store.read_json("walk_forward_folds", name, "f") for name in ("fold.json", "fingerprint.json")}
+    dates = store.read_table("walk_forward_folds", "dates.parquet", "f")
+    with store.writer("walk_forward_folds", "f", replace(IDENTITY, inputs=fold.inputs)) as w:
+        for name, document in documents.items():
+            w.json(name, document)
+        w.table("dates.parquet", dates, key=("Date",))
+    run = StageRun(store=store, settings=chosen(), identity=IDENTITY, partition="f")
+    materialise(run)
+    assert not any(name.startswith("digests/") for name in store.require("normalization_stats", "f").files)
+    computed = noted(monkeypatch)
+    write_inputs(store, features())
+    materialise(run)
+    assert {name for _, names in computed for name in names} == set(FEATURES)
 
 
 def test_only_the_months_that_changed_are_computed_again_and_other_folds_share_them(

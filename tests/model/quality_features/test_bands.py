@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from model.quality_features.bands import BANDS, MARKET, bands
 from model.quality_features.bands_jobs import Cells, Reached, jobs, spread
-from model.quality_features.bands_patch import patched
+from model.quality_features.bands_patch import Patch
 from model.quality_features.selection import feature_names, validity_names
 from model.quality_features.settings import GROUP_NAMES, FeatureSettings
+from model.store.day_digests import DayDigests
 
 KEY = ("Date", "Code")
 ALL = FeatureSettings(groups=GROUP_NAMES)
@@ -97,8 +98,19 @@ def test_a_patched_chunk_is_the_chunk_of_now(
     stays = pl.struct(KEY).is_in([{"Date": date(2020, 1, day), "Code": code} for day, code in sorted(before & again)])
     old = chunk(sorted(before)).with_columns(real=pl.when(stays).then(-1.0).otherwise("real").cast(pl.Float32))
     parts = [chunk(due).select(*KEY, "real", "day"), chunk(due).select(*KEY, "flag", "text")]
-    result, differs = patched(old, now.select(*KEY, "InUniverse"), parts, KEY)
-    assert result.equals(now.select(result.columns))
-    assert differs == (not old.equals(now))
-    same, untouched = patched(now, None, parts, KEY)
-    assert same.equals(now) and not untouched
+    patch = Patch(old)
+    patch.rows(now.select(*KEY, "InUniverse"), KEY)
+    for part in parts:
+        patch.cells(part, KEY)
+    assert patch.chunk.equals(now.select(patch.chunk.columns))
+    assert patch.any == (not old.equals(now))
+    of_now = DayDigests.of(now)
+    taken_over = DayDigests.of(patch.chunk, DayDigests.of(old), patch.differs)
+    assert np.array_equal(taken_over.days, of_now.days) and np.array_equal(taken_over.values, of_now.values)
+    for day, differs in zip(of_now.days.tolist(), patch.differs, strict=True):
+        was, is_now = (frame.filter(pl.col("Date").to_physical() == day) for frame in (old, now))
+        assert differs.any() == (not was.equals(is_now))
+    same = Patch(now)
+    for part in parts:
+        same.cells(part, KEY)
+    assert same.chunk.equals(now) and not same.any

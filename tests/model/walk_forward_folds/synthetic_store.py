@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from model.settings.root import Settings
+from model.store.day_digests import DayDigests
 from model.store.manifest import Identity
 from model.store.stage import StageRun
 from model.store.store import Store
@@ -87,7 +88,8 @@ def write_store(home: Path, features: pl.DataFrame, labels: pl.DataFrame) -> Sto
     with store.writer("quality_features", None, IDENTITY) as w:
         for table, frame in (("features", features), ("labels", labels)):
             for month, chunk in frame.group_by(pl.col("Date").dt.strftime("%Y-%m"), maintain_order=True):
-                w.chunk(table, str(month[0]), chunk, ("Date", "Code"), input_hash="i")
+                root = DayDigests.of(chunk).root(chunk.schema)
+                w.chunk(table, str(month[0]), chunk, ("Date", "Code"), input_hash="i", content_hash=root)
         members = pl.col("InUniverse").sum().cast(pl.Int32)
         w.table("days.parquet", features.group_by("Date").agg(names=members).sort("Date"), ("Date",), hashed=False)
         names = features.columns[3:]

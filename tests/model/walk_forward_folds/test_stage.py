@@ -6,7 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from model.store.hashing import merkle_root, table_hash
+from model.store.day_digests import DayDigests
+from model.store.hashing import merkle_root
 from model.store.manifest import Manifest
 from model.store.store import Store
 from model.walk_forward_folds.checks import CHECKS
@@ -89,7 +90,7 @@ def test_a_whole_month_takes_the_hash_of_its_chunk_and_a_cut_month_that_of_its_r
     for table, frame in (("features", FEATURES), ("labels", LABELS)):
         months = frame.filter(inside).group_by(pl.col("Date").dt.strftime("%Y-%m"), maintain_order=True)
         for (month,), rows in months:
-            own = table_hash(rows)  # one band here
+            own = DayDigests.of(rows).root(rows.schema)  # one band here
             assert found[table][str(month)] == (merkle_root({"features": own}) if table == "features" else own)
             assert found["band:features" if table == "features" else table][str(month)] == own
 

@@ -1,0 +1,119 @@
+"""Digests of a table's cross-sections: 128 bits for what one column says on one day.
+
+A month's chunk can be hashed as a root over them. After a fix only the cross-sections that differ are hashed again, and
+whoever computed something of a day's cross-section sees whether it must be computed again.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from model.store.hashing import canonical_values
+
+Mask = NDArray[np.bool_]
+Digest = NDArray[np.uint64]
+
+_BYTES = 16
+
+
+@dataclass(frozen=True)
+class DayDigests:
+    """The digests of a table that is sorted by Date; they follow from its values alone, however it is chunked."""
+
+    days: NDArray[np.int32]
+    """Days since 1970 on which the table has rows, rising ``[days]``."""
+    columns: tuple[str, ...]
+    """Columns beside Date, in the table's order."""
+    values: Digest
+    """``[days, columns, 2]``."""
+
+    @classmethod
+    def of(cls, table: pl.DataFrame, before: "DayDigests | None" = None, differs: Mask | None = None) -> Self:
+        """The digests of a table.
+
+        Args:
+            before: those of an earlier state of the table, with the same columns; taken over where nothing differs.
+            differs: where the table differs from that state ``[days of the table, columns]``.
+
+        Raises:
+            TypeError: a column's dtype has no canonical form.
+        """
+        days, edges = day_edges(table)
+        columns = tuple(name for name in table.columns if name != "Date")
+        values = np.empty((len(days), len(columns), 2), dtype=np.uint64)
+        due = np.ones((len(days), len(columns)), dtype=np.bool_)
+        if before is not None and differs is not None and before.columns == columns:
+            place = np.minimum(np.searchsorted(before.days, days), max(len(before.days) - 1, 0))
+            known = before.days[place] == days if len(before.days) else np.zeros(len(days), dtype=np.bool_)
+            due = differs | ~known[:, None]
+            values[known] = before.values[place[known]]
+        for index in np.flatnonzero(due.any(axis=0)).tolist():
+            values[:, index][due[:, index]] = _digests(table[columns[index]], edges, due[:, index])
+        return cls(days, columns, values)
+
+    def root(self, schema: pl.Schema) -> str:
+        """One hash over all of them and the table's schema."""
+        order = np.argsort(np.array(self.columns, dtype=np.str_))
+        head = [[self.columns[index], str(schema[self.columns[index]])] for index in order.tolist()]
+        digest = hashlib.sha256(repr((head, str(schema["Date"]))).encode())
+        digest.update(self.days.astype("<i4").tobytes())
+        digest.update(self.values[:, order].astype("<u8").tobytes())
+        return digest.hexdigest()
+
+    def take(self, columns: Sequence[str]) -> "DayDigests | None":
+        """Those of some columns, in the order given; None where one is not among them."""
+        place = {name: index for index, name in enumerate(self.columns)}
+        if not place.keys() >= set(columns):
+            return None
+        return DayDigests(self.days, tuple(columns), self.values[:, [place[name] for name in columns]])
+
+    def array(self) -> Digest:
+        """As one array ``[days, 1 + columns, 2]``; the day stands before its digests."""
+        head = np.zeros((len(self.days), 1, 2), dtype=np.uint64)
+        head[:, 0, 0] = self.days.astype(np.uint64)
+        return np.concatenate([head, self.values], axis=1)
+
+    @classmethod
+    def of_array(cls, array: Digest, columns: Sequence[str]) -> Self:
+        """From what :meth:`array` gave."""
+        return cls(array[:, 0, 0].astype(np.int32), tuple(columns), array[:, 1:])
+
+    def equal(self, other: "DayDigests") -> Mask:
+        """Where another state has the same, by column name ``[days, columns]``."""
+        same = np.zeros(self.values.shape[:2], dtype=np.bool_)
+        here = np.array([i for i, name in enumerate(self.columns) if name in other.columns], dtype=np.int64)
+        there = np.array([other.columns.index(self.columns[i]) for i in here], dtype=np.int64)
+        _, mine, others = np.intersect1d(self.days, other.days, assume_unique=True, return_indices=True)
+        own, theirs = self.values[np.ix_(mine, here)], other.values[np.ix_(others, there)]
+        same[np.ix_(mine, here)] = (own == theirs).all(axis=-1)
+        return same
+
+
+def day_edges(table: pl.DataFrame) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The days of a table that is sorted by Date, and where the rows of each begin, the table's end included."""
+    own = table["Date"].to_physical().to_numpy()
+    starts = np.flatnonzero(np.diff(own, prepend=own[:1] - 1)) if len(own) else np.zeros(0, dtype=np.int64)
+    return own[starts], np.append(starts, len(own)).astype(np.int64)
+
+
+def _digests(column: pl.Series, edges: NDArray[np.int64], due: Mask) -> Digest:
+    """Digests ``[due days, 2]`` of a column's cross-sections."""
+    missing, stretch = canonical_values(column)
+    # A day without a null is as in a chunk without any.
+    nulls = np.zeros(len(due), np.bool_) if missing is None else np.logical_or.reduceat(missing, edges[:-1])
+    found = bytearray()
+    for (first, last), wanted, some in zip(pairwise(edges.tolist()), due.tolist(), nulls.tolist(), strict=True):
+        if wanted:
+            digest = hashlib.sha256(b"%d%s|" % (last - first, b"n" if some else b""))
+            if some and missing is not None:
+                digest.update(np.packbits(missing[first:last]).data)
+            for part in stretch(first, last):
+                digest.update(part)
+            found += digest.digest()[:_BYTES]
+    return np.frombuffer(bytes(found), dtype="<u8").astype(np.uint64).reshape(-1, 2)
