@@ -5,6 +5,7 @@ Everything else keeps its bits. A row that is new must be computed in full; that
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -41,15 +42,10 @@ class Patch:
         Args:
             rows: sorted by ``key``, with InUniverse where the chunk has it.
         """
-        given = [name for name in rows.columns if name not in key]
-        old, keys = self.chunk.select(key), rows.select(key)
-        if not keys.equals(old):
-            moved = pl.concat([keys.join(old, on=key, how="anti"), old.join(keys, on=key, how="anti")])
-            self.chunk = keys.join(self.chunk, on=key, how="left", maintain_order="left")
-            self.rows_differ = True
-            self._lay_out()
-            self.differs |= np.isin(self._days, moved["Date"].to_physical().to_numpy())[:, None]
-        self._put(pl.int_range(rows.height, eager=True), rows.select(given))
+        keys = rows.select(key)
+        if not keys.equals(self.chunk.select(key)):
+            self._rearrange(keys, key)
+        self._put(pl.int_range(rows.height, eager=True), rows.drop(key))
 
     def cells(self, part: pl.DataFrame, key: Sequence[str]) -> None:
         """Cells that were computed again; rows that the chunk does not have are passed over.
@@ -64,9 +60,26 @@ class Patch:
         values = part.drop(key)
         self._put(at[_OLD], values if at.height == part.height else values[at[_NEW]])
 
+    def _rearrange(self, keys: pl.DataFrame, key: Sequence[str]) -> None:
+        """Let the chunk have these rows. Days whose rows are the same are taken as they are; a join is slower."""
+        held = dict(zip(self._days.tolist(), pairwise(self._edges.tolist()), strict=True))
+        days, edges = day_edges(keys)
+        parts, moved = [self.chunk.clear()], []
+        for day, (first, last) in zip(days.tolist(), pairwise(edges.tolist()), strict=True):
+            now = keys.slice(first, last - first)
+            start, stop = held.get(day, (0, 0))
+            before = self.chunk.slice(start, stop - start)
+            same = now.equals(before.select(key))
+            parts.append(before if same else now.join(before, on=key, how="left", maintain_order="left"))
+            moved.append(not same)
+        self.chunk = pl.concat(parts, rechunk=True)
+        self.rows_differ = True
+        self._lay_out()
+        self.differs |= np.array(moved, dtype=np.bool_)[:, None]
+
     def _lay_out(self) -> None:
-        self._days, edges = day_edges(self.chunk)
-        self._day_of = np.repeat(np.arange(len(self._days)), np.diff(edges))
+        self._days, self._edges = day_edges(self.chunk)
+        self._day_of = np.repeat(np.arange(len(self._days)), np.diff(self._edges))
         self.differs = np.zeros((len(self._days), self.chunk.width - 1), dtype=np.bool_)
 
     def _places(self, key: Sequence[str]) -> pl.DataFrame:
