@@ -45,7 +45,7 @@ ROUNDS = 3
 """How often who leads and who follows are found in turn; more change nothing that matters."""
 _EM_ROUNDS = 200
 _FEWEST_DAYS = 20
-_NAMES_PER_BLOCK = 128
+_NAMES_PER_BLOCK = 32
 
 
 @dataclass(frozen=True)
@@ -134,26 +134,27 @@ def _groups(names: int, first: Indices, second: Indices, signs: Array) -> tuple[
 
 def _moments(x: Array, group: Indices, sign: Array) -> _Moments:
     names, width = group.shape
-    filled = np.where(np.isfinite(x), x, 0.0)
-    own = np.zeros_like(filled)
+    known = np.isfinite(x.T)
+    moves = np.ascontiguousarray(np.where(known, x.T, 0.0))  # [N, W]: a name's days lie together
+    own = np.zeros_like(moves)
     for block in _blocks(names):
-        mean = np.einsum("tnk,nk->tn", filled[:, group[block]], sign[block]) / np.abs(sign[block]).sum(axis=1)
-        own[:, block] = filled[:, block] - mean
-    own[~np.isfinite(x)] = 0.0
-    before = own[:-1]
+        total = (sign[block][:, None, :] @ moves[group[block]])[:, 0]
+        own[block] = moves[block] - total / np.abs(sign[block]).sum(axis=1, keepdims=True)
+    own[~known] = 0.0
+    before = own[:, :-1]
     # What names do after their own moves, such as to turn back, is no news of others: the mean response is taken out.
     power = float((before * before).sum())
-    response = float((before * filled[1:]).sum()) / power if power > 0.0 else 0.0
-    after = filled[1:] - response * before
+    response = float((before * moves[:, 1:]).sum()) / power if power > 0.0 else 0.0
+    after = moves[:, 1:] - response * before
     cross, covariance, square = (np.zeros((names, *shape)) for shape in ((width,), (width, width), (width, width)))
     for block in _blocks(names):
-        members = after[:, group[block]] * (sign[block] != 0.0)
-        u = before[:, block, None]
-        cross[block] = (u * members).sum(axis=0)
-        covariance[block] = np.einsum("tnk,tnl->nkl", members, members, optimize=True)
-        square[block] = np.einsum("tnk,tnl->nkl", u * members, u * members, optimize=True)
-    known = (np.abs(sign).sum(axis=1) > 1.0) & ((before != 0.0).sum(axis=0) >= _FEWEST_DAYS)
-    return _Moments(cross, covariance / max(len(before), 1), square, known)
+        members = after[group[block]] * (sign[block] != 0.0)[:, :, None]
+        weighted = members * before[block][:, None]
+        cross[block] = weighted.sum(axis=2)
+        covariance[block] = members @ members.swapaxes(1, 2)
+        square[block] = weighted @ weighted.swapaxes(1, 2)
+    enough = (np.abs(sign).sum(axis=1) > 1.0) & ((before != 0.0).sum(axis=1) >= _FEWEST_DAYS)
+    return _Moments(cross, covariance / max(before.shape[1], 1), square, enough)
 
 
 def _blocks(names: int) -> list[slice]:
