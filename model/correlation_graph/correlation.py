@@ -38,15 +38,6 @@ def chance(weight: Array) -> float:
     return float(np.sqrt(np.square(weight).sum()))
 
 
-def residuals(returns: Array) -> Array:
-    """Returns [W, N] minus the mean of each day over the names that have one; NaN stays NaN."""
-    known = np.isfinite(returns)
-    count = known.sum(axis=1, keepdims=True)
-    total = np.where(known, returns, 0.0).sum(axis=1, keepdims=True)
-    mean: Array = total / np.maximum(count, 1)
-    return returns - mean
-
-
 def masked_correlation(returns: Array, weight: Array, *, min_joint: int, shrinkage: float) -> Array:
     """Correlation of every pair of names over the days that both have.
 

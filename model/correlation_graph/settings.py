@@ -23,12 +23,16 @@ class GraphSettings(Section):
     """Trading days after which a return counts half; left out (null), all days of the window count alike."""
     shrinkage: float = Field(default=0.05, ge=0.0, lt=1.0)
     """Share by which correlations are drawn towards zero."""
+    denoise: bool = False
+    """Whether the correlations' noise is taken out first: eigenvalues that chance alone would give count as noise
+    (Marchenko and Pastur). Groups that last come out whole; it costs an eigendecomposition of all names a graph."""
     lead_window_days: int = Field(default=500, ge=20)
     """Trading days of past returns, as far as the fold has them, from which it is estimated which names lead."""
     rebalance_days: int = Field(default=20, ge=1)
     """Trading days from one graph to the next, counted from the fold's first train day."""
     residualise: bool = True
-    """Whether the equal-weight return of the members is subtracted first, so that the market is not an edge."""
+    """Whether the equal-weight return of the members, times each name's beta, is subtracted first, so that the market
+    is not an edge."""
 
     @model_validator(mode="after")
     def _joint_days_fit(self) -> "GraphSettings":

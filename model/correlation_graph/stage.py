@@ -8,9 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from model.correlation_graph.correlation import chance, masked_correlation, residuals, weights
-from model.correlation_graph.lead_lag import leadership
+from model.correlation_graph.correlation import DECIMALS, chance, masked_correlation, weights
+from model.correlation_graph.denoise import denoised
+from model.correlation_graph.lead_lag import leaders
 from model.correlation_graph.neighbours import select_edges
+from model.correlation_graph.residual import market_residuals, standardised
 from model.correlation_graph.settings import GraphSettings
 from model.errors import DataError
 from model.quality_features.read import read_features
@@ -115,13 +117,13 @@ def graph_of(window: pl.DataFrame, days: Sequence[date], sectors: pl.DataFrame, 
     codes = window.filter((pl.col("Date") == rebalance) & pl.col("InUniverse"))["Code"].sort()
     returns = dense_returns(window, days, codes)
     if settings.residualise:
-        returns = residuals(returns)
+        returns = market_residuals(returns)
     recent = returns[-settings.window_days :]
     weight = weights(len(recent), settings.ewm_halflife)
-    correlation = masked_correlation(recent, weight, min_joint=settings.min_joint, shrinkage=settings.shrinkage)
+    correlation = _correlation(standardised(recent), weight, settings)
     threshold = max(settings.threshold, settings.min_t_value * chance(weight))
     first, second, value = select_edges(correlation, threshold=threshold, max_neighbours=settings.max_neighbours)
-    lead = leadership(returns[-settings.lead_window_days :], first, second, value)
+    leading = leaders(standardised(returns[-settings.lead_window_days :]), first, second, value)
     sector = pl.DataFrame({"Code": codes}).join(sectors, on="Code", how="left", maintain_order="left")["Sector"]
     source, target = np.r_[first, second], np.r_[second, first]
     signed = pl.Series(np.r_[value, value], dtype=pl.Float32)
@@ -133,7 +135,7 @@ def graph_of(window: pl.DataFrame, days: Sequence[date], sectors: pl.DataFrame, 
             "correlation": signed,
             "same_sector": (sector.gather(source) == sector.gather(target)).fill_null(False),
             "weight": signed.abs(),
-            "lead": pl.Series(lead[source], dtype=pl.Float32),
+            "lead": pl.Series(leading.over(source, target), dtype=pl.Float32),
         },
         schema=EDGES,
     ).sort("source", "target")
@@ -146,6 +148,16 @@ def graph_of(window: pl.DataFrame, days: Sequence[date], sectors: pl.DataFrame, 
         schema=NODES,
     )
     return Graph(edges, nodes)
+
+
+def _correlation(
+    returns: NDArray[np.float64], weight: NDArray[np.float64], settings: GraphSettings
+) -> NDArray[np.float64]:
+    """[N, N] correlations as far as they are believed: without noise where that is asked for, then shrunk."""
+    if not settings.denoise:
+        return masked_correlation(returns, weight, min_joint=settings.min_joint, shrinkage=settings.shrinkage)
+    raw = masked_correlation(returns, weight, min_joint=settings.min_joint, shrinkage=0.0)
+    return np.round((1.0 - settings.shrinkage) * denoised(raw, 1.0 / chance(weight) ** 2), DECIMALS)
 
 
 def dense_returns(window: pl.DataFrame, days: Sequence[date], codes: pl.Series) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.correlation_graph.correlation import DECIMALS, NAMES_PER_BLOCK, masked_correlation, residuals, weights
+from model.correlation_graph.correlation import DECIMALS, NAMES_PER_BLOCK, masked_correlation, weights
 
 TOLERANCE = 0.51 * 10.0**-DECIMALS
 
@@ -73,8 +73,3 @@ def test_a_return_one_halflife_old_weighs_half() -> None:
     assert weight[-1] == pytest.approx(2 * weight[-21])
     assert weight.sum() == pytest.approx(1.0)
     np.testing.assert_allclose(weights(4, None), 0.25)
-
-
-def test_residuals_are_what_is_left_of_each_day_without_its_mean() -> None:
-    x = np.array([[0.01, 0.03, np.nan], [0.02, -0.02, 0.03]])
-    np.testing.assert_allclose(residuals(x), [[-0.01, 0.01, np.nan], [0.01, -0.03, 0.02]])

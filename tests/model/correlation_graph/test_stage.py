@@ -146,6 +146,43 @@ def test_without_the_residuals_the_market_itself_makes_edges() -> None:
     assert across(residualise=True) < across(residualise=False)
 
 
+def test_without_noise_a_group_is_whole_and_a_pair_that_is_alike_by_chance_is_none() -> None:
+    frame, axis, member = clustered(60, clusters=6, each=8, seed=4)
+    rng = np.random.Generator(np.random.PCG64(7))
+    noise = pl.Series(0.013 * rng.normal(size=frame.height), dtype=pl.Float32)
+    frame = frame.with_columns(ret_1d=pl.col("ret_1d") + noise)
+    codes = frame["Code"].unique().sort().to_list()
+    cluster = dict(zip(codes, member.tolist(), strict=True))
+    none = pl.DataFrame(schema={"Code": pl.String, "Sector": pl.String})
+
+    def right_and_wrong(denoise: bool) -> tuple[int, int]:
+        settings = GraphSettings(ewm_halflife=None, threshold=0.2, max_neighbours=7, denoise=denoise)
+        edges = graph_of(frame, axis, none, settings).edges
+        right = sum(cluster[a] == cluster[b] for a, b in edges.select("source", "target").rows())
+        return right, edges.height - right
+
+    (right, wrong), (right_raw, wrong_raw) = right_and_wrong(denoise=True), right_and_wrong(denoise=False)
+    assert right > right_raw
+    assert wrong < 0.5 * wrong_raw
+
+
+def test_an_edge_carries_the_lead_of_its_source_over_its_target() -> None:
+    frame, axis, _ = clustered(400, clusters=6, each=8)
+    codes = frame["Code"].unique().sort()
+    grid = frame["ret_1d"].to_numpy().reshape(400, 48).astype(np.float64)
+    own = np.random.Generator(np.random.PCG64(9)).normal(size=400)
+    grid[:, 12] += 0.01 * own  # the third of cluster 0, which the others of its cluster follow a day later
+    for follower in (18, 24, 30, 36, 42):
+        grid[1:, follower] += 0.004 * own[:-1]
+    frame = frame.with_columns(ret_1d=pl.Series(grid.ravel(), dtype=pl.Float32))
+    none = pl.DataFrame(schema={"Code": pl.String, "Sector": pl.String})
+    edges = graph_of(frame, axis, none, GraphSettings(ewm_halflife=None, window_days=400, max_neighbours=7)).edges
+    leading = edges.filter(pl.col("source") == codes[12])
+    assert leading.height == 7
+    assert leading["lead"].min() > 2.5  # type: ignore[operator]
+    assert edges.filter(pl.col("source") != codes[12])["lead"].max() < 0.5  # type: ignore[operator]
+
+
 def test_a_fold_shorter_than_the_window_is_refused_with_the_key_to_change(tmp_path: Path) -> None:
     fold = Fold.load(built(tmp_path), FOLD)
     with pytest.raises(DataError, match=r"graph\.min_joint"):
