@@ -11,7 +11,7 @@ from model.atft_tensors.shards import MonthArrays
 from model.errors import DataError
 
 LEAD_CLIP, LEAD_UNIT = 6.0, 3.0
-"""The t-statistic of who leads is clipped at the first and divided by the second: an attribute of order 1."""
+"""The lead of an edge, in units of a t-statistic, is clipped at the first and divided by the second: of order 1."""
 OWN_RETURN = "ret_1d"
 """The feature that is the stock's own history for the adaptive normalisation."""
 

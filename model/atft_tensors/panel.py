@@ -66,8 +66,8 @@ class FoldPanel:
     edge_index: NDArray[np.int64]
     """[2, E] code positions, source to target."""
     edge_attr: NDArray[np.float32]
-    """[E, 4] signed correlation, its absolute value, whether of the same sector, and how far the source leads its
-    neighbours (t-statistic over 3, within ±2)."""
+    """[E, 4] signed correlation, its absolute value, whether of the same sector, and how far the source leads the
+    target (in units of three t-statistics, within ±2)."""
 
 
 def load_panel(directory: Path, shards: Path | None = None, *, verify: bool = True) -> FoldPanel:

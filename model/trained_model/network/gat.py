@@ -19,7 +19,7 @@ from torch_geometric.typing import OptTensor
 from torch_geometric.utils import softmax
 
 SELF_LOOP_ATTRIBUTES = (1.0, 1.0, 1.0, 0.0)
-"""Signed correlation, its absolute value, same sector, lead of the source: the columns of ``edge_attr``."""
+"""Signed correlation, its absolute value, same sector, lead of the source over the target: columns of ``edge_attr``."""
 
 
 class TemperedGATv2Conv(GATv2Conv):
