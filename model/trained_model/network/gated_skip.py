@@ -1,0 +1,135 @@
+"""The gated skip connection in one piece, forward and backward by hand, a block of rows at a time.
+
+    out = LayerNorm(skip + value * sigmoid(gate)),   [value, gate] = W x + b
+
+In ordinary operations every row passes through memory a dozen times. Here a block of rows fits the processor's cache
+between its two matrix products.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+NUMBERS_AT_A_TIME = 200_000
+"""Rows times width of a block on a CPU: 800 KB for each of its arrays. A GPU takes all rows at once."""
+
+
+def gated_skip(
+    x: Tensor, skip: Tensor, weight: Tensor, bias: Tensor, norm_weight: Tensor, norm_bias: Tensor, eps: float
+) -> tuple[Tensor, Tensor]:
+    """All steps [L, B, width] and the last one on its own [B, width], of the type of the weights.
+
+    Whoever reads the last step takes it from there: its gradient then is no tensor of all steps, nearly all zeros.
+
+    Args:
+        x: [L, B, inputs]
+        skip: [L, B, width]
+        weight: [2 * width, inputs], of the value above of the gate.
+        bias: [2 * width]
+        norm_weight, norm_bias: [width]
+        eps: added to the variance in the norm.
+    """
+    if torch.compiler.is_compiling():
+        return by_operations(x, skip, weight, bias, norm_weight, norm_bias, eps)
+    rows, last = _GatedSkip.apply(
+        x.flatten(0, 1), skip.flatten(0, 1), weight, bias, norm_weight, norm_bias, eps, skip.shape[1]
+    )
+    return rows.view(skip.shape), last
+
+
+def by_operations(
+    x: Tensor, skip: Tensor, weight: Tensor, bias: Tensor, norm_weight: Tensor, norm_bias: Tensor, eps: float
+) -> tuple[Tensor, Tensor]:
+    """The same in ordinary operations, differentiated by torch; arguments as for :func:`gated_skip`."""
+    value, gate = functional.linear(x, weight, bias).chunk(2, dim=-1)
+    whole = (skip + value * torch.sigmoid(gate)).to(weight.dtype)
+    out = functional.layer_norm(whole, whole.shape[-1:], norm_weight, norm_bias, eps)
+    return out, out[-1]
+
+
+class _GatedSkip(torch.autograd.Function):
+    """Matrix products in the type that autocast asks for, everything else in the type of the weights."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        skip: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        norm_weight: Tensor,
+        norm_bias: Tensor,
+        eps: float,
+        windows: int,
+    ) -> tuple[Tensor, Tensor]:
+        device = x.device.type
+        product = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+        own, width = weight.dtype, skip.shape[1]
+        of_value, of_gate = (part.t() for part in weight.to(product).chunk(2))
+        bias_of_value, bias_of_gate = bias.to(product).chunk(2)
+        value, gate, whole, out = weight.new_empty(4, len(x), width)
+        mean, scale = weight.new_empty(2, len(x), 1)
+        for rows in _blocks(skip):
+            factor = x[rows].to(product)
+            _affine(bias_of_value, factor, of_value, value[rows])
+            _affine(bias_of_gate, factor, of_gate, gate[rows])
+            torch.addcmul(skip[rows].to(own), value[rows], gate[rows].sigmoid_(), out=whole[rows])
+            out[rows], mean[rows], scale[rows] = torch.native_layer_norm(
+                whole[rows], (width,), norm_weight, norm_bias, eps
+            )
+        ctx.save_for_backward(x, weight, norm_weight, norm_bias, value, gate, whole, mean, scale)
+        ctx.product, ctx.skip_type = product, skip.dtype
+        return out, out[len(out) - windows :].clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_out: Tensor, d_last: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, norm_weight, norm_bias, value, gate, whole, mean, scale = ctx.saved_tensors
+        product, width = ctx.product, whole.shape[1]
+        factors = weight.to(product).chunk(2)
+        d_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        d_skip = torch.empty_like(whole)
+        d_weight = torch.zeros_like(weight, dtype=product)
+        d_bias, d_norm_weight, d_norm_bias = (torch.zeros_like(v) for v in (weight[:, 0], norm_weight, norm_bias))
+        start = len(whole) - len(d_last)
+        for rows in _blocks(whole):
+            d_rows = d_out[rows]
+            if rows.stop > start:
+                first = max(rows.start, start)
+                d_rows = d_rows.clone()
+                d_rows[first - rows.start :] += d_last[first - start : rows.stop - start]
+            d_whole, of_norm_weight, of_norm_bias = torch.ops.aten.native_layer_norm_backward(
+                d_rows, whole[rows], (width,), mean[rows], scale[rows], norm_weight, norm_bias, [True] * 3
+            )
+            d_norm_weight += of_norm_weight
+            d_norm_bias += of_norm_bias
+            d_skip[rows] = d_whole
+            d_value = d_whole.mul_(gate[rows])
+            through = d_value * value[rows]
+            d_gate = through.addcmul_(through, gate[rows], value=-1.0)
+            factor = x[rows].to(product)
+            found = [d_value, d_gate]
+            for d, of_weight, of_bias in zip(found, d_weight.chunk(2), d_bias.chunk(2), strict=True):
+                of_bias.add_(d.sum(0))
+                of_weight.addmm_(d.to(product).t(), factor)
+            if d_x is not None:
+                d_x[rows] = torch.mm(d_value.to(product), factors[0]).addmm_(d_gate.to(product), factors[1])
+        d_weight = d_weight.to(weight.dtype)
+        return d_x, d_skip.to(ctx.skip_type), d_weight, d_bias, d_norm_weight, d_norm_bias, None, None
+
+
+def _affine(bias: Tensor, rows: Tensor, weight: Tensor, out: Tensor) -> None:
+    """rows @ weight + bias into ``out``, which may be of another type."""
+    if out.dtype == rows.dtype:
+        torch.addmm(bias, rows, weight, out=out)
+    else:
+        out.copy_(torch.addmm(bias, rows, weight))
+
+
+def _blocks(rows: Tensor) -> list[slice]:
+    """Slices of the rows of [R, width]; at least one."""
+    step = max(1, NUMBERS_AT_A_TIME // rows.shape[1]) if rows.device.type == "cpu" else max(1, len(rows))
+    return [slice(start, min(start + step, len(rows))) for start in range(0, max(1, len(rows)), step)]
