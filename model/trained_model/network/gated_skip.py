@@ -70,39 +70,39 @@ class _GatedSkip(torch.autograd.Function):
         own, width = weight.dtype, skip.shape[1]
         of_value, of_gate = (part.t() for part in weight.to(product).chunk(2))
         bias_of_value, bias_of_gate = bias.to(product).chunk(2)
-        value, gate, whole, out = weight.new_empty(4, len(x), width)
+        out = weight.new_empty(len(x), width)
+        value, gate = torch.empty_like(out), torch.empty_like(out)
         mean, scale = weight.new_empty(2, len(x), 1)
         for rows in _blocks(skip):
             factor = x[rows].to(product)
             _affine(bias_of_value, factor, of_value, value[rows])
             _affine(bias_of_gate, factor, of_gate, gate[rows])
-            torch.addcmul(skip[rows].to(own), value[rows], gate[rows].sigmoid_(), out=whole[rows])
-            out[rows], mean[rows], scale[rows] = torch.native_layer_norm(
-                whole[rows], (width,), norm_weight, norm_bias, eps
-            )
-        ctx.save_for_backward(x, weight, norm_weight, norm_bias, value, gate, whole, mean, scale)
-        ctx.product, ctx.skip_type = product, skip.dtype
+            whole = torch.addcmul(skip[rows].to(own), value[rows], gate[rows].sigmoid_())
+            out[rows], mean[rows], scale[rows] = torch.native_layer_norm(whole, (width,), norm_weight, norm_bias, eps)
+        ctx.save_for_backward(x, skip, weight, norm_weight, norm_bias, value, gate, mean, scale)
+        ctx.product = product
         return out, out[len(out) - windows :].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_out: Tensor, d_last: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, norm_weight, norm_bias, value, gate, whole, mean, scale = ctx.saved_tensors
-        product, width = ctx.product, whole.shape[1]
+        x, skip, weight, norm_weight, norm_bias, value, gate, mean, scale = ctx.saved_tensors
+        product, width = ctx.product, value.shape[1]
         factors = weight.to(product).chunk(2)
         d_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        d_skip = torch.empty_like(whole)
+        d_skip = torch.empty_like(skip)
         d_weight = torch.zeros_like(weight, dtype=product)
         d_bias, d_norm_weight, d_norm_bias = (torch.zeros_like(v) for v in (weight[:, 0], norm_weight, norm_bias))
-        start = len(whole) - len(d_last)
-        for rows in _blocks(whole):
+        start = len(value) - len(d_last)
+        for rows in _blocks(value):
             d_rows = d_out[rows]
             if rows.stop > start:
                 first = max(rows.start, start)
                 d_rows = d_rows.clone()
                 d_rows[first - rows.start :] += d_last[first - start : rows.stop - start]
+            whole = torch.addcmul(skip[rows].to(value.dtype), value[rows], gate[rows])
             d_whole, of_norm_weight, of_norm_bias = torch.ops.aten.native_layer_norm_backward(
-                d_rows, whole[rows], (width,), mean[rows], scale[rows], norm_weight, norm_bias, [True] * 3
+                d_rows, whole, (width,), mean[rows], scale[rows], norm_weight, norm_bias, [True] * 3
             )
             d_norm_weight += of_norm_weight
             d_norm_bias += of_norm_bias
@@ -118,7 +118,7 @@ class _GatedSkip(torch.autograd.Function):
             if d_x is not None:
                 d_x[rows] = torch.mm(d_value.to(product), factors[0]).addmm_(d_gate.to(product), factors[1])
         d_weight = d_weight.to(weight.dtype)
-        return d_x, d_skip.to(ctx.skip_type), d_weight, d_bias, d_norm_weight, d_norm_bias, None, None
+        return d_x, d_skip, d_weight, d_bias, d_norm_weight, d_norm_bias, None, None
 
 
 def _affine(bias: Tensor, rows: Tensor, weight: Tensor, out: Tensor) -> None:
