@@ -6,6 +6,7 @@ In ordinary operations every row passes through memory a dozen times. Here a blo
 between its two matrix products.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -68,65 +69,75 @@ class _GatedSkip(torch.autograd.Function):
         device = x.device.type
         product = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
         own, width = weight.dtype, skip.shape[1]
-        of_value, of_gate = (part.t() for part in weight.to(product).chunk(2))
-        bias_of_value, bias_of_gate = bias.to(product).chunk(2)
-        out = weight.new_empty(len(x), width)
-        value, gate = torch.empty_like(out), torch.empty_like(out)
+        factor, constant = weight.to(product).t(), bias.to(product)
+        both = weight.new_empty(len(x), 2 * width)
+        out = torch.empty_like(skip, dtype=own)
         mean, scale = weight.new_empty(2, len(x), 1)
         for rows in _blocks(skip):
-            factor = x[rows].to(product)
-            _affine(bias_of_value, factor, of_value, value[rows])
-            _affine(bias_of_gate, factor, of_gate, gate[rows])
-            whole = torch.addcmul(skip[rows].to(own), value[rows], gate[rows].sigmoid_())
+            _into(both[rows], torch.addmm, constant, x[rows].to(product), factor)
+            value, gate = both[rows].chunk(2, dim=1)
+            whole = torch.addcmul(skip[rows].to(own), value, gate.sigmoid_())
             out[rows], mean[rows], scale[rows] = torch.native_layer_norm(whole, (width,), norm_weight, norm_bias, eps)
-        ctx.save_for_backward(x, skip, weight, norm_weight, norm_bias, value, gate, mean, scale)
+        ctx.save_for_backward(x, skip, weight, norm_weight, norm_bias, both, mean, scale)
         ctx.product = product
         return out, out[len(out) - windows :].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_out: Tensor, d_last: Tensor) -> tuple[Tensor | None, ...]:
-        x, skip, weight, norm_weight, norm_bias, value, gate, mean, scale = ctx.saved_tensors
-        product, width = ctx.product, value.shape[1]
-        factors = weight.to(product).chunk(2)
+        x, skip, weight, norm_weight, norm_bias, both, mean, scale = ctx.saved_tensors
+        width = skip.shape[1]
+        factor = weight.to(ctx.product)
         d_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         d_skip = torch.empty_like(skip)
-        d_weight = torch.zeros_like(weight, dtype=product)
+        d_weight = torch.zeros_like(factor)
         d_bias, d_norm_weight, d_norm_bias = (torch.zeros_like(v) for v in (weight[:, 0], norm_weight, norm_bias))
-        start = len(value) - len(d_last)
-        for rows in _blocks(value):
-            d_rows = d_out[rows]
-            if rows.stop > start:
-                first = max(rows.start, start)
-                d_rows = d_rows.clone()
-                d_rows[first - rows.start :] += d_last[first - start : rows.stop - start]
-            whole = torch.addcmul(skip[rows].to(value.dtype), value[rows], gate[rows])
+        start = len(skip) - len(d_last)
+        for rows in _blocks(skip):
+            value, gate = both[rows].chunk(2, dim=1)
+            whole = torch.addcmul(skip[rows].to(weight.dtype), value, gate)
             d_whole, of_norm_weight, of_norm_bias = torch.ops.aten.native_layer_norm_backward(
-                d_rows, whole, (width,), mean[rows], scale[rows], norm_weight, norm_bias, [True] * 3
+                _with_last(d_out, d_last, rows, start),
+                whole,
+                (width,),
+                mean[rows],
+                scale[rows],
+                norm_weight,
+                norm_bias,
+                [True] * 3,
             )
             d_norm_weight += of_norm_weight
             d_norm_bias += of_norm_bias
             d_skip[rows] = d_whole
-            d_value = d_whole.mul_(gate[rows])
-            through = d_value * value[rows]
-            d_gate = through.addcmul_(through, gate[rows], value=-1.0)
-            factor = x[rows].to(product)
-            found = [d_value, d_gate]
-            for d, of_weight, of_bias in zip(found, d_weight.chunk(2), d_bias.chunk(2), strict=True):
-                of_bias.add_(d.sum(0))
-                of_weight.addmm_(d.to(product).t(), factor)
+            d_both = torch.empty_like(both[rows])
+            d_value, d_gate = d_both.chunk(2, dim=1)
+            torch.mul(d_whole, gate, out=d_value)
+            torch.mul(d_value, value, out=d_gate)
+            d_gate.addcmul_(d_gate, gate, value=-1.0)
+            d_bias += d_both.sum(0)
+            d_both = d_both.to(ctx.product)
+            d_weight.addmm_(d_both.t(), x[rows].to(ctx.product))
             if d_x is not None:
-                d_x[rows] = torch.mm(d_value.to(product), factors[0]).addmm_(d_gate.to(product), factors[1])
-        d_weight = d_weight.to(weight.dtype)
-        return d_x, d_skip, d_weight, d_bias, d_norm_weight, d_norm_bias, None, None
+                _into(d_x[rows], torch.mm, d_both, factor)
+        return d_x, d_skip, d_weight.to(weight.dtype), d_bias, d_norm_weight, d_norm_bias, None, None
 
 
-def _affine(bias: Tensor, rows: Tensor, weight: Tensor, out: Tensor) -> None:
-    """rows @ weight + bias into ``out``, which may be of another type."""
-    if out.dtype == rows.dtype:
-        torch.addmm(bias, rows, weight, out=out)
+def _with_last(d_out: Tensor, d_last: Tensor, rows: slice, start: int) -> Tensor:
+    """The gradient of some rows, with what came for the last step (from row ``start`` on) on its own."""
+    if rows.stop <= start:
+        return d_out[rows]
+    first = max(rows.start, start)
+    d_rows = d_out[rows].clone()
+    d_rows[first - rows.start :] += d_last[first - start : rows.stop - start]
+    return d_rows
+
+
+def _into(out: Tensor, product: Callable[..., Tensor], *factors: Tensor) -> None:
+    """A product of the factors into ``out``, which may be of another type than they are."""
+    if out.dtype == factors[0].dtype:
+        product(*factors, out=out)
     else:
-        out.copy_(torch.addmm(bias, rows, weight))
+        out.copy_(product(*factors))
 
 
 def _blocks(rows: Tensor) -> list[slice]:
