@@ -21,10 +21,9 @@ from model.atft_tensors.panel import FoldPanel
 from model.trained_model import losses, step
 from model.trained_model.batches import Batch, DayBatches
 from model.trained_model.config import LossConfig
-from model.trained_model.network import vsn
+from model.trained_model.network import gated_skip, last_query, min_gru, selected_sum, temporal, vsn
 from model.trained_model.network.atft_gat_fan import AtftGatFan, PhaseSwitches
 from model.trained_model.network.config import NetworkConfig
-from model.trained_model.network.selected_sum import by_operations
 
 SQUARE = 1024
 """Side of the matrices whose product gives the rate of the bound."""
@@ -149,14 +148,23 @@ class Traffic(TorchDispatchMode):
 _MOVE_NOTHING = frozenset({torch.ops.aten.empty.memory_format, torch.ops.aten.new_empty.default})
 
 
+_BY_HAND: tuple[tuple[Any, str, Any], ...] = (
+    (vsn, "selected_sum", selected_sum.by_operations),
+    (min_gru, "min_gru", min_gru.by_operations),
+    (temporal, "gated_skip", gated_skip.by_operations),
+    (temporal, "last_query", last_query.by_operations),
+)
+"""Where functions with a backward pass of their own are called, and the same in ordinary operations."""
+
+
 def work_of_step(panel: FoldPanel, config: NetworkConfig, days: int, lookback: int) -> dict[str, float]:
     """What one step must do, forward and backward: operations of its matrix products, and bytes it moves.
 
-    Operations are counted by torch with variable selection in ordinary operations, so that what the blocked form
-    computes twice counts once. torch does not count the LSTM on a CPU; its products are added: forward
-    ``2 * rows * layers * 4 H * (inputs + H)``, backward twice that. Elementwise work, sorting, normalisation and the
-    optimiser count as nothing: the bound is the time of the products alone. Bytes are those of the blocked form; the
-    inside of the LSTM is not seen.
+    Operations are counted by torch with all that is worked by hand in ordinary operations, so that what the blocked
+    form of variable selection computes twice counts once. torch does not count the LSTM on a CPU; its products are
+    added: forward ``2 * rows * layers * 4 H * (inputs + H)``, backward twice that. Elementwise work, sorting,
+    normalisation and the optimiser count as nothing: the bound is the time of the products alone. Bytes are those of
+    the blocked form; the inside of the LSTM is not seen.
     """
     network = AtftGatFan(config, len(panel.features), panel.horizons, lookback)
     batches = DayBatches(panel, lookback, torch.device("cpu"))
@@ -164,13 +172,15 @@ def work_of_step(panel: FoldPanel, config: NetworkConfig, days: int, lookback: i
     rows = batches.targets(batch)
     with Traffic() as traffic:
         _forward_and_backward(network, batch, rows)
-    original = vsn.selected_sum
-    vsn.selected_sum = by_operations
+    kept = [(module, name, getattr(module, name)) for module, name, _ in _BY_HAND]
+    for module, name, by_operations in _BY_HAND:
+        setattr(module, name, by_operations)
     try:
         with FlopCounterMode(display=False) as counter:
             _forward_and_backward(network, batch, rows)
     finally:
-        vsn.selected_sum = original
+        for module, name, original in kept:
+            setattr(module, name, original)
     windows = len(batch.code) * lookback
     lstm = sum(6.0 * windows * 4 * part.hidden_size * (part.hidden_size + width) for part, width in _lstms(network))
     counted = float(counter.get_total_flops())

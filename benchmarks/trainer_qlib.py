@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 
 LAYERS = 2
 ALSTM_BATCH = 800
-EPOCHS = 3
+EPOCHS = 5
 
 
 def main(path: str) -> int:

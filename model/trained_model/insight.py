@@ -34,7 +34,8 @@ def look_into(
     """Means over stocks, days and members.
 
     Returns:
-        ``selection``: weight of each feature on the newest day (they sum to 1); ``attention``: weight of each day of
+        ``selection``: weight of each feature on the newest day (they sum to 1), None where the network was built
+        without variable selection: it reads all features alike; ``attention``: weight of each day of
         the window, oldest first (they sum to 1); ``gate_alpha``: share of the stock's own features in the fusion, one
         entry a member, None where the graph does not act; ``days`` and ``rows`` they are means of.
     """
@@ -47,11 +48,13 @@ def look_into(
             module = network_with(panel, network, member.state, lookback).eval()
             switches = member.switches or PhaseSwitches.everything(network)
             selection, attention, rows = _means(module, batches, days, switches)
-            selections.append(selection)
+            if selection is not None:
+                selections.append(selection)
             attentions.append(attention)
             alphas.append(float(module.fusion.alpha) if switches.graph else None)
+    weights = dict(zip(panel.features, np.mean(selections, axis=0).tolist(), strict=True)) if selections else None
     return {
-        "selection": dict(zip(panel.features, np.mean(selections, axis=0).tolist(), strict=True)),
+        "selection": weights,
         "attention": np.mean(attentions, axis=0).tolist(),
         "gate_alpha": alphas,
         "days": len(days),
@@ -61,20 +64,21 @@ def look_into(
 
 def _means(
     module: AtftGatFan, batches: DayBatches, days: NDArray[np.int64], switches: PhaseSwitches
-) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
-    """Selection by feature, attention by day of the window, and the number of rows (stocks and days) behind them."""
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64], int]:
+    """Selection by feature or None, attention by day of the window, and the number of rows (stocks and days)."""
     heard: list[torch.Tensor] = []
     handle = module.temporal.attention.register_forward_hook(lambda part, inputs, output: heard.append(output[1]))
-    selection = np.zeros(module.n_features)
+    selection = np.zeros(module.n_features) if module.config.variable_selection else None
     attention = np.zeros(module.lookback)
     rows = 0
     try:
         for day in days:
             batch = batches.batch(np.array([day]), graph=switches.graph)
             output = module(batch.x, batch.own_return, batch.edge_index, batch.edge_attr, switches)
-            selection += output.selection.double().sum(0).numpy()
+            if selection is not None:
+                selection += output.selection.double().sum(0).numpy()
             attention += heard.pop().double().sum(0).numpy()
             rows += len(batch.x)
     finally:
         handle.remove()
-    return selection / rows, attention / rows, rows
+    return None if selection is None else selection / rows, attention / rows, rows

@@ -53,13 +53,14 @@ def selection_figure(insight: dict[str, Any]) -> Figure:
     """Bars of the features with the largest selection weights, and the weight that all would have if equal.
 
     Args:
-        insight: ``selection``, ``days`` and ``rows`` of ``insight.look_into``.
+        insight: ``selection``, ``days`` and ``rows`` of ``insight.look_into``; a network without variable selection
+            has none, and the picture says so.
     """
     title = f"Which features does the network select? Mean of {insight['days']} validation days"
     figure, axes = canvas.sheet(title)
     canvas.name_axes(axes, "selection weight (%)", "")
-    if not insight["rows"]:
-        canvas.say(axes, "no validation day")
+    if not insight["rows"] or insight["selection"] is None:
+        canvas.say(axes, "network.variable_selection is off" if insight["rows"] else "no validation day")
         return figure
     weights = sorted(insight["selection"].items(), key=lambda pair: -pair[1])[:_MOST_FEATURES][::-1]
     places = np.arange(len(weights))

@@ -1,6 +1,6 @@
 """ATFT-GAT-FAN: adaptive temporal fusion transformer with graph attention, for a cross-section of stocks.
 
-    features [B, L, F] --adaptive norm--> (residual, main) --VSN--> LSTM + attention --> state [B, H]
+    features [B, L, F] --adaptive norm--> (residual, main) --VSN--> recurrence + attention --> state [B, H]
     own returns [B, L] --adaptive norm--> residual (an input),  shift and scale (restored at the output)
     state, newest x --GATv2 over the day's graph--> graph state --residual fusion--> heads --restore--> point, quantiles
     newest x, graph --direct path--> added to the point
@@ -24,6 +24,7 @@ from model.trained_model.network.fan import FrequencyAdaptiveNormalization, drop
 from model.trained_model.network.fusion import ResidualFusion
 from model.trained_model.network.gat import GraphAttention
 from model.trained_model.network.heads import HorizonHeads
+from model.trained_model.network.projection import Affine, InputProjection
 from model.trained_model.network.san import SliceAdaptiveNormalization
 from model.trained_model.network.temporal import TemporalEncoder
 from model.trained_model.network.vsn import VariableSelectionNetwork
@@ -52,8 +53,8 @@ class NetworkOutput:
     """[B, H] point predictions, horizons in the order of construction."""
     quantiles: Tensor
     """[B, H, Q] quantiles, never decreasing along Q."""
-    selection: Tensor
-    """[B, F] variable selection weights on the newest day; each row sums to 1."""
+    selection: Tensor | None
+    """[B, F] variable selection weights on the newest day, each row sums to 1; None where nothing is selected."""
     auxiliary: dict[str, Tensor]
     """Scalar losses by part name ('fan' or 'san'), present when a target was given and that part acts."""
 
@@ -70,17 +71,22 @@ class AtftGatFan(nn.Module):
         self.lookback = lookback
         width, dropout = config.hidden, config.dropout
         adaptive = config.adaptive_norm != "none"
-        self.vsn = VariableSelectionNetwork(
-            n_features,
-            width,
-            width=config.vsn_width,
-            channels=2 if adaptive and config.adaptive_main_channel else 1,
-            transform=config.vsn_transform,
-            dropout=dropout,
-        )
+        channels = 2 if adaptive and config.adaptive_main_channel else 1
+        if config.variable_selection:
+            self.vsn = VariableSelectionNetwork(
+                n_features,
+                width,
+                width=config.vsn_width,
+                channels=channels,
+                transform=config.vsn_transform,
+                dropout=dropout,
+            )
+        else:
+            self.projection = InputProjection(n_features, width, channels=channels)
         self.temporal = TemporalEncoder(
             width,
-            lstm_layers=config.lstm_layers,
+            recurrence=config.recurrence,
+            layers=config.lstm_layers,
             heads=config.attention_heads,
             dropout=dropout,
             layer_scale=config.layer_scale_init,
@@ -129,8 +135,14 @@ class AtftGatFan(nn.Module):
             adaptive = self._adaptive()
             x, main = adaptive.features(x)
             history, own_input = adaptive(own_return)
-        selected, selection = self.vsn(x, main)
-        state = self.temporal(selected if own_input is None else selected + own_input)
+        selection: Tensor | None = None
+        source: Affine | None = None
+        if self.config.variable_selection:
+            steps, weights = self.vsn(x, main)
+            selection = weights[:, -1]
+        else:
+            steps, source = self.projection(x, main)
+        state = self.temporal(steps, source) if own_input is None else self.temporal(steps + own_input)
         state = self.fusion(state, self._graph_state(state, newest, edge_index, edge_attr, phase_switches))
         point, quantiles = self.heads(state)
         if self.direct is not None:
@@ -141,10 +153,10 @@ class AtftGatFan(nn.Module):
             point, quantiles = history.denormalise(point), history.denormalise(quantiles)
             if target is not None:
                 auxiliary[self.config.adaptive_norm] = forecast_loss(history.shift, target)
-        return NetworkOutput(point, quantiles, selection[:, -1], auxiliary)
+        return NetworkOutput(point, quantiles, selection, auxiliary)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """Parameters by part: 'vsn', 'temporal', 'fan' or 'san', 'gat', ...; parts without any are left out.
+        """Parameters by part: 'vsn' or 'projection', 'temporal', 'fan' or 'san', 'gat', ...; empty parts are left out.
 
         Every parameter belongs to exactly one part.
         """
@@ -153,17 +165,11 @@ class AtftGatFan(nn.Module):
 
     def layer_depths(self) -> list[tuple[str, list[nn.Parameter]]]:
         """Ordered blocks, input side first, for layer-wise learning-rate decay; each parameter in exactly one."""
-        temporal = self.temporal
-        lstm = list(temporal.lstm.named_parameters())
-        blocks: list[tuple[str, list[nn.Parameter]]] = [("vsn", list(self.vsn.parameters()))]
+        entry = "vsn" if self.config.variable_selection else "projection"
+        blocks: list[tuple[str, list[nn.Parameter]]] = [(entry, list(self.get_submodule(entry).parameters()))]
         if self.config.adaptive_norm != "none":
             blocks.append((self.config.adaptive_norm, list(self._adaptive().parameters())))
-        blocks.extend(
-            (f"temporal.lstm.{layer}", [p for name, p in lstm if name.endswith(f"_l{layer}")])
-            for layer in range(self.config.lstm_layers)
-        )
-        after = ("lstm_skip", "attention", "attention_skip", "position_wise", "output_skip")
-        blocks.extend((f"temporal.{name}", list(getattr(temporal, name).parameters())) for name in after)
+        blocks.extend((f"temporal.{name}", parameters) for name, parameters in self.temporal.blocks())
         if self.gat_input is not None:
             blocks.append(("gat_input", list(self.gat_input.parameters())))
         if self.gat is not None:

@@ -19,17 +19,21 @@ class NetworkConfig:
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     hidden: int = 64
-    """Width H of every part after variable selection."""
+    """Width H of every part after the input layer."""
     quantiles: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95)
     """Quantile levels, strictly increasing inside (0, 1)."""
     dropout: float = 0.1
-    """Dropout inside the gated residual networks, between LSTM layers and in the heads."""
+    """Dropout inside the gated residual networks, between layers of the recurrence and in the heads."""
+    variable_selection: bool = True
+    """Weigh the features by variable selection; off, one linear map of them: faster, no weights to see."""
     vsn_width: int = 8
     """Width of each feature's own transform in variable selection."""
     vsn_transform: Literal["gated_sum", "grn"] = "gated_sum"
     """Each feature's transform: 'grn' as in the paper, 'gated_sum' shares gate and norm (several times faster)."""
+    recurrence: Literal["lstm", "min_gru"] = "lstm"
+    """What reads the window day by day: an LSTM, or a minGRU, whose gates read the day alone (several times faster)."""
     lstm_layers: int = 1
-    """Layers of the LSTM encoder."""
+    """Layers of the recurrence, be it an LSTM or a minGRU."""
     attention_heads: int = 4
     """Heads of the interpretable attention over the lookback; divides hidden."""
     layer_scale_init: float = 0.0
@@ -95,6 +99,9 @@ class NetworkConfig:
         _require(self.layer_scale_init >= 0.0, "layer_scale_init", self.layer_scale_init, "0 (off) or above")
         _require(self.san_slice >= 3, "san_slice", self.san_slice, "at least 3: a slice of 2 keeps only a sign")
         _require(self.vsn_transform in {"gated_sum", "grn"}, "vsn_transform", self.vsn_transform, "gated_sum or grn")
+        transform = self.vsn_transform == "gated_sum" or self.variable_selection
+        _require(transform, "vsn_transform", self.vsn_transform, "left alone where variable_selection is off")
+        _require(self.recurrence in {"lstm", "min_gru"}, "recurrence", self.recurrence, "lstm or min_gru")
         _require(self.adaptive_norm in {"fan", "san", "none"}, "adaptive_norm", self.adaptive_norm, "fan, san or none")
         levels = self.quantiles
         rising = all(a < b for a, b in zip((0.0, *levels), (*levels, 1.0), strict=True))

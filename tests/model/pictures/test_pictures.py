@@ -212,6 +212,13 @@ def test_selection_and_attention_are_drawn_in_percent_with_what_equal_shares_wou
     assert bars(training.attention_figure(insight)) == [pytest.approx([10.0, 20.0, 70.0])]
 
 
+def test_the_picture_of_a_network_without_variable_selection_says_so(full_store: Store) -> None:
+    insight: dict[str, Any] = full_store.read_json("trained_model", "insight.json", FOLD)
+    figure = training.selection_figure({**insight, "selection": None})
+    assert bars(figure) == []
+    assert texts(figure) == ["network.variable_selection is off"]
+
+
 def test_calibration_takes_the_mean_of_the_day_off_the_labels() -> None:
     # Two days whose labels are the same but for the day's mean: the same excess, the same shares.
     spread = [-2.0, -1.0, 1.0, 2.0]

@@ -69,3 +69,11 @@ def test_what_the_network_looks_at_is_told_in_shares(panel: FoldPanel) -> None:
     assert len(seen["attention"]) == LOOKBACK and sum(seen["attention"]) == pytest.approx(1.0)
     assert len(seen["gate_alpha"]) == 2 and all(0 < alpha < 1 for alpha in seen["gate_alpha"])
     assert seen["rows"] == int(panel.member[panel.validation].sum())
+
+
+def test_a_network_that_selects_nothing_tells_no_shares_of_features(panel: FoldPanel) -> None:
+    network = replace(NETWORK, variable_selection=False, recurrence="min_gru")
+    (result,) = train_ensemble(panel, network, SHORT, lookback=LOOKBACK, seed=1)
+    seen = look_into(panel, network, [Member(result.state, result.switches)], lookback=LOOKBACK)
+    assert seen["selection"] is None
+    assert sum(seen["attention"]) == pytest.approx(1.0)

@@ -26,6 +26,7 @@ from model.trained_model.trainer import train
 
 LOOKBACK = 6
 NETWORK = NetworkConfig(hidden=8, gat_hidden=8, vsn_width=4, attention_heads=2, gat_heads=2, fan_top_k=2)
+PLAIN = replace(NETWORK, variable_selection=False, recurrence="min_gru", dropout=0.2)
 PHASES = (
     PhaseConfig(name="baseline", epochs=2, lr=4e-3, adaptive_norm=False, graph=False),
     PhaseConfig(name="adaptive_norm", epochs=2, lr=3e-3, graph=False),
@@ -38,8 +39,13 @@ TRAINING = TrainingConfig(
 SHORT = replace(TRAINING, phases=(PhaseConfig(name="all", epochs=2, lr=2e-3),))
 
 
-def _train(panel: FoldPanel, training: TrainingConfig = TRAINING, callbacks: Callbacks | None = None) -> TrainResult:
-    return train(panel, NETWORK, training, lookback=LOOKBACK, seed=5, callbacks=callbacks)
+def _train(
+    panel: FoldPanel,
+    training: TrainingConfig = TRAINING,
+    callbacks: Callbacks | None = None,
+    network: NetworkConfig = NETWORK,
+) -> TrainResult:
+    return train(panel, network, training, lookback=LOOKBACK, seed=5, callbacks=callbacks)
 
 
 def _hash(state: dict[str, torch.Tensor]) -> str:
@@ -88,9 +94,12 @@ def test_four_phases_learn_the_planted_signal_with_their_own_parts_and_rates(
     assert result.rates == tuple(expected)
 
 
-def test_a_training_stopped_and_continued_ends_with_the_same_bits(panel: FoldPanel, tmp_path: Path) -> None:
+@pytest.mark.parametrize("network", [NETWORK, PLAIN])
+def test_a_training_stopped_and_continued_ends_with_the_same_bits(
+    panel: FoldPanel, tmp_path: Path, network: NetworkConfig
+) -> None:
     training = replace(TRAINING, ema_decay=0.8, layerwise_decay=0.9, days_per_epoch=10)
-    whole = _train(panel, training)
+    whole = _train(panel, training, network=network)
     polls = {"left": 3 * 3 + 1}  # three epochs of three steps, then in the middle of the fourth
 
     def stop() -> bool:
@@ -98,9 +107,9 @@ def test_a_training_stopped_and_continued_ends_with_the_same_bits(panel: FoldPan
         return polls["left"] < 0
 
     with pytest.raises(TrainingStoppedError, match="after 3 whole epochs"):
-        _train(panel, training, Callbacks(should_stop=stop, checkpoint_dir=tmp_path))
+        _train(panel, training, Callbacks(should_stop=stop, checkpoint_dir=tmp_path), network)
     again: list[Record] = []
-    continued = _train(panel, training, Callbacks(on_epoch=again.append, checkpoint_dir=tmp_path))
+    continued = _train(panel, training, Callbacks(on_epoch=again.append, checkpoint_dir=tmp_path), network)
     assert len(again) == 4
     assert _hash(continued.state) == _hash(whole.state)
     assert _figures(continued.history) == _figures(whole.history)
@@ -242,11 +251,14 @@ def test_a_loss_that_is_not_finite_stops_the_training() -> None:
         guards.stop_if_not_finite(1.0, float("inf"), phase="gat", epoch=3, step=9)
 
 
-def test_predictions_are_the_same_bits_alone_and_together_and_nan_outside_the_universe(panel: FoldPanel) -> None:
-    result = _train(panel, SHORT)
+@pytest.mark.parametrize("network", [NETWORK, PLAIN])
+def test_predictions_are_the_same_bits_alone_and_together_and_nan_outside_the_universe(
+    panel: FoldPanel, network: NetworkConfig
+) -> None:
+    result = _train(panel, SHORT, network=network)
     days = np.concatenate([panel.validation, panel.test])
-    both = predict(panel, NETWORK, result.state, days, lookback=LOOKBACK, switches=result.switches)
-    alone = predict(panel, NETWORK, result.state, days[2:3], lookback=LOOKBACK, switches=result.switches)
+    both = predict(panel, network, result.state, days, lookback=LOOKBACK, switches=result.switches)
+    alone = predict(panel, network, result.state, days[2:3], lookback=LOOKBACK, switches=result.switches)
     assert np.array_equal(both.point[2], alone.point[0], equal_nan=True)
     assert np.array_equal(np.isfinite(both.point[:, :, 0]), panel.member[days])
     assert np.array_equal(np.isfinite(both.quantiles[:, :, 0, 0]), panel.member[days])

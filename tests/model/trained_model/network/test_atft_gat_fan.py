@@ -14,6 +14,7 @@ from model.trained_model.network.config import NetworkConfig
 
 HORIZONS = (1, 5, 10, 20)
 BARE = PhaseSwitches(adaptive_norm=False, graph=False)
+PLAIN: dict[str, Any] = {"variable_selection": False, "recurrence": "min_gru"}
 
 
 def _config(**changes: Any) -> NetworkConfig:
@@ -51,14 +52,15 @@ def _wake(net: AtftGatFan) -> AtftGatFan:
 @given(
     lookback=st.integers(3, 61),
     kind=st.sampled_from(["fan", "san", "none"]),
-    transform=st.sampled_from(["gated_sum", "grn"]),
+    entry=st.sampled_from([{}, {"vsn_transform": "grn"}, {"variable_selection": False}]),
+    recurrence=st.sampled_from(["lstm", "min_gru"]),
     main=st.booleans(),
     seed=st.integers(0, 1000),
 )
 def test_the_newest_day_moves_every_output_for_every_lookback(
-    lookback: int, kind: str, transform: str, main: bool, seed: int
+    lookback: int, kind: str, entry: dict[str, Any], recurrence: str, main: bool, seed: int
 ) -> None:
-    changes = {"adaptive_norm": kind, "vsn_transform": transform, "adaptive_main_channel": main, "fan_top_k": 1}
+    changes = {"adaptive_norm": kind, "recurrence": recurrence, "adaptive_main_channel": main, "fan_top_k": 1, **entry}
     net = _network(3, lookback, seed, **changes).eval()
     x, own, edge_index, edge_attr = _batch(4, 3, lookback, seed)
     x.requires_grad_()
@@ -78,9 +80,10 @@ def test_the_newest_own_return_moves_every_output(kind: str) -> None:
     assert (gradient[:, -1].abs() > 0).all()
 
 
+@pytest.mark.parametrize("changes", [{}, PLAIN])
 @pytest.mark.parametrize("kind", ["fan", "san", "none"])
-def test_permuting_the_stocks_permutes_the_output(kind: str) -> None:
-    net = _wake(_network(adaptive_norm=kind)).eval()
+def test_permuting_the_stocks_permutes_the_output(kind: str, changes: dict[str, Any]) -> None:
+    net = _wake(_network(adaptive_norm=kind, **changes)).eval()
     x, own, edge_index, edge_attr = _batch(12)
     order = torch.randperm(12, generator=torch.Generator().manual_seed(3))
     place = torch.empty_like(order)
@@ -92,8 +95,9 @@ def test_permuting_the_stocks_permutes_the_output(kind: str) -> None:
     torch.testing.assert_close(after.quantiles, before.quantiles[order], atol=1e-5, rtol=1e-4)
 
 
-def test_one_stock_alone_equals_itself_in_a_batch_while_the_graph_is_off() -> None:
-    net = _wake(_network()).eval()
+@pytest.mark.parametrize("changes", [{}, PLAIN])
+def test_one_stock_alone_equals_itself_in_a_batch_while_the_graph_is_off(changes: dict[str, Any]) -> None:
+    net = _wake(_network(**changes)).eval()
     x, own, _, _ = _batch(9)
     switches = PhaseSwitches(adaptive_norm=True, graph=False)
     together = net(x, own, None, None, switches)
@@ -113,8 +117,9 @@ def test_evaluating_twice_gives_the_same_bits_and_a_target_changes_nothing() -> 
 
 
 @pytest.mark.parametrize("kind", ["fan", "san"])
-def test_single_precision_agrees_with_double(kind: str) -> None:
-    net = _wake(_network(adaptive_norm=kind)).eval()
+@pytest.mark.parametrize("changes", [{}, PLAIN])
+def test_single_precision_agrees_with_double(kind: str, changes: dict[str, Any]) -> None:
+    net = _wake(_network(adaptive_norm=kind, **changes)).eval()
     x, own, edge_index, edge_attr = _batch(10)
     single = net(x, own, edge_index, edge_attr, _everything(net))
     net.double()
@@ -130,6 +135,7 @@ def test_quantiles_stay_ordered_and_selection_sums_to_one() -> None:
         assert out.point.shape == (30, 4)
         assert out.quantiles.shape == (30, 4, 5)
         assert (out.quantiles.diff(dim=-1) >= 0).all()
+        assert out.selection is not None
         torch.testing.assert_close(out.selection.sum(-1), torch.ones(30))
 
 
@@ -145,6 +151,7 @@ def _loss(out: NetworkOutput, target: Tensor) -> Tensor:
         {"adaptive_norm": "san"},
         {"vsn_transform": "grn"},
         {"gat_layers": 2, "gat_hidden": 8, "lstm_layers": 2, "layer_scale_init": 0.1},
+        {**PLAIN, "lstm_layers": 2, "layer_scale_init": 0.1},
         {"adaptive_main_channel": False, "freq_dropout_p": 0.1},
         {"quantiles": (0.5,), "adaptive_norm": "none", "graph": False},
     ],
@@ -165,13 +172,15 @@ def test_parts_and_depths_hold_each_parameter_exactly_once() -> None:
         {},
         {"adaptive_norm": "san", "lstm_layers": 2, "gat_layers": 2},
         {"adaptive_norm": "none", "graph": False},
+        {**PLAIN, "lstm_layers": 2},
     ):
         net = _network(**changes)
         everything = sorted(id(p) for p in net.parameters())
         assert sorted(id(p) for group in net.parameter_groups().values() for p in group) == everything
         depths = net.layer_depths()
         assert sorted(id(p) for _, block in depths for p in block) == everything
-        assert (depths[0][0], depths[-1][0]) == ("vsn", "direct")
+        entry = "vsn" if net.config.variable_selection else "projection"
+        assert (depths[0][0], depths[-1][0]) == (entry, "direct")
         assert all(block for _, block in depths)
     assert set(_network().parameter_groups()) == {
         "vsn",
@@ -202,8 +211,9 @@ def test_inactive_parts_have_no_say_and_no_gradient() -> None:
     assert torch.isfinite(again.point).all()
 
 
-def test_switching_fan_on_does_not_jolt_an_untrained_input() -> None:
-    net = _network().eval()
+@pytest.mark.parametrize("changes", [{}, PLAIN])
+def test_switching_fan_on_does_not_jolt_an_untrained_input(changes: dict[str, Any]) -> None:
+    net = _network(**changes).eval()
     x, own, _, _ = _batch(8)
     with torch.no_grad():  # only the restored shift may differ
         net.get_submodule("fan.norm.w3").weight.zero_()
@@ -294,11 +304,25 @@ def test_the_same_seed_builds_the_same_network() -> None:
 
 
 @pytest.mark.parametrize("kind", ["fan", "san"])
-def test_reduced_precision_stays_finite_and_ordered(kind: str) -> None:
-    net = _network(adaptive_norm=kind)
+@pytest.mark.parametrize("changes", [{}, PLAIN])
+def test_reduced_precision_stays_finite_and_ordered(kind: str, changes: dict[str, Any]) -> None:
+    net = _network(adaptive_norm=kind, **changes)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         out = net(*_batch(20), _everything(net), torch.randn(20, 4))
         _loss(out, torch.randn(20, 4)).backward()
     assert torch.isfinite(out.point).all()
     assert (out.quantiles.diff(dim=-1) >= 0).all()
     assert all(torch.isfinite(p.grad).all() for p in net.parameters() if p.grad is not None)
+
+
+def test_without_variable_selection_there_are_no_weights_to_see() -> None:
+    net = _network(variable_selection=False)
+    assert net(*_batch(8), _everything(net)).selection is None
+    assert not [name for name in net.state_dict() if name.startswith("vsn")]
+
+
+def test_a_mingru_has_blocks_and_parameters_of_its_own_name() -> None:
+    net = _network(recurrence="min_gru", lstm_layers=2)
+    names = [name for name, _ in net.layer_depths() if name.startswith("temporal")]
+    assert names[:3] == ["temporal.min_gru.0", "temporal.min_gru.1", "temporal.min_gru_skip"]
+    assert not [name for name in net.state_dict() if "lstm" in name]

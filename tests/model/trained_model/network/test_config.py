@@ -28,6 +28,8 @@ def test_the_defaults_are_valid_and_frozen() -> None:
         {"san_slice": 2},
         {"adaptive_norm": "revin"},
         {"vsn_transform": "loop"},
+        {"vsn_transform": "grn", "variable_selection": False},
+        {"recurrence": "gru"},
         {"adaptive_norm": "san", "freq_dropout_p": 0.1},
         {"gat_output_clip": float("nan")},
         {"layer_scale_init": -1.0},

@@ -23,10 +23,11 @@ def test_last_query_attention_equals_full_attention_with_shared_values() -> None
     torch.testing.assert_close(weights.sum(-1), torch.ones(5, dtype=torch.float64))
 
 
-def test_every_day_of_the_window_reaches_the_state_of_the_newest_day() -> None:
+@pytest.mark.parametrize("recurrence", ["lstm", "min_gru"])
+def test_every_day_of_the_window_reaches_the_state_of_the_newest_day(recurrence: str) -> None:
     torch.manual_seed(1)
     for layers in (1, 2):
-        encoder = TemporalEncoder(8, lstm_layers=layers, heads=2, dropout=0.2, layer_scale=0.1).eval()
+        encoder = TemporalEncoder(8, recurrence=recurrence, layers=layers, heads=2, dropout=0.2, layer_scale=0.1).eval()
         steps = torch.randn(2, 9, 8, requires_grad=True)
         out = encoder(steps)
         assert out.shape == (2, 8)
@@ -35,7 +36,7 @@ def test_every_day_of_the_window_reaches_the_state_of_the_newest_day() -> None:
 
 
 def test_forget_gates_start_open() -> None:
-    encoder = TemporalEncoder(8, lstm_layers=2)
+    encoder = TemporalEncoder(8, layers=2)
     for layer in range(2):
         bias = getattr(encoder.lstm, f"bias_ih_l{layer}") + getattr(encoder.lstm, f"bias_hh_l{layer}")
         assert bias[8:16].mean() > 0.5 > bias[:8].abs().mean()
@@ -44,3 +45,8 @@ def test_forget_gates_start_open() -> None:
 def test_a_width_that_heads_do_not_divide_is_refused() -> None:
     with pytest.raises(ValueError, match="divisible"):
         InterpretableAttention(10, 4)
+
+
+def test_an_unknown_recurrence_is_refused() -> None:
+    with pytest.raises(ValueError, match="min_gru"):
+        TemporalEncoder(8, recurrence="gru")

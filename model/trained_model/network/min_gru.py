@@ -1,0 +1,160 @@
+"""minGRU (Feng et al., "Were RNNs All We Needed?", 2024, section 3.1): a recurrence without a product in it.
+
+    z_t = sigmoid(W_z x_t + b_z),   c_t = W_h x_t + b_h,   h_t = (1 - z_t) h_{t-1} + z_t c_t,   h_0 = 0
+
+Gate and candidate read the input alone, so their products are taken over all steps together and what is left between
+the steps is elementwise. An LSTM of the same width maps input and state to four gates, with a product in every step:
+the minGRU has a quarter of its products.
+
+The scan and its gradient are written by hand, a block of windows at a time that fits the processor's cache. With g_t
+the gradient that comes to h_t from outside the recurrence and d_t all of it,
+
+    d_t = g_t + k_{t+1},   k_t = (1 - z_t) d_t,   of c_t: d_t - k_t,   of the argument of z_t: k_t (h_t - h_{t-1})
+
+(the last because z_t (c_t - h_{t-1}) = h_t - h_{t-1}), so only z and h are kept for the backward pass.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from model.trained_model.network.grn import SharedDropout
+from model.trained_model.network.projection import Affine
+
+NUMBERS_AT_A_TIME = 400_000
+"""Steps, windows and width of a block on a CPU, multiplied: 1.6 MB for each array. A GPU takes all windows at once."""
+
+
+class MinGRU(nn.Module):
+    """Layers of minGRU: [L, B, width] -> [L, B, width]. Dropout between layers, one mask a window."""
+
+    def __init__(self, width: int, layers: int = 1, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(width, 2 * width) for _ in range(layers))
+        self.dropout = SharedDropout(dropout)
+        self._keep_memory()
+
+    def _keep_memory(self) -> None:
+        """Bias of the gate 1 lower, so that memory is kept at the start, as by the LSTM's forget gate."""
+        with torch.no_grad():
+            for layer in self.layers:
+                torch.as_tensor(layer.bias).chunk(2)[0].sub_(1.0)
+
+    def forward(self, steps: Tensor, source: Affine | None = None) -> Tensor:
+        """steps, result: [L, B, width], oldest step first.
+
+        Where the steps are a linear map of fewer numbers, ``source`` says so, and the first layer reads those: two
+        linear maps in a row are one.
+        """
+        for depth, layer in enumerate(self.layers):
+            weight, bias = torch.as_tensor(layer.weight), torch.as_tensor(layer.bias)
+            if depth:
+                steps = self.dropout(steps.transpose(0, 1)).transpose(0, 1)
+            elif source is not None and source.inputs.shape[-1] < steps.shape[-1]:
+                steps, weight, bias = source.inputs, weight @ source.weight, weight @ source.bias + bias
+            steps = min_gru(steps, weight, bias)
+        return steps
+
+
+def min_gru(steps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """[L, B, width]: h of every step.
+
+    Args:
+        steps: [L, B, inputs], oldest step first.
+        weight: [2 * width, inputs], W_z above W_h.
+        bias: [2 * width]
+    """
+    if torch.compiler.is_compiling():
+        return by_operations(steps, weight, bias)
+    states: Tensor = _MinGRU.apply(steps, weight, bias)
+    return states
+
+
+def by_operations(steps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """The same in ordinary operations, differentiated by torch; arguments as for :func:`min_gru`."""
+    argument, candidate = functional.linear(steps, weight, bias).to(weight.dtype).chunk(2, dim=-1)
+    gate = torch.sigmoid(argument)
+    state = torch.zeros_like(gate[0])
+    states = []
+    for z, c in zip(gate.unbind(0), candidate.unbind(0), strict=True):
+        state = torch.lerp(state, c, z)
+        states.append(state)
+    return torch.stack(states)
+
+
+class _MinGRU(torch.autograd.Function):
+    """Matrix products in the type that autocast asks for; gate, state and result in the type of the weights."""
+
+    @staticmethod
+    def forward(ctx: Any, steps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        device = steps.device.type
+        product = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+        length, windows, _ = steps.shape
+        width = len(weight) // 2
+        of_gate, of_candidate = (part.t() for part in weight.to(product).chunk(2))
+        bias_of_gate, bias_of_candidate = bias.to(product).chunk(2)
+        both = weight.new_empty(2, length, windows, width)
+        gate, states = both[0], both[1]
+        for block in _blocks(gate):
+            rows = steps[:, block].flatten(0, 1).to(product)
+            shape = (length, -1, width)
+            candidate = torch.addmm(bias_of_candidate, rows, of_candidate).to(weight.dtype).view(shape)
+            argument = torch.addmm(bias_of_gate, rows, of_gate).to(weight.dtype).view(shape)
+            z, h = gate[:, block], states[:, block]
+            torch.sigmoid(argument, out=z)
+            torch.mul(z[0], candidate[0], out=h[0])
+            places = h.unbind(0)
+            for before, here, c, share in zip(places, places[1:], candidate[1:], z[1:], strict=False):
+                torch.lerp(before, c, share, out=here)
+        ctx.save_for_backward(steps, weight, gate, states)
+        ctx.product = product
+        return states
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        steps, weight, gate, states = ctx.saved_tensors
+        product = ctx.product
+        length, _, inputs = steps.shape
+        wanted = ctx.needs_input_grad[0]
+        factors = weight.to(product).chunk(2)
+        d_steps = torch.empty_like(steps) if wanted else None
+        d_weight = torch.zeros_like(weight, dtype=product)
+        d_bias = weight.new_zeros(len(weight))
+        for block in _blocks(gate):
+            rows = steps[:, block].flatten(0, 1).to(product)
+            found = [d.flatten(0, 1) for d in _scan_back(d_states[:, block], gate[:, block], states[:, block])]
+            for d, of_weight, of_bias in zip(found, d_weight.chunk(2), d_bias.chunk(2), strict=True):
+                of_bias.add_(d.sum(0))
+                of_weight.addmm_(d.to(product).t(), rows)
+            if d_steps is not None:
+                d_rows = torch.mm(found[0].to(product), factors[0]).addmm_(found[1].to(product), factors[1])
+                d_steps[:, block] = d_rows.view(length, -1, inputs)
+        return d_steps, d_weight.to(weight.dtype), d_bias
+
+
+def _scan_back(d_states: Tensor, gate: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+    """[L, windows, width] gradients of the gate's argument and of the candidate."""
+    whole, kept = (torch.empty_like(gate, memory_format=torch.contiguous_format) for _ in range(2))
+    d, k = whole.unbind(0), kept.unbind(0)
+    outside, share = d_states.unbind(0), gate.unbind(0)
+    d[-1].copy_(outside[-1])
+    for t in range(len(d) - 1, -1, -1):
+        torch.addcmul(d[t], d[t], share[t], value=-1.0, out=k[t])
+        if t:
+            torch.add(outside[t - 1], k[t], out=d[t - 1])
+    d_candidate = whole.sub_(kept)
+    moved = torch.sub(states[1:], states[:-1])
+    kept[1:].mul_(moved)
+    kept[0].mul_(states[0])
+    return kept, d_candidate
+
+
+def _blocks(like: Tensor) -> list[slice]:
+    """Slices of windows of [L, B, width]; at least one."""
+    length, windows, width = like.shape
+    step = max(1, NUMBERS_AT_A_TIME // (length * width)) if like.device.type == "cpu" else max(1, windows)
+    return [slice(start, min(start + step, windows)) for start in range(0, max(1, windows), step)]

@@ -1,0 +1,81 @@
+"""The gated skip worked by hand against ordinary operations differentiated by torch."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from model.trained_model.network import gated_skip as module
+from model.trained_model.network.gated_skip import by_operations, gated_skip
+from model.trained_model.network.grn import GateAddNorm
+from model.trained_model.network.temporal import SequenceSkip
+
+Arguments = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
+def _arguments(length: int, windows: int, dtype: torch.dtype = torch.float64) -> Arguments:
+    generator = torch.Generator().manual_seed(length + windows)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=dtype).requires_grad_()
+
+    inputs, width = 3, 4
+    x, skip = normal(length, windows, inputs), normal(length, windows, width)
+    return x, skip, normal(2 * width, inputs), normal(2 * width), normal(width), normal(width)
+
+
+@pytest.mark.parametrize(("length", "windows"), [(1, 1), (1, 6), (5, 1), (7, 11)])
+@pytest.mark.parametrize("numbers", [1, 60, 100_000])
+def test_values_and_gradients_are_those_of_the_ordinary_operations(
+    length: int, windows: int, numbers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "NUMBERS_AT_A_TIME", numbers)  # from a row in a block to all rows in one
+    arguments = _arguments(length, windows)
+    weight = torch.randn(length, windows, 4, dtype=torch.float64)
+    results = []
+    for form in (gated_skip, by_operations):
+        out, newest = form(*arguments, 1e-5)
+        loss = (out * weight).sum() + (newest * weight[0]).square().sum()
+        results.append((out, newest, *torch.autograd.grad(loss, arguments)))
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_gradients_are_the_numerical_ones() -> None:
+    assert torch.autograd.gradcheck(lambda *given: gated_skip(*given, 1e-5), _arguments(3, 2))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("layer_scale", [0.0, 0.3])
+def test_a_sequence_skips_as_its_steps_do_one_by_one(layer_scale: float) -> None:
+    torch.manual_seed(0)
+    part, plain = SequenceSkip(6, 0.0, layer_scale), GateAddNorm(6, 0.0, layer_scale)
+    plain.load_state_dict(part.state_dict())
+    x, skip = torch.randn(2, 5, 3, 6)
+    out, newest = part(x, skip)
+    torch.testing.assert_close(out, plain(x, skip))
+    assert torch.equal(newest, out[-1])
+    found = torch.autograd.grad(out.square().sum(), list(part.parameters()))
+    expected = torch.autograd.grad(plain(x, skip).square().sum(), list(plain.parameters()))
+    for gradient, reference in zip(found, expected, strict=True):
+        torch.testing.assert_close(gradient, reference, atol=1e-4, rtol=1e-4)
+
+
+def test_dropout_keeps_its_mask_for_all_steps_of_a_window() -> None:
+    torch.manual_seed(0)
+    part = SequenceSkip(6, 0.5)
+    out, _ = part(torch.ones(9, 4, 6), torch.zeros(9, 4, 6))
+    assert torch.equal(out, out[:1].expand_as(out))
+    assert not torch.equal(out[0, 0], out[0, 1])
+
+
+def test_reduced_precision_is_near_full_precision_and_its_gradients_are_of_the_parameters_type() -> None:
+    arguments = _arguments(20, 30, torch.float32)
+    full, _ = gated_skip(*arguments, 1e-5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        reduced, _ = gated_skip(*arguments, 1e-5)
+    assert reduced.dtype == torch.float32
+    torch.testing.assert_close(reduced, full, atol=0.1, rtol=0.05)
+    found = torch.autograd.grad(reduced.square().mean(), arguments)
+    expected = torch.autograd.grad(full.square().mean(), arguments)
+    for gradient, reference in zip(found, expected, strict=True):
+        assert gradient.dtype == torch.float32
+        torch.testing.assert_close(gradient, reference, atol=0.02, rtol=0.1)
