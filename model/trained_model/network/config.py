@@ -100,7 +100,9 @@ class NetworkConfig:
         _require(self.san_slice >= 3, "san_slice", self.san_slice, "at least 3: a slice of 2 keeps only a sign")
         _require(self.vsn_transform in {"gated_sum", "grn"}, "vsn_transform", self.vsn_transform, "gated_sum or grn")
         transform = self.vsn_transform == "gated_sum" or self.variable_selection
-        _require(transform, "vsn_transform", self.vsn_transform, "left alone where variable_selection is off")
+        _require(
+            transform, "vsn_transform", self.vsn_transform, "gated_sum (the default) where variable_selection is off"
+        )
         _require(self.recurrence in {"lstm", "min_gru"}, "recurrence", self.recurrence, "lstm or min_gru")
         _require(self.adaptive_norm in {"fan", "san", "none"}, "adaptive_norm", self.adaptive_norm, "fan, san or none")
         levels = self.quantiles
