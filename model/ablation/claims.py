@@ -192,7 +192,7 @@ def _judged(claim: Claim, means: pl.DataFrame, horizon: int, resampler: Resample
     first, second = first[there], second[there]
     known: dict[str, Any] = {"value": None, "interval": None, "ratio": None, "holds": None, "difference": None}
     if len(first) > 1:
-        ratio = float(first.mean() / second.mean()) if second.mean() else None
+        ratio = float(first.mean() / second.mean()) if second.mean() > 0.0 else None  # times nothing says nothing
         combine = np.divide if claim.kind == "ratio" else np.subtract
         interval = resampler.paired_interval(first, second, _block(horizon), combine=combine)
         value = ratio if claim.kind == "ratio" else float(first.mean() - second.mean())

@@ -242,3 +242,14 @@ def test_the_summary_is_what_a_report_shows() -> None:
     row = next(row for row in shown.rows if row.name.startswith("lead-lag part: with the graph"))
     assert row.difference.value == pytest.approx(0.04, abs=0.005) and row.difference.n == DAYS
     assert row.rank_ic.value == pytest.approx(0.01, abs=0.02) and "(holds)" in row.name
+
+
+def test_a_multiple_of_nothing_is_not_given() -> None:
+    found = document(daily(lead_lag_network=0.055, lead_lag_without_graph=-0.02), trainings(), seed=1, horizon=1)
+    [claim] = [each for each in found["claims"] if each["second"] == "without graph" and each["first"] == "network"]
+    assert (
+        claim["holds"]
+        and claim["ratio"] is None
+        and "ratio"
+        not in "".join(line for line in text(found).splitlines() if "with the graph against without" in line)
+    )
