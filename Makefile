@@ -32,9 +32,8 @@ run: $(STAMP)
 ui: $(STAMP)
 	@$(BIN)/gogooku ui
 
-# One thread a process: small arrays gain nothing from more. Three processes on two cores, because tests wait for the
-# commands and servers that they start.
-# In the order of the folders: the few long tests come first, and the many short ones fill all processes to the end.
+# One thread a process: two test processes share the machine, and small arrays gain nothing from more.
+# In the order of the folders: the few long tests come first, and the many short ones fill both processes to the end.
 test: export OMP_NUM_THREADS := 1
 test: export POLARS_MAX_THREADS := 2
 test: $(STAMP)
@@ -43,7 +42,7 @@ test: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/yamllint --strict .
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks.run
