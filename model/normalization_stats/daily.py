@@ -150,15 +150,14 @@ class MonthChunks:
                 own = {name: kinds[name] for name in names}
                 found = daily_statistics(members.only(names, days), list(own.values()), quantiles)
                 parts.append(daily_table(days, names, found))
-        self.writer.table(file, pl.concat(parts).sort("Date", "feature"), ("Date", "feature"), input_hash=input_hash)
+        self._write(file, pl.concat(parts).sort("Date", "feature"), ("Date", "feature"), input_hash)
         return file
 
     def _keep_digests(self, month: str) -> None:
         """Put the digests of the features beside the chunk, if the features are those that the fold was made from."""
         file = digests_file(month)
         entry = self._source.files.get(file)
-        made_from = self.run.store.require(FOLDS, self.fold.name).inputs.get(SOURCE)
-        if entry is not None and made_from == self._source.content_hash:
+        if entry is not None and self._of_now:
             self.writer.adopt(file, self.run.store.directory(SOURCE), entry)
 
     def _due(
@@ -196,17 +195,27 @@ class MonthChunks:
 
     def _grouped(self, dates: tuple[date, ...], kept: pl.DataFrame) -> dict[tuple[date, ...], tuple[str, ...]]:
         """The features that are not kept on every day, together with those that are wanted on the same days."""
-        has = dict(kept.group_by("feature").agg("Date").iter_rows())
-        groups: dict[tuple[date, ...], list[str]] = {}
-        for name in self.kinds:
-            held = set(has.get(name, ()))
-            if days := tuple(day for day in dates if day not in held):
-                groups.setdefault(days, []).append(name)
-        return {days: tuple(names) for days, names in groups.items()}
+        pairs = pl.DataFrame({"feature": list(self.kinds)}).join(pl.DataFrame({"Date": dates}), how="cross")
+        due = pairs.join(kept, on=["Date", "feature"], how="anti", maintain_order="left")
+        by_feature = due.group_by("feature", maintain_order=True).agg("Date")
+        by_days = by_feature.group_by("Date", maintain_order=True).agg("feature")
+        return {
+            tuple(days): tuple(names)
+            for days, names in zip(by_days["Date"].to_list(), by_days["feature"].to_list(), strict=True)
+        }
 
     @cached_property
     def _source(self) -> Manifest:
         return self.run.store.require(SOURCE)
+
+    @cached_property
+    def _of_now(self) -> bool:
+        """Whether the fold was made from the features that lie in the store; what is read now is not its own if not."""
+        return self.run.store.require(FOLDS, self.fold.name).inputs.get(SOURCE) == self._source.content_hash
+
+    def _write(self, file: str, frame: pl.DataFrame, key: Sequence[str], input_hash: str) -> None:
+        """Write a chunk; one whose values are not the fold's own is never taken for made from them."""
+        self.writer.table(file, frame, key, input_hash=input_hash if self._of_now else None)
 
     def _made_from(self, month: str) -> str:
         """Hash of what the statistics of a month follow from: the first band, which has the keys, and all others."""
@@ -219,7 +228,7 @@ class MonthChunks:
         file = f"{LABELS}/{month}.parquet"
         if not self._taken_over(file, input_hash):
             frame = daily_labels(self.run.store, dates, horizons)
-            self.writer.table(file, frame, key=("Date", "horizon"), input_hash=input_hash)
+            self._write(file, frame, ("Date", "horizon"), input_hash)
         return file
 
     def _taken_over(self, file: str, input_hash: str) -> bool:

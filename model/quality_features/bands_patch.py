@@ -55,7 +55,7 @@ class Patch:
         """
         if part.is_empty():
             return
-        near = _near(self._places(key), part, key)
+        near = _near(self.chunk.select(key).with_row_index(_OLD), part, key)
         at = part.select(key).with_row_index(_NEW).join(near, on=key, how="inner", maintain_order="left")
         values = part.drop(key)
         self._put(at[_OLD], values if at.height == part.height else values[at[_NEW]])
@@ -82,9 +82,6 @@ class Patch:
         self._day_of = np.repeat(np.arange(len(self._days)), np.diff(self._edges))
         self.differs = np.zeros((len(self._days), self.chunk.width - 1), dtype=np.bool_)
 
-    def _places(self, key: Sequence[str]) -> pl.DataFrame:
-        return self.chunk.select(key).with_row_index(_OLD)
-
     def _put(self, into: pl.Series, values: pl.DataFrame) -> None:
         """Put values into rows, column by column where any differs.
 
@@ -103,13 +100,15 @@ class Patch:
             pl.col(name).ne_missing(pl.col(_OLD + name)) for name in values.columns
         )
         names = [name for name, differ in unequal.select(pl.all().any()).row(0, named=True).items() if differ]
+        if not names:
+            return
         beside = [name for name in self.chunk.columns if name != "Date"]
         day_of = self._day_of[into.to_numpy()]
         for name in names:
             self.differs[day_of[unequal[name].to_numpy()], beside.index(name)] = True
         if not run:
             self.chunk = self.chunk.with_columns(self.chunk[name].scatter(into, values[name]) for name in names)
-        elif names:
+        else:
             rows = self.chunk.select(names)
             put = pl.concat([rows.slice(0, first), values.select(names), rows.slice(last)])
             self.chunk = self.chunk.with_columns(put)

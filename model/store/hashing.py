@@ -47,7 +47,7 @@ def merkle_root(parts: Mapping[str, str]) -> str:
 def array_hash(array: NDArray[Any]) -> str:
     """Hash of an array's dtype, shape and values in C order; every NaN counts as the same value."""
     digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
-    digest.update(_bytes_of(_canonical(array)))
+    digest.update(_canonical(array).data)
     return digest.hexdigest()
 
 
@@ -85,8 +85,8 @@ def canonical_values(column: pl.Series) -> tuple[Missing | None, Slices]:
         return missing, lambda first, last: (values[first:last].data,)
     missing = column.is_null().to_numpy() if column.null_count() else None
     if column.dtype == pl.Boolean:
-        flags = column.fill_null(False).to_numpy().view(np.uint8)
-        return missing, lambda first, last: (flags[first:last].data,)
+        flags = column.fill_null(False).to_numpy()
+        return missing, lambda first, last: (np.packbits(flags[first:last]).data,)
     sizes, text = _texts(column.fill_null(""))
     ends = np.append(0, np.cumsum(sizes, dtype=np.int64))
     return missing, lambda first, last: (sizes[first:last].data, memoryview(text)[ends[first] : ends[last]])
@@ -94,21 +94,10 @@ def canonical_values(column: pl.Series) -> tuple[Missing | None, Slices]:
 
 def _column_bytes(column: pl.Series) -> Iterator[bytes | memoryview]:
     """Where the column is null, if it is anywhere, and its values, with a plain one there."""
-    dtype = column.dtype
-    if dtype in (pl.String, pl.Boolean):
-        if column.null_count():
-            yield np.packbits(column.is_null().to_numpy()).tobytes()
-            column = column.fill_null("" if dtype == pl.String else False)
-        if dtype == pl.String:
-            sizes, text = _texts(column)
-            yield from (sizes.tobytes(), text)
-        else:
-            yield np.packbits(column.to_numpy()).tobytes()
-        return
-    missing, values = _numbers(column)
+    missing, stretch = canonical_values(column)
     if missing is not None:
         yield np.packbits(missing).tobytes()
-    yield _bytes_of(values)
+    yield from stretch(0, len(column))
 
 
 def _texts(column: pl.Series) -> tuple[NDArray[np.uint32], bytes]:
@@ -146,7 +135,3 @@ def _canonical(array: NDArray[Any]) -> NDArray[Any]:
         if np.isnan(array.min()):
             array[np.isnan(array)] = np.nan
     return array.astype(array.dtype.newbyteorder("<"), copy=False).reshape(-1)
-
-
-def _bytes_of(array: NDArray[Any]) -> memoryview:
-    return array.data.cast("B") if array.size else memoryview(b"")  # an empty view cannot be cast

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from model.trained_model.network.gated_skip import gated_skip
 from model.trained_model.network.grn import GRN, GateAddNorm
-from model.trained_model.network.last_query import last_query
+from model.trained_model.network.last_query import by_operations, last_query
 from model.trained_model.network.min_gru import MinGRU
 from model.trained_model.network.projection import Affine
 
@@ -48,12 +48,8 @@ class InterpretableAttention(nn.Module):
         query = self.query(steps[:, -1] if newest is None else newest).view(-1, self.heads, self.size)
         key = self.key.weight.view(self.heads, self.size, -1)
         folded = torch.einsum("bhd,hdw->bhw", query, key) * self.size**-0.5
-        if newest is None:
-            weights = torch.softmax(torch.bmm(folded, steps.transpose(1, 2)), dim=-1).mean(dim=1)  # [B, L]
-            pooled = torch.bmm(self.dropout(weights).unsqueeze(1), steps).squeeze(1)
-        else:
-            mask = self.dropout(steps.new_ones(steps.shape[:2])) if self.training and self.dropout.p else None
-            pooled, weights = last_query(steps, folded, mask)
+        mask = self.dropout(steps.new_ones(steps.shape[:2])) if self.training and self.dropout.p else None
+        pooled, weights = (by_operations if newest is None else last_query)(steps, folded, mask)
         out: Tensor = self.output(self.value(pooled))
         return out, weights
 

@@ -218,10 +218,11 @@ def test_statistics_are_kept_only_if_the_fold_was_made_from_the_features_of_now(
     """A fold that is behind the features says nothing of what the statistics beside it were made from."""
     store = build(tmp_path, features(), chosen())
     fold = store.require("walk_forward_folds", "f")
-    behind = features().with_columns(size=(pl.col("size") * 2).cast(pl.Float32))
-    write_inputs(store, behind)
+    whole = store.require("normalization_stats", "f").content_hash
     documents = {name: store.read_json("walk_forward_folds", name, "f") for name in ("fold.json", "fingerprint.json")}
     dates = store.read_table("walk_forward_folds", "dates.parquet", "f")
+    store.directory("normalization_stats", "f").rename(tmp_path / "gone")  # nothing there to take over
+    write_inputs(store, features().with_columns(size=(pl.col("size") * 2).cast(pl.Float32)))
     with store.writer("walk_forward_folds", "f", replace(IDENTITY, inputs=fold.inputs)) as w:
         for name, document in documents.items():
             w.json(name, document)
@@ -233,6 +234,7 @@ def test_statistics_are_kept_only_if_the_fold_was_made_from_the_features_of_now(
     write_inputs(store, features())
     materialise(run)
     assert {name for _, names in computed for name in names} == set(FEATURES)
+    assert store.require("normalization_stats", "f").content_hash == whole
 
 
 def test_only_the_months_that_changed_are_computed_again_and_other_folds_share_them(

@@ -1,6 +1,5 @@
 """The training as a whole, on a panel of a dozen names."""
 
-import hashlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,13 +18,12 @@ from model.trained_model.config import GuardConfig, LossConfig, PhaseConfig, Tra
 from model.trained_model.inference import predict
 from model.trained_model.network.atft_gat_fan import PhaseSwitches
 from model.trained_model.network.config import NetworkConfig
-from model.trained_model.results import Callbacks, Record, TrainingStoppedError, TrainResult
+from model.trained_model.results import Callbacks, Record, TrainingStoppedError
 from model.trained_model.schedule import rate
 from model.trained_model.step import Stepper, Tally
 from model.trained_model.trainer import train
+from tests.model.trained_model.support import LOOKBACK, NETWORK, SHORT, TRAINING, state_hash, trained
 
-LOOKBACK = 6
-NETWORK = NetworkConfig(hidden=8, gat_hidden=8, vsn_width=4, attention_heads=2, gat_heads=2, fan_top_k=2)
 PLAIN = replace(NETWORK, variable_selection=False, recurrence="min_gru", dropout=0.2)
 PHASES = (
     PhaseConfig(name="baseline", epochs=2, lr=4e-3, adaptive_norm=False, graph=False),
@@ -33,26 +31,7 @@ PHASES = (
     PhaseConfig(name="gat", epochs=2, lr=2e-3),
     PhaseConfig(name="fine_tuning", epochs=1, lr=1e-3, clip=0.5),
 )
-TRAINING = TrainingConfig(
-    phases=PHASES, days_per_batch=4, accelerator="cpu", validation_min_names=5, loss=LossConfig(min_names=3)
-)
-SHORT = replace(TRAINING, phases=(PhaseConfig(name="all", epochs=2, lr=2e-3),))
-
-
-def _train(
-    panel: FoldPanel,
-    training: TrainingConfig = TRAINING,
-    callbacks: Callbacks | None = None,
-    network: NetworkConfig = NETWORK,
-) -> TrainResult:
-    return train(panel, network, training, lookback=LOOKBACK, seed=5, callbacks=callbacks)
-
-
-def _hash(state: dict[str, torch.Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        digest.update(name.encode() + state[name].numpy().tobytes())
-    return digest.hexdigest()
+FOUR_PHASES = replace(TRAINING, phases=PHASES)
 
 
 def _figures(history: list[Record]) -> list[Record]:
@@ -69,7 +48,7 @@ def test_four_phases_learn_the_planted_signal_with_their_own_parts_and_rates(
 ) -> None:
     panel = make_panel(days=120, names=20)
     seen: list[Record] = []
-    result = _train(panel, callbacks=Callbacks(on_epoch=seen.append))
+    result = trained(panel, FOUR_PHASES, Callbacks(on_epoch=seen.append))
     assert [record["phase"] for record in result.history] == ["baseline"] * 2 + ["adaptive_norm"] * 2 + ["gat"] * 2 + [
         "fine_tuning"
     ]
@@ -85,7 +64,7 @@ def test_four_phases_learn_the_planted_signal_with_their_own_parts_and_rates(
     assert result.switches == PhaseSwitches(adaptive_norm=True, graph=True)
     assert result.best_rank_ic > 0.1
     assert result.best_epoch == 7
-    steps = -(-len(panel.train) // TRAINING.days_per_batch)
+    steps = -(-len(panel.train) // FOUR_PHASES.days_per_batch)
     expected = [
         rate(step, phase.epochs * steps, round(0.5 * steps), phase.lr)
         for phase in PHASES
@@ -98,8 +77,8 @@ def test_four_phases_learn_the_planted_signal_with_their_own_parts_and_rates(
 def test_a_training_stopped_and_continued_ends_with_the_same_bits(
     panel: FoldPanel, tmp_path: Path, network: NetworkConfig
 ) -> None:
-    training = replace(TRAINING, ema_decay=0.8, layerwise_decay=0.9, days_per_epoch=10)
-    whole = _train(panel, training, network=network)
+    training = replace(FOUR_PHASES, ema_decay=0.8, layerwise_decay=0.9, days_per_epoch=10)
+    whole = trained(panel, training, network=network)
     polls = {"left": 3 * 3 + 1}  # three epochs of three steps, then in the middle of the fourth
 
     def stop() -> bool:
@@ -107,24 +86,24 @@ def test_a_training_stopped_and_continued_ends_with_the_same_bits(
         return polls["left"] < 0
 
     with pytest.raises(TrainingStoppedError, match="after 3 whole epochs"):
-        _train(panel, training, Callbacks(should_stop=stop, checkpoint_dir=tmp_path), network)
+        trained(panel, training, Callbacks(should_stop=stop, checkpoint_dir=tmp_path), network)
     again: list[Record] = []
-    continued = _train(panel, training, Callbacks(on_epoch=again.append, checkpoint_dir=tmp_path), network)
+    continued = trained(panel, training, Callbacks(on_epoch=again.append, checkpoint_dir=tmp_path), network)
     assert len(again) == 4
-    assert _hash(continued.state) == _hash(whole.state)
+    assert state_hash(continued.state) == state_hash(whole.state)
     assert _figures(continued.history) == _figures(whole.history)
     assert continued.rates == whole.rates
     assert continued.best_epoch == whole.best_epoch
 
 
 def test_a_checkpoint_of_another_training_is_refused(panel: FoldPanel, tmp_path: Path) -> None:
-    _train(panel, SHORT, Callbacks(checkpoint_dir=tmp_path))
+    trained(panel, SHORT, Callbacks(checkpoint_dir=tmp_path))
     with pytest.raises(TrainingError, match="another training"):
-        _train(panel, replace(SHORT, weight_decay=0.5), Callbacks(checkpoint_dir=tmp_path))
+        trained(panel, replace(SHORT, weight_decay=0.5), Callbacks(checkpoint_dir=tmp_path))
     changed = panel.x.copy()
     changed[0, 0, 0] += 1
     with pytest.raises(TrainingError, match="another training"):
-        _train(replace(panel, x=changed), SHORT, Callbacks(checkpoint_dir=tmp_path))
+        trained(replace(panel, x=changed), SHORT, Callbacks(checkpoint_dir=tmp_path))
     checkpoint.remove(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [checkpoint.BEST]
 
@@ -140,12 +119,13 @@ def test_another_process_trains_the_same_bits_and_loads_no_data_frame_or_orchest
         "def load(name, path):\n"
         "    spec = u.spec_from_file_location(name, path); module = u.module_from_spec(spec)\n"
         "    spec.loader.exec_module(module); return module\n"
-        f"panels, here = load('panels', {str(Path(__file__).with_name('conftest.py'))!r}), load('here', {__file__!r})\n"
-        "print(here._hash(here._train(panels._make(), here.SHORT).state))\n"
+        f"folder = {str(Path(__file__).parent)!r}\n"
+        "panels, here = (load(name, f'{folder}/{name}.py') for name in ('conftest', 'support'))\n"
+        "print(here.state_hash(here.trained(panels._make(), here.SHORT).state))\n"
     )
     root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["[]", _hash(_train(panel, SHORT).state)]
+    assert done.stdout.split() == ["[]", state_hash(trained(panel, SHORT).state)]
 
 
 def test_nothing_global_is_left_behind(panel: FoldPanel) -> None:
@@ -153,7 +133,7 @@ def test_nothing_global_is_left_behind(panel: FoldPanel) -> None:
     before = torch.get_rng_state(), torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     numpy_before = np.random.get_state()[1].tolist()  # noqa: NPY002
     one = (PhaseConfig(name="all", epochs=1, lr=2e-3),)
-    _train(panel, replace(SHORT, phases=one, days_per_epoch=4, threads=2))
+    trained(panel, replace(SHORT, phases=one, days_per_epoch=4, threads=2))
     assert torch.equal(torch.get_rng_state(), before[0])
     assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before[1:]
     assert np.random.get_state()[1].tolist() == numpy_before  # noqa: NPY002
@@ -163,12 +143,12 @@ def test_test_days_have_no_influence_on_the_weights(panel: FoldPanel) -> None:
     x, y = panel.x.copy(), panel.y.copy()
     x[panel.test[0] :] = 7.0
     y[panel.test[0] :] = 99.0
-    assert _hash(_train(replace(panel, x=x, y=y), SHORT).state) == _hash(_train(panel, SHORT).state)
+    assert state_hash(trained(replace(panel, x=x, y=y), SHORT).state) == state_hash(trained(panel, SHORT).state)
 
 
 def test_early_stopping_ends_a_phase_and_restores_its_best_weights(panel: FoldPanel) -> None:
     long = PhaseConfig(name="all", epochs=12, lr=0.3, patience=2)
-    result = _train(panel, replace(TRAINING, phases=(long,), guards=GuardConfig(degenerate="flag")))
+    result = trained(panel, replace(FOUR_PHASES, phases=(long,), guards=GuardConfig(degenerate="flag")))
     scores = [float(record.get("val_rank_ic", -1.0)) for record in result.history]
     assert len(scores) < 12
     assert result.best_epoch == int(np.argmax(scores)) + 1 == len(scores) - 2
@@ -177,8 +157,8 @@ def test_early_stopping_ends_a_phase_and_restores_its_best_weights(panel: FoldPa
 
 def test_best_epoch_keeps_the_switches_it_was_trained_with(panel: FoldPanel) -> None:
     phases = (PHASES[0], PhaseConfig(name="wreck", epochs=1, lr=5.0))
-    training = replace(TRAINING, phases=phases, keep="best_epoch", guards=GuardConfig(degenerate="flag"))
-    result = _train(panel, training)
+    training = replace(FOUR_PHASES, phases=phases, keep="best_epoch", guards=GuardConfig(degenerate="flag"))
+    result = trained(panel, training)
     assert result.switches == PhaseSwitches(adaptive_norm=False, graph=False)
     assert result.best_epoch <= 2
 
@@ -210,22 +190,22 @@ def test_out_of_memory_halves_the_pass_and_keeps_the_step(panel: FoldPanel, monk
         return whole(self, optimizer, days, switches, tally)
 
     monkeypatch.setattr(Stepper, "_gradients", scarce)
-    result = _train(panel, SHORT)
+    result = trained(panel, SHORT)
     assert [record["days_per_pass"] for record in result.history] == [2, 2]
     assert result.history[0]["steps"] == -(-len(panel.train) // 4)
     limit = 0
     with pytest.raises(TrainingError, match="after 2 halvings"):
-        _train(panel, SHORT)
+        trained(panel, SHORT)
     limit = 2
     with pytest.raises(TrainingError, match="after 0 halvings"):
-        _train(panel, replace(SHORT, auto_recover_oom=False))
+        trained(panel, replace(SHORT, auto_recover_oom=False))
 
 
 def test_a_horizon_without_labels_raises(panel: FoldPanel) -> None:
     y = panel.y.copy()
     y[panel.train, :, 1] = np.nan
     with pytest.raises(TrainingError, match="no label at all for horizon 5"):
-        _train(replace(panel, y=y), SHORT)
+        trained(replace(panel, y=y), SHORT)
 
 
 def test_the_graph_phase_refuses_to_run_without_edges(panel: FoldPanel) -> None:
@@ -236,14 +216,14 @@ def test_the_graph_phase_refuses_to_run_without_edges(panel: FoldPanel) -> None:
         edge_attr=np.zeros((0, 4), np.float32),
     )
     with pytest.raises(TrainingError, match="no batch of the epoch had an edge"):
-        _train(bare, SHORT)
+        trained(bare, SHORT)
 
 
 def test_constant_predictions_stop_the_training(panel: FoldPanel) -> None:
     flat = replace(panel, x=np.zeros_like(panel.x), own_return=np.zeros_like(panel.own_return))
-    training = replace(TRAINING, phases=(replace(PHASES[0], epochs=1),))
+    training = replace(FOUR_PHASES, phases=(replace(PHASES[0], epochs=1),))
     with pytest.raises(TrainingError, match="hardly differ between stocks"):
-        _train(flat, training)
+        trained(flat, training)
 
 
 def test_a_loss_that_is_not_finite_stops_the_training() -> None:
@@ -255,7 +235,7 @@ def test_a_loss_that_is_not_finite_stops_the_training() -> None:
 def test_predictions_are_the_same_bits_alone_and_together_and_nan_outside_the_universe(
     panel: FoldPanel, network: NetworkConfig
 ) -> None:
-    result = _train(panel, SHORT, network=network)
+    result = trained(panel, SHORT, network=network)
     days = np.concatenate([panel.validation, panel.test])
     both = predict(panel, network, result.state, days, lookback=LOOKBACK, switches=result.switches)
     alone = predict(panel, network, result.state, days[2:3], lookback=LOOKBACK, switches=result.switches)
@@ -266,7 +246,7 @@ def test_predictions_are_the_same_bits_alone_and_together_and_nan_outside_the_un
 
 
 def test_later_days_never_change_an_earlier_prediction(panel: FoldPanel) -> None:
-    state = _train(panel, SHORT).state
+    state = trained(panel, SHORT).state
     day = panel.test[:1]
     x, own = panel.x.copy(), panel.own_return.copy()
     x[day[0] + 1 :] = -3.0
@@ -277,7 +257,7 @@ def test_later_days_never_change_an_earlier_prediction(panel: FoldPanel) -> None
 
 
 def test_weights_of_another_feature_list_are_refused(panel: FoldPanel) -> None:
-    state = _train(panel, SHORT).state
+    state = trained(panel, SHORT).state
     fewer = replace(panel, x=np.ascontiguousarray(panel.x[:, :, :4]), features=panel.features[:4])
     with pytest.raises(TrainingError, match="4 features here"):
         predict(fewer, NETWORK, state, panel.test, lookback=LOOKBACK)
@@ -310,20 +290,20 @@ def test_default_phases_follow_the_original_recipe() -> None:
 def test_mixed_precision_trains_and_stays_finite_or_is_refused_by_a_processor_without_it(panel: FoldPanel) -> None:
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         with pytest.raises(TrainingError, match="no bfloat16"):
-            _train(panel, replace(SHORT, precision="bf16-mixed"))
+            trained(panel, replace(SHORT, precision="bf16-mixed"))
         return
-    result = _train(panel, replace(SHORT, precision="bf16-mixed"))
+    result = trained(panel, replace(SHORT, precision="bf16-mixed"))
     assert all(torch.isfinite(value).all() for value in result.state.values())
     assert all(value.dtype == torch.float32 for value in result.state.values())
     assert result.flags == ()
-    full = _train(panel, SHORT)
+    full = trained(panel, SHORT)
     assert abs(float(result.history[-1]["val_std_ratio_1"]) / float(full.history[-1]["val_std_ratio_1"]) - 1) < 0.1
     assert abs(float(result.history[0]["loss_rank_ic"]) - float(full.history[0]["loss_rank_ic"])) < 0.05
 
 
 def test_validation_days_with_too_few_names_are_refused(panel: FoldPanel) -> None:
     with pytest.raises(TrainingError, match="fewer than 20 labelled stocks"):
-        _train(panel, replace(SHORT, validation_min_names=20))
+        trained(panel, replace(SHORT, validation_min_names=20))
 
 
 def test_two_devices_share_the_days_and_reach_what_one_reaches(
