@@ -33,13 +33,13 @@ ui: $(STAMP)
 	@$(BIN)/gogooku ui
 
 # One thread a process: two test processes share the machine, and small arrays gain nothing from more.
-# In the order of the folders: the few long tests come first, and the many short ones fill both processes to the end.
+# A few long files come first (tests/conftest.py); the many short ones after them fill both processes to the end.
 test: export OMP_NUM_THREADS := 1
 test: export POLARS_MAX_THREADS := 2
 test: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	$(BIN)/lint-imports
 	$(BIN)/yamllint --strict .
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -11,6 +11,22 @@ from filelock import FileLock
 
 from tests.gogooku_dagster.cli.bars import TINY_BARS, Result, installed
 
+FIRST = (
+    "tests/e2e/test_browser.py",
+    "tests/gogooku_dagster/test_automation.py",
+    "tests/gogooku_dagster/cli/test_commands.py",
+    "tests/pipeline/test_recompute.py",
+    "tests/e2e/test_killed.py",
+)
+"""Long files, which start first. The first two compute what others share: were both processes to need the same, one
+would wait for the other."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files in the order of ``FIRST``, the others after them in their own."""
+    place = {name: number for number, name in enumerate(FIRST)}
+    items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(FIRST)))
+
 
 def pytest_collection_finish() -> None:
     """Sweeps of the heap, of which every run makes some, need not walk through all that was loaded for the tests."""

@@ -16,6 +16,7 @@ import dagster as dg
 
 from gogooku_dagster.lib import exclusive, partitions
 from gogooku_dagster.lib.credentials import source_access
+from gogooku_dagster.lib.event_log import open_instance
 from gogooku_dagster.lib.home import Installation
 from gogooku_dagster.lib.materialise import FIRST_DAY, LAST_DAY
 from model.errors import GogookuError
@@ -210,7 +211,7 @@ class Reconciler:
         if self._loaded is None or self._instance is None:
             self.installation.prepare()
             self._loaded = self._definitions()
-            self._instance = dg.DagsterInstance.from_config(str(self.installation.dagster_home))
+            self._instance = open_instance(self.installation.dagster_home)
             exclusive.clean_up_after_the_killed(self.installation, self._instance)
             if self.installation.settings.calendar.exchange == "from_data":
                 days = [str(day) for day in self.lineage.partitions("daily_quotes")]

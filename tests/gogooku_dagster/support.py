@@ -24,6 +24,7 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 
 from gogooku_dagster.lib import configuration
+from gogooku_dagster.lib.event_log import open_instance
 from gogooku_dagster.lib.home import CONFIG, HOME, Installation
 from gogooku_dagster.lib.reconcile import Reconciler
 from gogooku_dagster.lib.workspace import lineage
@@ -86,7 +87,7 @@ class Place:
     def instance(self) -> dg.DagsterInstance:
         """The Dagster instance of this home."""
         self.installation.prepare()
-        return dg.DagsterInstance.from_config(str(self.installation.dagster_home))
+        return open_instance(self.installation.dagster_home)
 
     def reload(self) -> None:
         """As a restart of the code location."""
