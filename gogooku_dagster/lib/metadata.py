@@ -40,7 +40,7 @@ def of_manifest(store: Store, settings: Settings, manifest: Manifest, *, figures
     metadata |= {f"extra/{key}": value for key, value in manifest.extra.items() if _plain(value)}
     if figures_only:
         return metadata
-    schema = _column_schema(manifest)
+    schema = _column_schema(manifest, settings)
     if schema is not None:
         metadata["dagster/column_schema"] = schema
     if manifest.asset == FEATURES:
@@ -71,19 +71,26 @@ def check_result(name: str, outcome: CheckOutcome, asset: str) -> dg.AssetCheckR
     )
 
 
-def _column_schema(manifest: Manifest) -> dg.TableSchema | None:
-    """The columns of the asset's main table, or of its first one; of features, those of all bands."""
+def _column_schema(manifest: Manifest, settings: Settings) -> dg.TableSchema | None:
+    """The columns of the asset's main table, or of its first one; of features, all bands with formulas."""
     main = MAIN_TABLE.get(manifest.asset, "")
     tables = [(name, entry.columns) for name, entry in sorted(manifest.files.items()) if entry.columns]
     tables.sort(key=lambda table: not table[0].startswith((f"{main}/", f"{main}.")))
     if not tables:
         return None
-    columns = dict(tables[0][1])
+    columns, said = dict(tables[0][1]), dict[str, str]()
     if manifest.asset == FEATURES:
         for name, found in tables:
             if is_band(name.partition("/")[0]):
                 columns = {**columns, **found}
-    return dg.TableSchema(columns=[dg.TableColumn(name=name, type=dtype) for name, dtype in columns.items()])
+        said = _formulas(settings)
+    return dg.TableSchema([dg.TableColumn(name, dtype, said.get(name)) for name, dtype in columns.items()])
+
+
+def _formulas(settings: Settings) -> dict[str, str]:
+    from model.quality_features.selection import select
+
+    return {feature.name: feature.formula for feature in select(settings.features)}
 
 
 def _column_lineage(settings: Settings) -> dg.TableColumnLineage:

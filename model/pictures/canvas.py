@@ -71,7 +71,8 @@ def png(figure: Figure) -> bytes:
     pixels = np.asarray(drawing.buffer_rgba())  # type: ignore[no-untyped-call]
     image = Image.fromarray(pixels).convert("RGB")
     buffer = io.BytesIO()
-    image.quantize(256, dither=Image.Dither.NONE).save(buffer, format="PNG")
+    few = image.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(buffer, format="PNG")
     return buffer.getvalue()
 
 

@@ -98,8 +98,11 @@ def test_metadata_says_how_much_and_what_is_in_an_artefact(unchanged: Place) -> 
     metadata = values(unchanged.materialisation("quality_features"))
     assert metadata["dagster/row_count"] > 10_000
     assert metadata["first_date"] == START.isoformat()
-    names = {column.name for column in metadata["dagster/column_schema"].columns}
-    assert {"Date", "Code", "ret_1d"} <= names
+    columns = {column.name: column for column in metadata["dagster/column_schema"].columns}
+    assert {"Date", "Code", "ret_1d"} <= set(columns)
+    catalogue = unchanged.installation.store.read_json("quality_features", "catalogue.json")
+    formulas = {entry["name"]: entry["formula"] for entry in catalogue}
+    assert {name: columns[name].description for name in formulas} == formulas
     assert any(key.startswith("plot/") for key in metadata)
     day = values(unchanged.materialisation("daily_quotes", MENDED))
     assert 10 < day["dagster/partition_row_count"] <= 100
