@@ -7,6 +7,7 @@ codes that appear later, on the other columns asked for, or on the number of thr
 
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -159,13 +160,16 @@ class Rows:
     ) -> None:
         start = len(dense.dates) - days
         self._wanted = np.ones(len(dense.codes), dtype=np.bool_) if wanted is None else wanted
-        kept = dense.row_day >= start
-        if wanted is not None:
-            kept &= wanted[dense.row_code]
-        self.head = dense.rows.filter(pl.Series(kept)).select("Date", "Code", pl.col(MEMBER).fill_null(False))
         self._before = np.concatenate(([0], np.cumsum(self._wanted)))
         shape = (days, int(self._before[-1]))
-        self._cell = (dense.row_day[kept] - start) * shape[1] + self._before[dense.row_code[kept]]
+        begin = int(np.searchsorted(dense.row_day, start))  # the rows are sorted by day: the wanted ones stand last
+        day, code = dense.row_day[begin:] - start, dense.row_code[begin:]
+        head = dense.rows.select("Date", "Code", pl.col(MEMBER).fill_null(False)).slice(begin)
+        if wanted is not None:
+            kept = wanted[code]
+            head, day, code = head.filter(pl.Series(kept)), day[kept], code[kept]
+        self.head = head
+        self._cell = day * shape[1] + self._before[code]
         features = np.empty((sum(not output.flag for output in outputs), *shape), dtype=np.float32)
         flags = np.empty((sum(output.flag for output in outputs), *shape), dtype=np.bool_)
         grids, truths = iter(features), iter(flags)
@@ -210,4 +214,19 @@ class Rows:
             return pl.Series(output.name, values)
         finite = np.isfinite(values)
         valid = None if finite.all() else pa.py_buffer(np.packbits(finite, bitorder="little"))
-        return pl.Series(output.name, pa.Array.from_buffers(pa.float32(), rows, [valid, pa.py_buffer(values)]))
+        array = pa.Array.from_buffers(pa.float32(), rows, [valid, pa.py_buffer(values)])
+        return pl.Series(_Exported(array)).alias(output.name)
+
+
+@dataclass(frozen=True)
+class _Exported:
+    """An Arrow array behind the Arrow C data interface alone: polars takes it over without a copy.
+
+    Handed the array itself, polars loads ``pyarrow.compute``, which costs more than a day's features of one band.
+    """
+
+    array: pa.Array
+
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
+        exported: tuple[object, object] = self.array.__arrow_c_array__(requested_schema)
+        return exported
