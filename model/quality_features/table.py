@@ -69,13 +69,14 @@ def compute_table(
             lambda each: _column(dense, each[0], max(days - rows - each[1], 0), market), plan.columns.items()
         )
         columns = dict(zip(plan.columns, read, strict=True))
+    across = max(days - rows - plan.across_back, 0)
     grids = Grids(
         columns,
         days,
         len(dense.codes),
         rows,
-        dense.flag(MEMBER) if plan.across_names else None,
-        _sectors(dense, plan),
+        dense.flag(MEMBER, across) if plan.across_names else None,
+        _sectors(dense, plan, across),
     )
     wanted = None if codes is None else np.isin(np.array(dense.codes), list(codes))
     result = Rows(dense, rows, plan.outputs, wanted)
@@ -108,9 +109,9 @@ def _dense(
         if spec.table == "slow" and name in plan.columns and spec.source in panel.columns
     ]
     if start == len(axis):
-        return densify(panel.select(needed).clear()), 0
+        return densify(panel[needed].clear()), 0
     begin = int(np.searchsorted(days, axis[begin_day]))
-    rows = panel.select(needed).slice(begin, end - begin)
+    rows = panel[needed].slice(begin, end - begin)  # select() would copy columns that lie in unequal pieces
     if codes is not None and not plan.across_names:
         rows = rows.filter(pl.col("Code").is_in(list(codes)))
     dense = densify(rows, axis[begin_day:])
@@ -143,9 +144,9 @@ def _market_column(dense: DensePanel, source: str, market: pl.DataFrame | None) 
     return result
 
 
-def _sectors(dense: DensePanel, plan: Plan) -> NDArray[np.int32] | None:
+def _sectors(dense: DensePanel, plan: Plan, first: int) -> NDArray[np.int32] | None:
     if plan.by_sector:
-        return dense.category(SECTOR)
+        return dense.category(SECTOR, first)
     return np.full((len(dense.dates), 0), -1, dtype=np.int32) if plan.across_names else None
 
 
@@ -164,7 +165,7 @@ class Rows:
         shape = (days, int(self._before[-1]))
         begin = int(np.searchsorted(dense.row_day, start))  # the rows are sorted by day: the wanted ones stand last
         day, code = dense.row_day[begin:] - start, dense.row_code[begin:]
-        head = dense.rows.select("Date", "Code", pl.col(MEMBER).fill_null(False)).slice(begin)
+        head = dense.rows[list(HEAD)].slice(begin).with_columns(pl.col(MEMBER).fill_null(False))
         if wanted is not None:
             kept = wanted[code]
             head, day, code = head.filter(pl.Series(kept)), day[kept], code[kept]
