@@ -67,7 +67,7 @@ class DensePanel:
         return self._grid(np.ones(len(self.row_day), dtype=np.bool_), False, 0, 0)
 
     def category(self, name: str, first: int = 0) -> NDArray[np.int32]:
-        """A text column as numbers [T, N] in the order of the names; ``NO_SECTOR`` for missing, and before ``first``."""
+        """A text column as numbers [T, N] in their order; ``NO_SECTOR`` for missing, and before ``first``."""
         edges = np.searchsorted(self.row_day, np.arange(first, len(self.dates) + 1))
         _, numbers = _numbered(self.rows[name], edges)
         return self._since(self._grid(numbers, NO_SECTOR, first, int(edges[0])), NO_SECTOR, first)
