@@ -144,7 +144,9 @@ class MonthChunks:
         parts = [kept] if kept is not None else []
         if due:
             kinds = {name: self.kinds[name] for names in due.values() for name in names}
-            members = read_members(self.run.store, dates, tuple(kinds))
+            days_due = sorted({day for days in due for day in days})
+            stretch = dates[dates.index(days_due[0]) : dates.index(days_due[-1]) + 1]
+            members = read_members(self.run.store, stretch, tuple(kinds))
             quantiles = self.run.settings.normalization.clip_quantiles
             for days, names in due.items():
                 own = {name: kinds[name] for name in names}

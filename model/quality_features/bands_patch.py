@@ -55,7 +55,11 @@ class Patch:
         """
         if part.is_empty():
             return
-        near = _near(self.chunk.select(key).with_row_index(_OLD), part, key)
+        first, last = self._rows_of_days(part)
+        if part.select(key).equals(self.chunk.select(key).slice(first, last - first)):  # whole days, no join
+            self._put(pl.int_range(first, last, eager=True), part.drop(key))
+            return
+        near = _near(self.chunk.select(key).with_row_index(_OLD).slice(first, last - first), part, key)
         at = part.select(key).with_row_index(_NEW).join(near, on=key, how="inner", maintain_order="left")
         values = part.drop(key)
         self._put(at[_OLD], values if at.height == part.height else values[at[_NEW]])
@@ -76,6 +80,12 @@ class Patch:
         self.rows_differ = True
         self._lay_out()
         self.differs |= np.array(moved, dtype=np.bool_)[:, None]
+
+    def _rows_of_days(self, part: pl.DataFrame) -> tuple[int, int]:
+        """Where the rows begin and end of the days from the first to the last of a part."""
+        own = part["Date"].to_physical().to_numpy()
+        first, past = np.searchsorted(self._days, (own.min(), own.max() + 1))
+        return int(self._edges[first]), int(self._edges[past])
 
     def _lay_out(self) -> None:
         self._days, self._edges = day_edges(self.chunk)
@@ -114,12 +124,8 @@ class Patch:
             self.chunk = self.chunk.with_columns(put)
 
 
-def _near(places: pl.DataFrame, part: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
-    """The rows, sorted by date, that a part of few days or few codes can speak of: a cheap choice before the join."""
-    days = places["Date"].to_physical().to_numpy()
-    own = part["Date"].to_physical().to_numpy()
-    start, stop = np.searchsorted(days, (own.min(), own.max() + 1))
-    near = places.slice(int(start), int(stop - start))
+def _near(near: pl.DataFrame, part: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+    """The rows that a part of few codes can speak of: a cheap choice before the join."""
     if "Code" in key and part.height * _FEW < near.height:
         near = near.filter(pl.col("Code").is_in(part["Code"].unique().implode()))
     return near

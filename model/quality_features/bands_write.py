@@ -7,7 +7,7 @@ appended day. A chunk in which nothing differs in the end is taken over by a har
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -127,7 +127,7 @@ class Update:
     digests: dict[tuple[str, str], DayDigests] = field(default_factory=dict)
     """Digests of the chunks that were written."""
     whole_seconds: dict[str, float] = field(default_factory=lambda: {"compute": 0.0, "write": 0.0})
-    """What computing months whole took, and writing them."""
+    """What computing months whole took, and writing them; one block is written while the next is computed."""
 
     def bring(self) -> float:
         """Write or take over every chunk of every table; returns the seconds it took."""
@@ -156,19 +156,29 @@ class Update:
         kinds = {month: tuple(t for t in self.family.tables if month in stale[t.name]) for month in self.chunks.months}
         due = {month: tables for month, tables in kinds.items() if tables}
         finished = 0
-        for group in self._groups(due):
-            self.run.progress(finished, len(due), f"{due[group[0]][0].name} {group[0]} to {group[-1]}")
-            tables = due[group[0]]
-            names = tuple(name for table in tables for name in table.names)
-            began = time.perf_counter()
-            frame = self.family.compute(Job(*self._days(group), names, None))
-            computed = time.perf_counter()
-            for table in tables:
-                self._count(table, [frame])
-                self._write(table, group, [frame], whole=True)
-            self.whole_seconds["compute"] += computed - began
-            self.whole_seconds["write"] += time.perf_counter() - computed
-            finished += len(group)
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            written: Future[None] | None = None
+            for group in self._groups(due):
+                self.run.progress(finished, len(due), f"{due[group[0]][0].name} {group[0]} to {group[-1]}")
+                tables = due[group[0]]
+                names = tuple(name for table in tables for name in table.names)
+                began = time.perf_counter()
+                frame = self.family.compute(Job(*self._days(group), names, None))
+                self.whole_seconds["compute"] += time.perf_counter() - began
+                if written is not None:
+                    written.result()
+                written = pool.submit(self._write_whole, tables, group, frame)
+                del frame  # memory holds one block that is written and one that is computed
+                finished += len(group)
+            if written is not None:
+                written.result()
+
+    def _write_whole(self, tables: Sequence[Table], group: Sequence[str], frame: pl.DataFrame) -> None:
+        began = time.perf_counter()
+        for table in tables:
+            self._count(table, [frame])
+            self._write(table, group, [frame], whole=True)
+        self.whole_seconds["write"] += time.perf_counter() - began
 
     def _jobs(self, table: Table, whole: set[str]) -> Sequence[Job]:
         """What must be computed of a table in the months that are not made whole."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -55,23 +56,33 @@ class DensePanel:
         values = column.fill_null(np.nan).to_numpy()  # which would go through the nulls one by one
         return self._grid(values, np.nan, first, begin)
 
-    def flag(self, name: str) -> NDArray[np.bool_]:
-        """A Boolean column [T, N], False for missing."""
-        return self._grid(self.rows[name].fill_null(False).to_numpy(), False, 0, 0)
+    def flag(self, name: str, first: int = 0) -> NDArray[np.bool_]:
+        """A Boolean column [T, N], False for missing, and before day number ``first``."""
+        begin = int(np.searchsorted(self.row_day, first))
+        values = self.rows[name].slice(begin).fill_null(False).to_numpy()
+        return self._since(self._grid(values, False, first, begin), False, first)
 
     def present(self) -> NDArray[np.bool_]:
         """Where the panel has a row [T, N]."""
         return self._grid(np.ones(len(self.row_day), dtype=np.bool_), False, 0, 0)
 
-    def category(self, name: str) -> NDArray[np.int32]:
-        """A text column as numbers [T, N] in the order of the names; ``NO_SECTOR`` for missing."""
-        names = self.rows[name].drop_nulls().unique().sort()
-        numbers = self.rows[name].cast(pl.Enum(names)).to_physical().cast(pl.Int32).fill_null(NO_SECTOR)
-        return self._grid(numbers.to_numpy(), NO_SECTOR, 0, 0)
+    def category(self, name: str, first: int = 0) -> NDArray[np.int32]:
+        """A text column as numbers [T, N] in their order; ``NO_SECTOR`` for missing, and before ``first``."""
+        edges = np.searchsorted(self.row_day, np.arange(first, len(self.dates) + 1))
+        _, numbers = _numbered(self.rows[name], edges)
+        return self._since(self._grid(numbers, NO_SECTOR, first, int(edges[0])), NO_SECTOR, first)
 
     def position(self, day: date, side: Literal["left", "right"]) -> int:
         """Index of the first axis day on or after (``left``) or after (``right``) a date."""
         return int(np.searchsorted(self.dates, np.int32((day - _EPOCH).days), side=side))
+
+    def _since(self, grid: NDArray[_Value], missing: float, first: int) -> NDArray[_Value]:
+        """A grid of the days from number ``first`` on as one of all days."""
+        if not first:
+            return grid
+        result = np.full(self.shape, missing, dtype=grid.dtype)
+        result[first:] = grid
+        return result
 
     def _grid(self, values: NDArray[_Value], missing: float, first: int, begin: int) -> NDArray[_Value]:
         """The values of the rows from ``begin`` on, the first of them dated ``first`` or later, on a grid."""
@@ -93,11 +104,33 @@ def densify(rows: pl.DataFrame, dates: NDArray[np.int32] | None = None) -> Dense
     days = rows["Date"].to_physical().to_numpy()
     if dates is None:
         dates = days[np.flatnonzero(np.diff(days, prepend=days[:1] - 1))].astype(np.int32)
-    codes = rows["Code"].unique().sort()
-    numbers = rows["Code"].cast(pl.Enum(codes)).to_physical().cast(pl.Int64).to_numpy()
-    starts = np.searchsorted(days, dates)
-    row_day = np.repeat(np.arange(len(dates)), np.diff(starts, append=len(days)))
-    return DensePanel(rows=rows, dates=dates, codes=tuple(codes.to_list()), row_day=row_day, row_code=numbers)
+    edges = np.append(np.searchsorted(days, dates), len(days))
+    codes, row_code = _numbered(rows["Code"], edges)
+    row_day = np.repeat(np.arange(len(dates)), np.diff(edges))
+    return DensePanel(rows, dates, tuple(codes.to_list()), row_day, row_code.astype(np.int64))
+
+
+def _numbered(texts: pl.Series, edges: NDArray[np.int64]) -> tuple[pl.Series, NDArray[np.int32]]:
+    """The distinct texts in order, and the number of each row's among them, ``NO_SECTOR`` for missing.
+
+    Many days say the same as the day before, which a comparison tells in a tenth of the time of looking all up.
+
+    Args:
+        texts: day by day.
+        edges: where each day's rows begin, and the end of the last.
+    """
+    parts: list[pl.Series] = [texts.clear()]
+    of_day = []
+    for first, last in pairwise(edges.tolist()):
+        own = texts.slice(first, last - first)
+        if not own.equals(parts[-1]):
+            parts.append(own)
+        of_day.append(len(parts) - 1)
+    differing = pl.concat(parts)
+    names = differing.drop_nulls().unique().sort()
+    numbers = differing.cast(pl.Enum(names)).to_physical().cast(pl.Int32).fill_null(NO_SECTOR).to_numpy()
+    ends = np.cumsum([len(part) for part in parts])
+    return names, np.concatenate([numbers[:0], *(numbers[ends[i] - len(parts[i]) : ends[i]] for i in of_day)])
 
 
 def check_panel(panel: pl.DataFrame, columns: Sequence[str]) -> None:

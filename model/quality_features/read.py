@@ -64,11 +64,9 @@ def read_features(
 
     def read(month: str) -> pl.DataFrame:
         rows = _side_by_side(store, month, parts)
-        if start is not None and month == f"{start:%Y-%m}":
-            rows = rows.filter(pl.col("Date") >= start)
-        if end is not None and month == f"{end:%Y-%m}":
-            rows = rows.filter(pl.col("Date") <= end)
-        return rows.select(columns)
+        first = 0 if start is None else int(rows["Date"].search_sorted(start, side="left"))
+        last = rows.height if end is None else int(rows["Date"].search_sorted(end, side="right"))
+        return rows.select(columns).slice(first, last - first)
 
     with ThreadPoolExecutor(max_workers=_READERS) as pool:
         return pl.concat(list(pool.map(read, months)), rechunk=True)

@@ -6,6 +6,7 @@ a window has its own first day, before which it is not read and stays null.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from threading import Lock
@@ -20,6 +21,7 @@ from model.store.store import Store
 
 SOURCE = "raw_dataset"
 PANEL, SLOW, MARKET = "panel", "slow", "market"
+_READERS = 2
 _KEPT_BYTES = 1 << 29
 """What is kept in memory for reading again."""
 
@@ -95,6 +97,8 @@ class Panel:
         if not months:
             raise StoreError(f"raw_dataset has no month between {first} and {last} under {self._store.root}.")
         frames = []
+        with self._reading:
+            self._verify([f"{PANEL}/{month}.parquet" for month in months])
         for month in months:
             with self._reading:
                 rows = self._remembered(month, [name for name, since in columns.items() if f"{since:%Y-%m}" <= month])
@@ -142,6 +146,11 @@ class Panel:
     def _table(self, table: str, month: str, columns: Sequence[str]) -> pl.DataFrame:
         name = f"{table}/{month}.parquet"
         held = self._files[name].columns or {}
-        if name not in self._verified:  # once is enough: this state of raw_dataset is read column by column
-            self._verified[name] = self._store.path(SOURCE, name)
+        self._verify([name])
         return pl.read_parquet(self._verified[name], columns=[column for column in columns if column in held])
+
+    def _verify(self, names: Sequence[str]) -> None:
+        """Compare files with the manifest; once is enough: this state of raw_dataset is read column by column."""
+        due = [name for name in names if name not in self._verified]
+        with ThreadPoolExecutor(max_workers=_READERS) as pool:
+            self._verified.update(zip(due, pool.map(lambda name: self._store.path(SOURCE, name), due), strict=True))

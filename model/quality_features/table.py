@@ -7,6 +7,7 @@ codes that appear later, on the other columns asked for, or on the number of thr
 
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -68,13 +69,14 @@ def compute_table(
             lambda each: _column(dense, each[0], max(days - rows - each[1], 0), market), plan.columns.items()
         )
         columns = dict(zip(plan.columns, read, strict=True))
+    across = max(days - rows - plan.across_back, 0)
     grids = Grids(
         columns,
         days,
         len(dense.codes),
         rows,
-        dense.flag(MEMBER) if plan.across_names else None,
-        _sectors(dense, plan),
+        dense.flag(MEMBER, across) if plan.across_names else None,
+        _sectors(dense, plan, across),
     )
     wanted = None if codes is None else np.isin(np.array(dense.codes), list(codes))
     result = Rows(dense, rows, plan.outputs, wanted)
@@ -107,9 +109,9 @@ def _dense(
         if spec.table == "slow" and name in plan.columns and spec.source in panel.columns
     ]
     if start == len(axis):
-        return densify(panel.select(needed).clear()), 0
+        return densify(panel[needed].clear()), 0
     begin = int(np.searchsorted(days, axis[begin_day]))
-    rows = panel.select(needed).slice(begin, end - begin)
+    rows = panel[needed].slice(begin, end - begin)  # select() would copy columns that lie in unequal pieces
     if codes is not None and not plan.across_names:
         rows = rows.filter(pl.col("Code").is_in(list(codes)))
     dense = densify(rows, axis[begin_day:])
@@ -142,9 +144,9 @@ def _market_column(dense: DensePanel, source: str, market: pl.DataFrame | None) 
     return result
 
 
-def _sectors(dense: DensePanel, plan: Plan) -> NDArray[np.int32] | None:
+def _sectors(dense: DensePanel, plan: Plan, first: int) -> NDArray[np.int32] | None:
     if plan.by_sector:
-        return dense.category(SECTOR)
+        return dense.category(SECTOR, first)
     return np.full((len(dense.dates), 0), -1, dtype=np.int32) if plan.across_names else None
 
 
@@ -159,13 +161,16 @@ class Rows:
     ) -> None:
         start = len(dense.dates) - days
         self._wanted = np.ones(len(dense.codes), dtype=np.bool_) if wanted is None else wanted
-        kept = dense.row_day >= start
-        if wanted is not None:
-            kept &= wanted[dense.row_code]
-        self.head = dense.rows.filter(pl.Series(kept)).select("Date", "Code", pl.col(MEMBER).fill_null(False))
         self._before = np.concatenate(([0], np.cumsum(self._wanted)))
         shape = (days, int(self._before[-1]))
-        self._cell = (dense.row_day[kept] - start) * shape[1] + self._before[dense.row_code[kept]]
+        begin = int(np.searchsorted(dense.row_day, start))  # the rows are sorted by day: the wanted ones stand last
+        day, code = dense.row_day[begin:] - start, dense.row_code[begin:]
+        head = dense.rows[list(HEAD)].slice(begin).with_columns(pl.col(MEMBER).fill_null(False))
+        if wanted is not None:
+            kept = wanted[code]
+            head, day, code = head.filter(pl.Series(kept)), day[kept], code[kept]
+        self.head = head
+        self._cell = day * shape[1] + self._before[code]
         features = np.empty((sum(not output.flag for output in outputs), *shape), dtype=np.float32)
         flags = np.empty((sum(output.flag for output in outputs), *shape), dtype=np.bool_)
         grids, truths = iter(features), iter(flags)
@@ -210,4 +215,19 @@ class Rows:
             return pl.Series(output.name, values)
         finite = np.isfinite(values)
         valid = None if finite.all() else pa.py_buffer(np.packbits(finite, bitorder="little"))
-        return pl.Series(output.name, pa.Array.from_buffers(pa.float32(), rows, [valid, pa.py_buffer(values)]))
+        array = pa.Array.from_buffers(pa.float32(), rows, [valid, pa.py_buffer(values)])
+        return pl.Series(_Exported(array)).alias(output.name)
+
+
+@dataclass(frozen=True)
+class _Exported:
+    """An Arrow array behind the Arrow C data interface alone: polars takes it over without a copy.
+
+    Handed the array itself, polars loads ``pyarrow.compute``, which costs more than a day's features of one band.
+    """
+
+    array: pa.Array
+
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
+        exported: tuple[object, object] = self.array.__arrow_c_array__(requested_schema)
+        return exported

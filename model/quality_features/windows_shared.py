@@ -184,6 +184,8 @@ class SharedWindows:
             if days == 1:
                 weight: Count = 1.0 if self._full else _last(_array(self._present), length)
                 known = weight, _last(self._value, length)
+            elif 2 * length < days.bit_length() - 2 and len(self.x) >= days + length - 1:
+                known = self._folded(days, decay, length)
             else:
                 half = days // 2
                 factor = decay**half
@@ -195,6 +197,21 @@ class SharedWindows:
                 known = weight, _added(total, total, half, length, factor)
             self._decayed[days, decay] = known
         return known
+
+    def _folded(self, days: int, decay: float, length: int) -> tuple[Count, Array]:
+        """What :meth:`decayed` gives, for very few rows: only the halves that they are made of, not those of each day.
+
+        The same pairs are added in the same way, so that the bits are the same.
+        """
+        ends = range(len(self.x) - length + 1, len(self.x) + 1)
+        total = np.stack([_fold(self._value[end - days : end], decay) for end in ends])
+        if not self._full:
+            present = _array(self._present)
+            return np.stack([_fold(present[end - days : end], decay) for end in ends]), total
+        weight, half = 1.0, 1
+        while half < days:
+            weight, half = weight + decay**half * weight, 2 * half
+        return weight, total
 
     def deviations(self, days: int, center: Array) -> Array:
         """Sum of ``|x[t-j] - center[t]|`` over the values present; the centre moves with t, so nothing is shared."""
@@ -247,3 +264,14 @@ def _added(a: Array, b: Array, days: int, length: int, factor: float = 1.0) -> A
     if have < length:
         result[: length - have] = _last(a, length)[: length - have]
     return result
+
+
+def _fold(x: Array, decay: float) -> Array:
+    """``Σ decay**age · x`` of the rows of one window, pair by pair; their number is a power of two."""
+    half = 1
+    while len(x) > 1:
+        older = x[0::2] * decay**half
+        older += x[1::2]
+        x, half = older, 2 * half
+    folded: Array = x[0]
+    return folded

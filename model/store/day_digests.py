@@ -104,6 +104,9 @@ def day_edges(table: pl.DataFrame) -> tuple[NDArray[np.int32], NDArray[np.int64]
 
 def _digests(column: pl.Series, edges: NDArray[np.int64], due: Mask) -> Digest:
     """Digests ``[due days, 2]`` of a column's cross-sections."""
+    first_day, last_day = np.flatnonzero(due)[[0, -1]]
+    due, edges = due[first_day : last_day + 1], edges[first_day : last_day + 2]
+    column, edges = column.slice(int(edges[0]), int(edges[-1] - edges[0])), edges - edges[0]
     missing, stretch = canonical_values(column)
     # A day without a null is as in a chunk without any.
     nulls = np.zeros(len(due), np.bool_) if missing is None else np.logical_or.reduceat(missing, edges[:-1])

@@ -84,6 +84,11 @@ class Plan:
         return any(node.kind == "day" for node in self.nodes)
 
     @property
+    def across_back(self) -> int:
+        """Days before the first wanted one on which names are compared."""
+        return max((node.back for node in self.nodes if node.kind == "day"), default=0)
+
+    @property
     def by_sector(self) -> bool:
         """Whether any value depends on sectors."""
         return any(node.kind == "day" and node.operator.startswith("sector") for node in self.nodes)

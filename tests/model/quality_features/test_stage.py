@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import polars as pl
 import pytest
@@ -9,8 +11,9 @@ import pytest
 from model.daily_quotes.settings import SimulatedSource
 from model.daily_quotes.sources.simulated import oracle as oracle_module
 from model.labels.settings import LabelSettings
-from model.quality_features import checks
+from model.quality_features import checks, stage
 from model.quality_features.bands import bands
+from model.quality_features.bands_write import Table, Update
 from model.quality_features.read import feature_columns, read_features
 from model.store.manifest import FileEntry
 from model.store.store import Store
@@ -32,6 +35,45 @@ def store(history: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> St
 def test_the_size_of_a_block_changes_no_bit(store: Store, history: pl.DataFrame, tmp_path: Path) -> None:
     large = FILES.model_copy(update={"features": FILES.features.model_copy(update={"months_per_block": 24})})
     assert store.require(ASSET).content_hash == build(tmp_path, history, large)[1].content_hash
+
+
+def test_one_block_is_written_while_the_next_is_computed_and_no_more(
+    history: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory holds one block that is written beside the one that is computed."""
+    small = FILES.model_copy(update={"features": FILES.features.model_copy(update={"months_per_block": 1})})
+    write, compute = Update._write_whole, stage.compute_job
+    computed, written, waiting = [], [], Event()
+
+    def slow_write(self: Update, tables: Sequence[Table], group: Sequence[str], frame: pl.DataFrame) -> None:
+        if tables[0].name == "features":
+            waiting.wait(timeout=30)
+            written.append(len(computed))
+        write(self, tables, group, frame)
+
+    def noted_compute(*arguments: Any, **named: Any) -> pl.DataFrame:
+        computed.append(len(written))
+        if len(computed) == 2:
+            waiting.set()
+        return compute(*arguments, **named)
+
+    monkeypatch.setattr(Update, "_write_whole", slow_write)
+    monkeypatch.setattr(stage, "compute_job", noted_compute)
+    build(tmp_path, history, small)
+    assert waiting.is_set(), "the second block was not computed before the first was written"
+    assert all(block - done <= 2 for block, done in enumerate(computed, start=1))
+
+
+def test_what_fails_while_a_block_is_written_fails_the_build(
+    history: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Update, tables: Sequence[Table], group: Sequence[str], frame: pl.DataFrame) -> None:
+        raise OSError("no space left on the disk")
+
+    monkeypatch.setattr(Update, "_write_whole", broken)
+    with pytest.raises(OSError, match="no space left"):
+        build(tmp_path, history)
+    assert Store(tmp_path).manifest(ASSET) is None
 
 
 def test_labels_of_a_simulated_market_carry_the_oracle(

@@ -174,6 +174,22 @@ def test_qlibs_windows_need_two_lengths_more_than_those_asked_for() -> None:
     assert sorted(days for _, days, _ in asked) == [1, 2, 4, 5, 10, 20, 30, 40, 60]
 
 
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+@pytest.mark.parametrize("rows", [1, 2, 3])
+@pytest.mark.parametrize("days", [1, 40, 511, 512, 513, 520])
+def test_a_decayed_sum_of_few_days_has_the_bits_that_it_has_among_many(days: int, rows: int, missing: float) -> None:
+    x = series(days, days, missing=missing)
+    asked: Demand = ("decay", 512, 0.99)
+    weights, totals = shared(x, asked).decayed(512, 0.99)
+    weight, total = shared(x, asked, rows=rows).decayed(512, 0.99)
+    kept = min(rows, days)
+    assert np.array_equal(total, last(totals, kept))
+    if isinstance(weight, float):
+        assert days >= 512 + rows - 1
+        weight = np.full((kept, x.shape[1]), weight)
+    assert np.array_equal(weight, last(weights, kept))
+
+
 def test_an_exponential_mean_is_assembled_from_halves() -> None:
     needs = demands({("decay", 32, 0.9): 7})
     assert needs == {("decay", days, 0.9): 7 + 32 - days for days in (1, 2, 4, 8, 16, 32)}

@@ -64,6 +64,22 @@ def test_a_part_of_the_days_has_the_root_of_a_table_of_these_days_alone(
     assert np.array_equal(DayDigests.of(whole).values[kept], part.values)
 
 
+@settings(max_examples=50, deadline=None)
+@given(ROWS, ROWS)
+def test_digests_brought_up_to_date_where_days_differ_are_those_of_the_table_as_a_whole(
+    before: list[tuple[object, ...]], now: list[tuple[object, ...]]
+) -> None:
+    old, new = frame(before), frame(now)
+    found = DayDigests.of(old)
+    whole = DayDigests.of(new)
+    differs = np.ones(whole.values.shape[:2], dtype=np.bool_)
+    for row, day in enumerate(whole.days.tolist()):
+        rows = [table.filter(pl.col("Date").to_physical() == day) for table in (old, new)]
+        for index, name in enumerate(whole.columns):
+            differs[row, index] = not rows[0][name].equals(rows[1][name])
+    assert np.array_equal(DayDigests.of(new, found, differs).values, whole.values)
+
+
 def test_the_root_speaks_of_names_dtypes_days_and_values() -> None:
     table = frame([(date(2020, 1, 1), "a", 1.0, True, None), (date(2020, 1, 2), "b", 2.0, None, None)])
     others = (
