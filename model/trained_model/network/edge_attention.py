@@ -175,7 +175,8 @@ class _EdgeAttention(torch.autograd.Function):
 
 def _by_head(values: Tensor) -> Tensor:
     """[heads, channels] as a matrix [heads * channels, heads] whose product sums each head's channels, weighted."""
-    return torch.block_diag(*values.unsqueeze(1)).t()
+    matrix: Tensor = torch.block_diag(*values.unsqueeze(1))
+    return matrix.t()
 
 
 def _arguments(table: Tensor, ends: Tensor, attributes: Tensor, edge_weight: Tensor) -> Tensor:

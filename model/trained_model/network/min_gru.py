@@ -24,8 +24,8 @@ from torch.nn import functional
 from model.trained_model.network.grn import SharedDropout
 from model.trained_model.network.projection import Affine
 
-NUMBERS_AT_A_TIME = 400_000
-"""Steps, windows and width of a block on a CPU, multiplied: 1.6 MB for each array. A GPU takes all windows at once."""
+NUMBERS_AT_A_TIME = 1_600_000
+"""Steps, windows and width of a block on a CPU, multiplied: 6.4 MB for each array. A GPU takes all windows at once."""
 
 
 class MinGRU(nn.Module):
