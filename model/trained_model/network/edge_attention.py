@@ -5,9 +5,8 @@
 for an edge e from j to i with attributes a_e; S and T are the nodes' linear maps as source and as target, f_e a factor
 on the weight (sign, dropout). In ordinary operations a dozen arrays of all edges and all channels pass through memory,
 and sums over edges are taken entry by entry. Here edges lie in the order of their targets, so that every sum runs over
-neighbours in memory, and of the channels of all edges only the gradient of z is ever held at once: z is worked out
-again. With g the gradient of out, the softmax needs no sum over edges of its own, as sum_e alpha_e (g_i . S_j) is
-g_i . out_i:
+neighbours in memory, and of the channels of all edges only LeakyReLU(z) and the gradient of z are ever held. With g
+the gradient of out, the softmax needs no sum over edges of its own, as sum_e alpha_e (g_i . S_j) is g_i . out_i:
 
     d l_e = softmax_e (f_e g_i . S_j - g_i . out_i),   d z_e = d l_e att LeakyReLU'(z_e) / temperature
 
@@ -119,20 +118,22 @@ class _EdgeAttention(torch.autograd.Function):
             ends = torch.stack([2 * edges.source, 2 * edges.target + 1], dim=1)
             by_head = _by_head(att[0])
             logits = att.new_empty(len(ends), heads)
+            active = []
             for rows in _blocks(edges, heads * channels):
                 z = _arguments(table, ends[rows], attributes[rows], edge_weight)
-                torch.mm(functional.leaky_relu_(z, slope), by_head, out=logits[rows])
+                active.append(functional.leaky_relu_(z, slope))
+                torch.mm(active[-1], by_head, out=logits[rows])
             share = _softmax(logits.div_(temperature), edges)
             alpha = share if factor is None else share * factor
             out = _weighted_sum(table[0::2], edges.source, edges.start, alpha)
-        ctx.save_for_backward(table, att, edge_weight, attributes, factor, ends, share, alpha, out)
+        ctx.save_for_backward(table, att, edge_weight, attributes, factor, share, alpha, out, *active)
         ctx.edges, ctx.slope, ctx.temperature, ctx.type = edges, slope, temperature, nodes.dtype
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
-        table, att, edge_weight, attributes, factor, ends, share, alpha, out = ctx.saved_tensors
+        table, att, edge_weight, attributes, factor, share, alpha, out, *active = ctx.saved_tensors
         edges, (_, heads, channels) = ctx.edges, att.shape
         d_out = d_out.contiguous()
         ones = _by_head(torch.ones_like(att[0]))
@@ -145,15 +146,14 @@ class _EdgeAttention(torch.autograd.Function):
             d_logits.mul_(factor)
         within = torch.mm(d_out * out, ones)  # [N, heads]
         d_logits.sub_(within.index_select(0, edges.target)).mul_(share).div_(ctx.temperature)
-        d_z = table.new_empty(len(ends), heads * channels)
+        d_z = table.new_empty(len(share), heads * channels)
         d_att = att.new_zeros(heads, heads * channels)
         d_edge_weight = edge_weight.new_zeros(attributes.shape[1], heads * channels)
-        for rows in _blocks(edges, heads * channels):
-            active = functional.leaky_relu_(_arguments(table, ends[rows], attributes[rows], edge_weight), ctx.slope)
-            d_att.addmm_(d_logits[rows].t(), active)
+        for rows, above in zip(_blocks(edges, heads * channels), active, strict=True):
+            d_att.addmm_(d_logits[rows].t(), above)
             here = d_z[rows]
             torch.mul(d_logits[rows].unsqueeze(-1), att, out=here.view(-1, heads, channels))
-            torch.ops.aten.leaky_relu_backward.grad_input(here, active, ctx.slope, True, grad_input=here)
+            torch.ops.aten.leaky_relu_backward.grad_input(here, above, ctx.slope, True, grad_input=here)
             d_edge_weight.addmm_(attributes[rows].t().to(here.dtype), here)
         order, start = _by_source(edges)
         d_nodes = table.new_empty(len(d_out), 2, heads * channels)
