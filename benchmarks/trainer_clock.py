@@ -21,7 +21,7 @@ from model.atft_tensors.panel import FoldPanel
 from model.trained_model import losses, step
 from model.trained_model.batches import Batch, DayBatches
 from model.trained_model.config import LossConfig
-from model.trained_model.network import gated_skip, last_query, min_gru, selected_sum, temporal, vsn
+from model.trained_model.network import gat, gated_skip, last_query, min_gru, selected_sum, temporal, vsn
 from model.trained_model.network.atft_gat_fan import AtftGatFan, PhaseSwitches
 from model.trained_model.network.config import NetworkConfig
 
@@ -153,8 +153,9 @@ _BY_HAND: tuple[tuple[Any, str, Any], ...] = (
     (min_gru, "min_gru", min_gru.by_operations),
     (temporal, "gated_skip", gated_skip.by_operations),
     (temporal, "last_query", last_query.by_operations),
+    (gat, "by_hand", lambda nodes: False),
 )
-"""Where functions with a backward pass of their own are called, and the same in ordinary operations."""
+"""Where functions with a backward pass of their own are called or chosen, and the same in ordinary operations."""
 
 
 def work_of_step(panel: FoldPanel, config: NetworkConfig, days: int, lookback: int) -> dict[str, float]:

@@ -129,9 +129,9 @@ class DayBatches:
         position = torch.arange(len(day), device=self.home) + offset[day]
         row = torch.full((len(at), self.codes), -1, dtype=torch.int64, device=self.home)
         row[row_day, code] = torch.arange(len(code), device=self.home)
-        ends = row[day, self.edge_index[:, position]]
+        ends = row.flatten()[day * self.codes + self.edge_index.index_select(1, position)]
         keep = (ends >= 0).all(0).nonzero().squeeze(1)
-        return ends[:, keep], self.edge_attr[position[keep]]
+        return ends.index_select(1, keep), self.edge_attr.index_select(0, position.index_select(0, keep))
 
     def _check(self, panel: FoldPanel, days: int) -> None:
         used = np.concatenate([panel.train, panel.validation, panel.test])

@@ -7,6 +7,9 @@ s_ij is the sign of the edge's correlation where messages are signed (a name tha
 neighbour's news the other way round), else 1. Unlike the first GAT, the ranking of neighbours may depend on the asking
 node. Every node gets a self loop whose attributes say what a stock is to itself (correlation 1, same sector, no lead),
 so isolated nodes and empty graphs need no special case: such a node attends to itself alone.
+
+Parameters and definition are torch-geometric's. On a CPU its result is worked out by hand, see
+:mod:`model.trained_model.network.edge_attention`.
 """
 
 from typing import Optional
@@ -18,8 +21,18 @@ from torch_geometric.nn import GATv2Conv
 from torch_geometric.typing import OptTensor
 from torch_geometric.utils import softmax
 
+from model.trained_model.network.edge_attention import Edges, edge_attention, with_loops
+
 SELF_LOOP_ATTRIBUTES = (1.0, 1.0, 1.0, 0.0)
 """Signed correlation, its absolute value, same sector, lead of the source over the target: columns of ``edge_attr``."""
+
+
+def by_hand(x: Tensor) -> bool:
+    """Whether attention is differentiated by hand: on a CPU.
+
+    A GPU has no cache that blocks of edges would fit, and a compiler fuses the library's operations itself.
+    """
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 class TemperedGATv2Conv(GATv2Conv):
@@ -38,6 +51,37 @@ class TemperedGATv2Conv(GATv2Conv):
         )
         self.temperature = temperature
         self.signed = signed
+
+    def forward(self, x: Tensor, edges: Edges) -> Tensor:
+        """x: [N, inputs] -> [N, heads * outputs]."""
+        out: Tensor
+        if not by_hand(x):
+            out = super().forward(x, edges.index, edges.attributes)
+            return out
+        weight = torch.cat([self.lin_l.weight, self.lin_r.weight])
+        bias = torch.cat([self.lin_l.bias, self.lin_r.bias])
+        attended = edge_attention(
+            functional.linear(x, weight, bias),
+            self.att,
+            self.lin_edge.weight,
+            edges,
+            self._factor(edges),
+            slope=self.negative_slope,
+            temperature=self.temperature,
+        )
+        out = attended + self.bias
+        return out
+
+    def _factor(self, edges: Edges) -> Tensor | None:
+        """[E, heads] factors on the attention weights: dropout, drawn as the library draws it, and sign."""
+        factor = None
+        if self.training and self.dropout:
+            ones = torch.ones(len(edges.source), self.heads, dtype=self.att.dtype)
+            factor = functional.dropout(ones, self.dropout)
+        if self.signed:
+            sign = torch.where(edges.attributes[:, :1] < 0.0, -1.0, 1.0).to(self.att.dtype)
+            factor = sign.expand(-1, self.heads) if factor is None else factor * sign
+        return factor
 
     def edge_update(
         self,
@@ -101,14 +145,12 @@ class GraphAttention(nn.Module):
         """
         _check_edges(edge_index, edge_attr)
         if self.training and self.edge_dropout > 0.0:
-            keep = torch.rand(edge_index.shape[1], device=edge_index.device) >= self.edge_dropout
-            edge_index, edge_attr = edge_index[:, keep], edge_attr[keep]
-        nodes = torch.arange(x.shape[0], device=x.device)
-        edge_index = torch.cat([edge_index, nodes.expand(2, -1)], dim=1)
-        loops = self.get_buffer("loop_attributes").to(edge_attr.dtype).expand(x.shape[0], -1)
-        edge_attr = torch.cat([edge_attr, loops])
+            kept = torch.rand(edge_index.shape[1], device=edge_index.device) >= self.edge_dropout
+            keep = kept.nonzero().squeeze(1)
+            edge_index, edge_attr = edge_index.index_select(1, keep), edge_attr.index_select(0, keep)
+        edges = with_loops(edge_index, edge_attr, len(x), self.get_buffer("loop_attributes"))
         for depth, layer in enumerate(self.layers):
-            update = layer(x, edge_index, edge_attr)
+            update = layer(x, edges)
             x = update if depth == 0 else x + functional.elu(update)
         out: Tensor = self.norm(self.output(x))
         return out.clamp(-self.clip, self.clip)

@@ -12,6 +12,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+WINDOWS_AT_A_TIME = 150
+"""Windows whose gradient is put in its place while the cache still has it."""
+
 
 def last_query(steps: Tensor, queries: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """The pooled steps [B, width] and the mean weights [B, L], which sum to 1, in the type of the steps.
@@ -58,4 +61,9 @@ class _LastQuery(torch.autograd.Function):
         d_logits = by_head * (of_weights - (by_head * of_weights).sum(-1, keepdim=True))
         d_queries = torch.bmm(d_logits, steps)
         towards = torch.cat([d_logits, kept.unsqueeze(1)], dim=1).transpose(1, 2)  # [B, L, heads + 1]
-        return torch.bmm(towards, torch.cat([queries, d_pooled], dim=1)), d_queries, None
+        along = torch.cat([queries, d_pooled], dim=1)
+        d_steps = torch.empty_like(steps)  # in the order of the steps in memory, which need not be the product's
+        for rows in range(0, len(steps), WINDOWS_AT_A_TIME):
+            here = slice(rows, rows + WINDOWS_AT_A_TIME)
+            d_steps[here] = torch.bmm(towards[here], along[here])
+        return d_steps, d_queries, None

@@ -3,12 +3,17 @@
 import pytest
 import torch
 
+from model.trained_model.network import last_query as module
 from model.trained_model.network.last_query import by_operations, last_query
 from model.trained_model.network.temporal import InterpretableAttention
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_values_and_gradients_are_those_of_the_ordinary_operations(masked: bool) -> None:
+@pytest.mark.parametrize("windows", [2, 150])  # of 5: several blocks, one
+def test_values_and_gradients_are_those_of_the_ordinary_operations(
+    masked: bool, windows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WINDOWS_AT_A_TIME", windows)
     torch.manual_seed(0)
     steps = torch.randn(7, 5, 6, dtype=torch.float64).transpose(0, 1).requires_grad_()  # time first in memory
     queries = torch.randn(5, 3, 6, dtype=torch.float64, requires_grad=True)

@@ -1,0 +1,31 @@
+"""What a training asks of the process that it runs in."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+_ROUNDS = """
+import resource
+import torch
+from model.trained_model.surroundings import keep_freed_memory
+
+def step():
+    arrays = [torch.ones(1_500_000) for _ in range(8)]  # 6 MB each
+
+keep_freed_memory()
+for _ in range(3):
+    step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is known to trim its heap so")
+def test_memory_that_a_step_freed_serves_the_next_one() -> None:
+    done = subprocess.run([sys.executable, "-c", _ROUNDS], check=True, capture_output=True, text=True)
+    pages_of_a_step = 8 * 6_000_000 // 4096
+    assert int(done.stdout) < 0.1 * pages_of_a_step  # of ten steps; without the call up to 120,000
