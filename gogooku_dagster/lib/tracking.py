@@ -135,6 +135,7 @@ def _client(installation: Installation) -> Any:
 
 def _open(client: Any, experiment_id: str, context: dg.AssetExecutionContext, installation: Installation) -> str:
     """The run of this training: a new one, or the one that an earlier attempt of the same Dagster run began."""
+    _end_the_killed(client, experiment_id, context.instance)
     asset, partition = context.asset_key.to_user_string(), context.partition_key
     key = f"{context.run.root_run_id or context.run.run_id}:{asset}:{partition}"
     found = client.search_runs([experiment_id], f"tags.`dagster.idempotency_key` = '{key}'", max_results=1)
@@ -157,6 +158,14 @@ def _open(client: Any, experiment_id: str, context: dg.AssetExecutionContext, in
         },
     )
     return str(run.info.run_id)
+
+
+def _end_the_killed(client: Any, experiment_id: str, instance: dg.DagsterInstance) -> None:
+    """Close the runs of processes that were killed: they say RUNNING for ever, though their Dagster run has ended."""
+    for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
+        of_dagster = instance.get_run_by_id(run.data.tags.get("dagster.run_id", ""))
+        if of_dagster is not None and of_dagster.is_finished:
+            client.set_terminated(run.info.run_id, "KILLED")
 
 
 def remember_trials(installation: Installation) -> None:

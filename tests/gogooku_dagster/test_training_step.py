@@ -216,6 +216,23 @@ def test_an_interrupted_training_leaves_a_killed_mlflow_run(
     assert tracked_runs(place)[0].info.status == "KILLED"
 
 
+def test_the_next_training_closes_the_runs_of_killed_processes_and_no_others(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed, finished = tracked_runs(place)
+    client = tracking_of(place)
+    client.update_run(killed.info.run_id, status="RUNNING")  # as a killed process leaves it; its Dagster run has ended
+    elsewhere = {"dagster.run_id": "a run of another Dagster instance"}
+    other = client.create_run(killed.info.experiment_id, tags=elsewhere)
+    instead_of_training(monkeypatch, fail_with(TrainingError("not this time")))
+    place.materialise("trained_model", FOLD, raise_on_error=False)
+    status = {run.info.run_id: run.info.status for run in tracked_runs(place)}
+    assert status.pop(killed.info.run_id) == "KILLED"
+    assert status.pop(finished.info.run_id) == "FINISHED"
+    assert status.pop(other.info.run_id) == "RUNNING"
+    assert list(status.values()) == ["FAILED"]
+
+
 def test_a_tracking_store_that_cannot_be_written_does_not_end_a_training(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
