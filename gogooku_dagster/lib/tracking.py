@@ -138,23 +138,29 @@ def _open(client: Any, experiment_id: str, context: dg.AssetExecutionContext, in
     _end_the_killed(client, experiment_id, context.instance)
     asset, partition = context.asset_key.to_user_string(), context.partition_key
     key = f"{context.run.root_run_id or context.run.run_id}:{asset}:{partition}"
+    url = f"{installation.settings.tracking.dagster_url}/runs/{context.run.run_id}"
+    now = {
+        "dagster.run_id": context.run.run_id,
+        "dagster.url": url,
+        "mlflow.note.content": f"[Dagster run]({url})",
+    }
     found = client.search_runs([experiment_id], f"tags.`dagster.idempotency_key` = '{key}'", max_results=1)
     if found:
-        client.update_run(found[0].info.run_id, status="RUNNING")
-        return str(found[0].info.run_id)
-    url = f"{installation.settings.tracking.dagster_url}/runs/{context.run.run_id}"
+        run_id = str(found[0].info.run_id)
+        for name, value in now.items():  # a run that was started again after a crash is another one for Dagster
+            client.set_tag(run_id, name, value)
+        client.update_run(run_id, status="RUNNING")
+        return run_id
     run = client.create_run(
         experiment_id,
         run_name=f"{asset} {partition}",
         tags={
+            **now,
             "dagster.idempotency_key": key,
-            "dagster.run_id": context.run.run_id,
             "dagster.root_run_id": context.run.root_run_id or context.run.run_id,
             "dagster.asset_key": asset,
             "dagster.partition": partition,
-            "dagster.url": url,
             CONFIGURATION: trials.configuration_hash(installation.settings),
-            "mlflow.note.content": f"[Dagster run]({url})",
         },
     )
     return str(run.info.run_id)

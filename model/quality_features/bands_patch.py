@@ -56,11 +56,12 @@ class Patch:
         if part.is_empty():
             return
         first, last = self._rows_of_days(part)
-        if part.select(key).equals(self.chunk.select(key).slice(first, last - first)):  # whole days, no join
+        keys, held = part.select(key), self.chunk.select(key).slice(first, last - first)
+        if keys.equals(held):  # whole days, no join
             self._put(pl.int_range(first, last, eager=True), part.drop(key))
             return
-        near = _near(self.chunk.select(key).with_row_index(_OLD).slice(first, last - first), part, key)
-        at = part.select(key).with_row_index(_NEW).join(near, on=key, how="inner", maintain_order="left")
+        near = _near(held.with_row_index(_OLD, offset=first), part, key)
+        at = keys.with_row_index(_NEW).join(near, on=key, how="inner", maintain_order="left")
         values = part.drop(key)
         self._put(at[_OLD], values if at.height == part.height else values[at[_NEW]])
 

@@ -333,15 +333,8 @@ _versions: dict[str, str] = {}
 def _library_versions() -> dict[str, str]:
     if not _versions:
         for name in _LIBRARIES:
-            _versions[name] = _version(name)
+            try:
+                _versions[name] = importlib.metadata.version(name)
+            except importlib.metadata.PackageNotFoundError:
+                _versions[name] = "absent"
     return dict(_versions)
-
-
-def _version(library: str) -> str:
-    """The version of an installed library; one line of its metadata, of which parsing the rest takes its time."""
-    try:
-        text = importlib.metadata.distribution(library).read_text("METADATA") or ""
-    except importlib.metadata.PackageNotFoundError:
-        return "absent"
-    lines = (line.removeprefix("Version:").strip() for line in text.splitlines() if line.startswith("Version:"))
-    return next(lines, None) or importlib.metadata.version(library)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -14,7 +15,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from gogooku_dagster.lib.tracking import CONFIGURATION
+from gogooku_dagster.lib.tracking import CONFIGURATION, training_run
 from model.atft_tensors.panel import load_panel
 from model.atft_tensors.stage import shard_directory
 from model.errors import TrainingError
@@ -214,6 +215,23 @@ def test_an_interrupted_training_leaves_a_killed_mlflow_run(
     with pytest.raises(BaseException):  # noqa: B017 - Dagster and Python each have an interrupt of their own
         place.materialise("trained_model", FOLD)
     assert tracked_runs(place)[0].info.status == "KILLED"
+
+
+def test_a_training_that_is_started_again_names_the_dagster_run_that_goes_on_with_it(place: Place) -> None:
+    def of(run_id: str) -> Any:
+        run = SimpleNamespace(run_id=run_id, root_run_id="crashed")
+        key = dg.AssetKey("trained_model")
+        return SimpleNamespace(run=run, asset_key=key, partition_key=FOLD, instance=place.instance)
+
+    with training_run(of("crashed"), place.installation) as begun:
+        pass
+    with training_run(of("again"), place.installation) as continued:
+        assert continued.run_id == begun.run_id
+        shown = tracking_of(place).get_run(begun.run_id)
+    assert shown.info.status == "RUNNING"
+    assert shown.data.tags["dagster.run_id"] == "again"
+    assert shown.data.tags["dagster.root_run_id"] == "crashed"
+    assert shown.data.tags["dagster.url"].endswith("/runs/again")
 
 
 def test_the_next_training_closes_the_runs_of_killed_processes_and_no_others(

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.conftest import FIRST
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("model", "gogooku_dagster")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -17,6 +19,10 @@ def test_no_module_is_longer_than_four_hundred_lines() -> None:
     lengths = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in MODULES}
     assert MODULES
     assert {name: lines for name, lines in lengths.items() if lines > 400} == {}
+
+
+def test_the_test_files_that_start_first_exist() -> None:
+    assert [name for name in FIRST if not (ROOT / name).is_file()] == []
 
 
 def test_package_files_import_nothing() -> None:
