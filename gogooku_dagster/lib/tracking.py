@@ -2,11 +2,15 @@
 
 A retry of the same training continues the same MLflow run. A tracking store that cannot be written does not end a
 training of hours: the error is counted and shown with the materialisation.
+
+The store is spoken to from a thread of its own. *Terminate* raises its exception in the main thread wherever that
+stands; in the middle of a transaction it would leave the database locked, and the run that was to be closed running.
 """
 
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,13 +28,18 @@ T = TypeVar("T")
 
 
 class TrainingTracker:
-    """One MLflow run, as far as training needs it."""
+    """One MLflow run, as far as training needs it.
 
-    def __init__(self, client: Any, run_id: str, experiment_id: str, url: str) -> None:
+    Args:
+        thread: one worker, in which everything is done with the client, in order.
+    """
+
+    def __init__(self, client: Any, thread: Executor, run_id: str, experiment_id: str, url: str) -> None:
         self.run_id = run_id
         self.url = f"{url}/#/experiments/{experiment_id}/runs/{run_id}"
         self.errors = 0
         self._client = client
+        self._thread = thread
 
     def parameters(self, values: Mapping[str, Any]) -> None:
         """Record the settings of the run, flattened to dotted names."""
@@ -86,7 +95,7 @@ class TrainingTracker:
         from mlflow.exceptions import MlflowException
 
         try:
-            return action(self._client)
+            return self._thread.submit(action, self._client).result()
         except (MlflowException, OSError) as error:
             self.errors += 1
             log.warning("MLflow did not take a record of run %s: %s", self.run_id, error)
@@ -100,27 +109,20 @@ class TrainingTracker:
 def training_run(context: dg.AssetExecutionContext, installation: Installation) -> Iterator[TrainingTracker]:
     """An MLflow run around a training: FINISHED, FAILED or KILLED as the training ends."""
     settings = installation.settings.tracking
-    folder = installation.home / "mlflow"
     client = _client(installation)
-    experiment = client.get_experiment_by_name(settings.experiment)
-    experiment_id = (
-        experiment.experiment_id
-        if experiment
-        else client.create_experiment(
-            settings.experiment, artifact_location=None if settings.uri else (folder / "artifacts").as_uri()
-        )
-    )
-    run_id = _open(client, experiment_id, context, installation)
-    tracker = TrainingTracker(client, run_id, experiment_id, settings.mlflow_url)
-    status = "FAILED"
-    try:
-        yield tracker
-        status = "FINISHED"
-    except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt):
-        status = "KILLED"
-        raise
-    finally:
-        tracker.close(status)
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="mlflow") as thread:
+        experiment = thread.submit(_experiment, client, installation).result()
+        run_id = thread.submit(_open, client, experiment, context, installation).result()
+        tracker = TrainingTracker(client, thread, run_id, experiment, settings.mlflow_url)
+        status = "FAILED"
+        try:
+            yield tracker
+            status = "FINISHED"
+        except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt):
+            status = "KILLED"
+            raise
+        finally:
+            tracker.close(status)
 
 
 def _client(installation: Installation) -> Any:
@@ -131,6 +133,16 @@ def _client(installation: Installation) -> Any:
     folder = installation.home / "mlflow"
     folder.mkdir(parents=True, exist_ok=True)
     return MlflowClient(installation.settings.tracking.uri or f"sqlite:///{folder / 'mlflow.db'}")
+
+
+def _experiment(client: Any, installation: Installation) -> str:
+    """The number of the settings' experiment, which is made where there is none."""
+    settings = installation.settings.tracking
+    found = client.get_experiment_by_name(settings.experiment)
+    if found:
+        return str(found.experiment_id)
+    folder = None if settings.uri else (installation.home / "mlflow" / "artifacts").as_uri()
+    return str(client.create_experiment(settings.experiment, artifact_location=folder))
 
 
 def _open(client: Any, experiment_id: str, context: dg.AssetExecutionContext, installation: Installation) -> str:

@@ -1,5 +1,9 @@
 """The training step: epochs where people look for them, links both ways, and a clean end whatever happens."""
 
+import os
+import signal
+import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -215,6 +219,22 @@ def test_an_interrupted_training_leaves_a_killed_mlflow_run(
     with pytest.raises(BaseException):  # noqa: B017 - Dagster and Python each have an interrupt of their own
         place.materialise("trained_model", FOLD)
     assert tracked_runs(place)[0].info.status == "KILLED"
+
+
+def test_an_interrupt_in_the_middle_of_a_record_leaves_it_whole_and_the_run_killed(place: Place) -> None:
+    def slowly(client: MlflowClient) -> None:
+        with sqlite3.connect(place.home / "mlflow" / "mlflow.db") as database:
+            database.execute("UPDATE runs SET name = 'recorded' WHERE run_uuid = ?", [tracker.run_id])
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)  # the main thread has its interrupt while the database is locked
+
+    run = SimpleNamespace(run_id="terminated", root_run_id=None)
+    key = dg.AssetKey("trained_model")
+    context: Any = SimpleNamespace(run=run, asset_key=key, partition_key=FOLD, instance=place.instance)
+    with pytest.raises(KeyboardInterrupt), training_run(context, place.installation) as tracker:
+        tracker.attempt(slowly)
+    found = tracking_of(place).get_run(tracker.run_id)
+    assert (found.info.run_name, found.info.status, tracker.errors) == ("recorded", "KILLED", 0)
 
 
 def test_a_training_that_is_started_again_names_the_dagster_run_that_goes_on_with_it(place: Place) -> None:
