@@ -3,7 +3,7 @@
 A month's features lie in several chunks, one a band (``model.quality_features.bands``). Every band holds the same
 rows in the same order, so bands are put side by side; market-wide features have one row a day and are spread over the
 day's rows. The first band is wide, so where nothing but keys and universe is wanted of it, they are read from the
-fingerprints of the rows, which have them too. Which column lies where is read from the manifest, so that readers
+panel that lies beside it. Which column lies where is read from the manifest, so that readers
 depend on the data and not on the code that laid them out.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
+import polars.selectors as cs
 
 from model.errors import StoreError
 from model.store.manifest import Manifest
@@ -23,8 +24,8 @@ TABLE = "features"
 """The first band: keys, universe and the features of the shortest memory. The others are ``features_<band>``."""
 KEY = ("Date", "Code")
 HEAD = (*KEY, "InUniverse")
-ROWS = "rows"
-"""The fingerprints of the rows that features were computed from, after Date, Code and InUniverse (rows_changes)."""
+PANEL = "panel"
+"""The panel that the features were computed from (``rows_changes``)."""
 DAYS_FILE = "days.parquet"
 """One row a trading day: Date, how many rows it has, and how many of them are ``names`` of the universe."""
 _READERS = 2
@@ -123,8 +124,8 @@ def _parts(manifest: Manifest, columns: Sequence[str]) -> list[_Part]:
     for name in dict.fromkeys(columns):
         if name != "Date":
             wanted.setdefault(place[name], []).append(name)
-    if set(wanted[TABLE]) <= set(HEAD) and any(name.startswith(f"{ROWS}/") for name in manifest.files):
-        wanted = {ROWS: wanted.pop(TABLE), **wanted}
+    if set(wanted[TABLE]) <= set(HEAD) and any(name.startswith(f"{PANEL}/") for name in manifest.files):
+        wanted = {PANEL: wanted.pop(TABLE), **wanted}
     return [_Part(table, tuple(names), "Code" not in layout.get(table, KEY)) for table, names in wanted.items()]
 
 
@@ -137,6 +138,8 @@ def _side_by_side(store: Store, month: str, parts: Sequence[_Part]) -> pl.DataFr
             rows = rows.join(held, on="Date", how="left", maintain_order="left")
             continue
         held = store.read_table(ASSET, file, columns=list(part.columns))
+        if part.table == PANEL:
+            held = held.with_columns(cs.boolean().fill_null(False))  # InUniverse, as the features have it
         if number and held.height != rows.height:
             raise StoreError(
                 f"{ASSET}/{file} has {held.height} rows where {_file(parts[0].table, month)} has {rows.height}. "

@@ -15,12 +15,12 @@ import polars as pl
 
 from model.errors import DataError, StoreError
 from model.quality_features.language.columns import COLUMNS, MEMBER, SECTOR
-from model.quality_features.read import KEY
-from model.store.hashing import json_hash
+from model.quality_features.read import KEY, PANEL
+from model.store.manifest import FileEntry
 from model.store.store import Store
 
 SOURCE = "raw_dataset"
-PANEL, SLOW, MARKET = "panel", "slow", "market"
+SLOW, MARKET = "slow", "market"
 _READERS = 2
 _KEPT_BYTES = 1 << 29
 """What is kept in memory for reading again."""
@@ -39,14 +39,18 @@ MARKET_COLUMNS = _sources(MARKET)
 class Panel:
     """The tables of one state of raw_dataset, month by month; several threads may read windows of it.
 
+    Args:
+        asset: ``quality_features`` for the state that its features were computed from, which it keeps beside them.
+
     Raises:
-        StoreError: raw_dataset is not materialised.
+        StoreError: the asset is not materialised.
         DataError: its panel has no rows.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, asset: str = SOURCE) -> None:
         self._store = store
-        self._files = store.require(SOURCE).files
+        self._asset = asset
+        self._files = store.require(asset).files
         self._verified: dict[str, Path] = {}
         self._reading = Lock()
         self._kept: dict[str, tuple[frozenset[str], pl.DataFrame]] = {}
@@ -61,10 +65,10 @@ class Panel:
         if not self.months:
             raise DataError("The panel of raw_dataset has no rows, so there is nothing to compute features from.")
 
-    def content(self, month: str) -> str:
-        """Hash of everything that a month's rows say."""
-        names = {table: f"{table}/{month}.parquet" for table in (PANEL, SLOW, MARKET)}
-        return json_hash({t: self._files[name].content_hash for t, name in names.items() if name in self._files})
+    def files(self, month: str) -> dict[str, FileEntry]:
+        """The files that hold what a month's rows say, by name."""
+        names = [f"{table}/{month}.parquet" for table in (PANEL, SLOW, MARKET)]
+        return {name: self._files[name] for name in names if name in self._files}
 
     def month(self, month: str, columns: Sequence[str]) -> pl.DataFrame:
         """Date, Code and the columns of a month, sorted; a column that the source does not have is absent."""
@@ -78,8 +82,8 @@ class Panel:
         beside = self._table(SLOW, month, slow)
         if beside.height != rows.height:
             raise StoreError(
-                f"raw_dataset's slow table of {month} has {beside.height} rows where its panel has {rows.height}. "
-                f"Remove the folder {self._store.directory(SOURCE)} and run `gogooku run`."
+                f"{self._asset}'s slow table of {month} has {beside.height} rows where its panel has {rows.height}. "
+                f"Remove the folder {self._store.directory(self._asset)} and run `gogooku run`."
             )
         return rows.hstack(beside)
 
@@ -95,7 +99,7 @@ class Panel:
         """
         months = [month for month in self.months if f"{first:%Y-%m}" <= month <= f"{last:%Y-%m}"]
         if not months:
-            raise StoreError(f"raw_dataset has no month between {first} and {last} under {self._store.root}.")
+            raise StoreError(f"{self._asset} has no month between {first} and {last} under {self._store.root}.")
         frames = []
         with self._reading:
             self._verify([f"{PANEL}/{month}.parquet" for month in months])
@@ -153,4 +157,6 @@ class Panel:
         """Compare files with the manifest; once is enough: this state of raw_dataset is read column by column."""
         due = [name for name in names if name not in self._verified]
         with ThreadPoolExecutor(max_workers=_READERS) as pool:
-            self._verified.update(zip(due, pool.map(lambda name: self._store.path(SOURCE, name), due), strict=True))
+            self._verified.update(
+                zip(due, pool.map(lambda name: self._store.path(self._asset, name), due), strict=True)
+            )

@@ -1,9 +1,9 @@
 """Materialise features and labels in month chunks, computing only the cells that a change of the panel can reach.
 
-Beside the chunks lie fingerprints of the rows that they were computed from (``rows_changes``). A panel month with
-another content hash is compared with them, which gives the rows and trading days that really differ; from these
-follow the cells to compute again (``bands_jobs``), and only those are, and put into their chunks (``bands_write``).
-Chunks of other code or settings, and of new months, are computed whole. The outcome is that of computing everything.
+Beside the chunks lie the files of the panel that they were computed from. A panel month with another content hash is
+compared with them (``rows_changes``), which gives the rows and trading days that really differ; from these follow the
+cells to compute again (``bands_jobs``), and only those are, and put into their chunks (``bands_write``). Chunks of
+other code or settings, and of new months, are computed whole. The outcome is that of computing everything.
 """
 
 from bisect import bisect_left
@@ -24,7 +24,8 @@ from model.quality_features.coverage import COVERAGE_FILE, read_coverage
 from model.quality_features.coverage import KEY as COVERAGE_KEY
 from model.quality_features.digests import StoredDigests
 from model.quality_features.engine import feature_plan
-from model.quality_features.read import ASSET, DAYS_FILE, HEAD, KEY, ROWS
+from model.quality_features.language.columns import MEMBER
+from model.quality_features.read import ASSET, DAYS_FILE, HEAD, KEY
 from model.quality_features.rows_changes import Changes, find_changes
 from model.quality_features.rows_panel import SOURCE, Panel
 from model.quality_features.settings import FeatureSettings
@@ -47,11 +48,11 @@ def materialise(run: StageRun) -> Manifest:
         DataError: the panel holds no rows.
     """
     with run.writer(ASSET) as w:
-        changes = _record_rows(run, w)
         panel = Panel(run.store)
+        changes = _record_panel(run, w, panel)
         layout = bands(run.settings.features)
         w.json("catalogue.json", catalogue_document(run.settings.features, layout))
-        chunks = Chunks(changes.months, changes.read, _heads(w))
+        chunks = Chunks(changes.months, changes.read, _heads(panel))
         families = {"features": _features(run, layout, panel, changes), "labels": _labels(run, panel, changes)}
         stored = StoredDigests(run.store)
         updates = {name: Update(run, w, family, chunks, stored) for name, family in families.items()}
@@ -64,32 +65,24 @@ def materialise(run: StageRun) -> Manifest:
     return w.manifest
 
 
-def _record_rows(run: StageRun, w: ArtifactWriter) -> Changes:
-    """Find what changed, and write the fingerprints of the rows and days as they are now."""
-
-    def record(month: str, rows: pl.DataFrame, made_from: str) -> None:
-        w.table(_rows_file(month), rows, KEY, input_hash=made_from, hashed=False)
-
-    changes = find_changes(run.store, run.identity.code_version, run.settings.runtime.threads, record)
-    for month in changes.months:
-        if month not in changes.read:
-            w.reuse(_rows_file(month))
-    w.table(DAYS_FILE, changes.day_table, ("Date",), hashed=False)
+def _record_panel(run: StageRun, w: ArtifactWriter, panel: Panel) -> Changes:
+    """Find what changed, and keep the days and what everything is computed from as they are now."""
+    changes = find_changes(run.store, panel, run.identity.code_version, run.settings.runtime.threads)
+    for month in panel.months:
+        for name, entry in panel.files(month).items():
+            w.source(name, run.store.directory(SOURCE), entry)
+    w.table(DAYS_FILE, changes.day_table, ("Date",), input_hash=run.identity.code_version, hashed=False)
     return changes
 
 
-def _heads(w: ArtifactWriter) -> Callable[[str], pl.DataFrame]:
+def _heads(panel: Panel) -> Callable[[str], pl.DataFrame]:
     """Reads Date, Code and InUniverse of a month; every band asks for those of the same few months."""
 
     @lru_cache(maxsize=_HEADS_KEPT)
     def read(month: str) -> pl.DataFrame:
-        return pl.read_parquet(w.staged(_rows_file(month)), columns=list(HEAD))
+        return panel.month(month, [MEMBER]).with_columns(pl.col(MEMBER).fill_null(False))
 
     return read
-
-
-def _rows_file(month: str) -> str:
-    return f"{ROWS}/{month}.parquet"
 
 
 def _features(run: StageRun, layout: Sequence[Band], panel: Panel, changes: Changes) -> Family:

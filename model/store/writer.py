@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import TracebackType
@@ -49,6 +50,7 @@ class ArtifactWriter:
         self._staging = target.parent / f".staging-{os.getpid()}-{uuid.uuid4().hex}"
         self._files: dict[str, FileEntry] = {}
         self._linked: set[Path] = set()
+        self._taken_over = False
         # Files go to the disk while the next are computed; a long history would be half a minute of it at the end.
         self._flusher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="flush")
         self._flushing: dict[Path, Future[None]] = {}
@@ -143,6 +145,7 @@ class ArtifactWriter:
             raise StoreError(f"{self._target} has no file {name} to take over")
         path = self._new(name)
         os.link(self._target / name, path)
+        self._taken_over = True
         return self._keep(name, path, entry)
 
     def has(self, name: str) -> bool:
@@ -168,7 +171,19 @@ class ArtifactWriter:
         if hashing.file_hash(path) != entry.sha256:
             path.unlink()
             return None
+        self._taken_over = True
         return self._keep(name, path, entry)
+
+    def source(self, name: str, directory: Path, entry: FileEntry) -> FileEntry:
+        """Keep a file that this artefact is computed from beside it (a hard link), outside its content hash.
+
+        Args:
+            directory: the other artefact's folder, which holds a file of the same name.
+            entry: the other artefact's entry of the file, against which whoever reads it verifies it.
+        """
+        path = self._new(name)
+        os.link(directory / name, path)
+        return self._keep(name, path, replace(entry, hashed=False))
 
     def _keep(self, name: str, path: Path, entry: FileEntry) -> FileEntry:
         self._linked.add(path)
@@ -266,7 +281,7 @@ class ArtifactWriter:
     def _publish(self) -> None:
         seconds = round(time.perf_counter() - (self._started or 0.0), 3)
         whole = self._previous.extra.get(FULL_SECONDS, self._previous.seconds) if self._previous else seconds
-        self.extra[FULL_SECONDS] = whole if self._linked else seconds
+        self.extra[FULL_SECONDS] = whole if self._taken_over else seconds
         hashes = {name: entry.content_hash for name, entry in self._files.items() if entry.hashed}
         self._manifest = Manifest(
             asset=self._asset,

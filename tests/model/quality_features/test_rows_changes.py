@@ -1,92 +1,28 @@
-"""Row fingerprints and what they tell: exactly the rows, days and market-wide values that differ."""
+"""What changed in the panel: exactly the rows, days and market-wide values that differ."""
 
+import math
 import shutil
-import struct
 from collections.abc import Callable
 from datetime import date, timedelta
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from model.quality_features.rows import row_hashes
 from model.quality_features.rows_changes import Changes, find_changes
 from model.quality_features.rows_panel import Panel
 from model.store.store import Store
 from tests.model.quality_features.stage_support import KEY, build, write_raw
 
 PanelMaker = Callable[..., pl.DataFrame]
-CELL = st.tuples(
-    st.one_of(st.none(), st.floats(allow_nan=True, width=64)),
-    st.one_of(st.none(), st.text(max_size=5)),
-    st.one_of(st.none(), st.booleans()),
-    st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)),
-    st.one_of(st.none(), st.dates()),
-)
-SCHEMA = {"f": pl.Float64, "s": pl.String, "b": pl.Boolean, "i": pl.Int64, "d": pl.Date}
-
-
-def table(rows: list[tuple[Any, ...]]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
-
-
-def plain(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A row as the fingerprint sees it: NaN is null, -0.0 is 0.0."""
-    number = row[0]
-    return (None if number is None or np.isnan(number) else number + 0.0, *row[1:])
-
-
-@given(rows=st.lists(CELL, min_size=1, max_size=12))
-@settings(max_examples=25, deadline=None)
-def test_rows_have_the_same_fingerprint_exactly_where_they_say_the_same(rows: list[tuple[Any, ...]]) -> None:
-    hashes = row_hashes(table(rows), list(SCHEMA)).tolist()
-    for one, first in zip(rows, hashes, strict=True):
-        for other, second in zip(rows, hashes, strict=True):
-            assert (plain(one) == plain(other)) == (first == second)
-
-
-@given(rows=st.lists(CELL, min_size=2, max_size=12), cut=st.integers(1, 11))
-@settings(max_examples=15, deadline=None)
-def test_a_fingerprint_does_not_depend_on_the_rows_around(rows: list[tuple[Any, ...]], cut: int) -> None:
-    whole = row_hashes(table(rows), list(SCHEMA))
-    parts = [row_hashes(part, list(SCHEMA)) for part in (table(rows)[:cut], table(rows)[cut:])]
-    assert whole.tolist() == np.concatenate(parts).tolist()
-
-
-def reference(row: tuple[Any, ...]) -> int:
-    """The fingerprint in plain integers, after the paper (SplitMix64) and the standard's bit patterns."""
-    number, text, flag, whole, day = plain(row)
-    words = [
-        None if number is None else struct.unpack("<Q", struct.pack("<d", number))[0],
-        None if text is None else int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little"),
-        None if flag is None else int(flag),
-        None if whole is None else whole % 2**64,
-        None if day is None else (day - date(1970, 1, 1)).days % 2**64,
-    ]
-    state = 0
-    for word in words:
-        state = ((state ^ (0x7FF8DEAD00000001 if word is None else word)) + 0x9E3779B97F4A7C15) % 2**64
-        state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
-        state = (state ^ (state >> 27)) * 0x94D049BB133111EB % 2**64
-        state ^= state >> 31
-    return state
-
-
-@given(rows=st.lists(CELL, min_size=1, max_size=6))
-@settings(max_examples=25, deadline=None)
-def test_fingerprints_are_those_of_the_definition_on_every_machine(rows: list[tuple[Any, ...]]) -> None:
-    assert row_hashes(table(rows), list(SCHEMA)).tolist() == [reference(row) for row in rows]
-
-
-def test_a_million_like_rows_have_a_million_fingerprints() -> None:
-    number = np.arange(1_000_000)
-    frame = pl.DataFrame({"a": (number // 1000).astype(np.float64), "b": (number % 1000).astype(np.float64)})
-    assert len(np.unique(row_hashes(frame, ["a", "b"]))) == 1_000_000
+VALUES = {
+    "AdjClose": st.sampled_from([None, math.nan, 0.0, -0.0, 1.0]),
+    "Sector": st.sampled_from([None, "", "a", "b"]),
+    "InUniverse": st.booleans(),
+}
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +40,54 @@ def built(panel: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path
 def changes(built: Path, tmp_path: Path, **raw: pl.DataFrame) -> tuple[Changes, list[str]]:
     shutil.copytree(built, tmp_path / "home")
     write_raw(tmp_path / "home", **raw)
-    read: list[str] = []
-    found = find_changes(Store(tmp_path / "home"), "1", 2, lambda month, rows, made_from: read.append(month))
-    return found, sorted(read)
+    store = Store(tmp_path / "home")
+    found = find_changes(store, Panel(store), "1", 2)
+    return found, sorted(found.read)
+
+
+@given(edits=st.lists(st.tuples(st.integers(0, 69), *VALUES.values()), max_size=6))
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_rows_differ_where_a_value_does_and_a_missing_one_is_missing_however_it_is_written(
+    panel: pl.DataFrame, built: Path, tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[Any, ...]]
+) -> None:
+    rows = panel[:70].to_dicts()
+    for number, *values in edits:
+        rows[number] |= dict(zip(VALUES, values, strict=True))
+    now = pl.concat([pl.DataFrame(rows, schema=panel.schema), panel[70:]])
+    found, _ = changes(built, tmp_path_factory.mktemp("edited"), panel=now)
+    plain = {key: {name: said(value) for name, value in row.items()} for key, row in keyed(panel).items()}
+    expected = [key for key, row in keyed(now).items() if {n: said(v) for n, v in row.items()} != plain[key]]
+    assert found.rows.select(KEY).rows() == expected
+    assert found.rows["features"].all() and not found.rows["slow"].any()
+
+
+def keyed(table: pl.DataFrame) -> dict[tuple[date, str], dict[str, Any]]:
+    return {(row["Date"], row["Code"]): row for row in table.iter_rows(named=True)}
+
+
+def said(value: Any) -> Any:
+    """NaN is null, and -0.0 is 0.0 as it is in Python."""
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def test_a_table_that_comes_or_goes_differs_in_every_row_of_its_own_kind(
+    built: Path, panel: pl.DataFrame, tmp_path: Path
+) -> None:
+    days = panel.select("Date").unique().sort("Date")
+    slow = panel.select(*KEY, pl.lit(1.0).alias("MarginLong"))
+    market = days.with_columns(pl.lit(2.0).alias("IndexClose"))
+    found, _ = changes(built, tmp_path, panel=panel, slow=slow, market=market)
+    assert found.rows.select(KEY).equals(panel.select(KEY))
+    assert found.rows["slow"].all() and not found.rows["features"].any() and not found.rows["labels"].any()
+    assert found.market_days == tuple(days["Date"].to_list()) and not found.breaks
+
+
+def test_days_are_counted_anew_by_other_code(built: Path, panel: pl.DataFrame) -> None:
+    store = Store(built)
+    same, other = (find_changes(store, Panel(store), code, 1) for code in ("1", "2"))
+    counts = panel.group_by("Date", maintain_order=True).agg(pl.len().cast(pl.Int64))["len"].to_list()
+    assert same.day_table["rows"].to_list() == other.day_table["rows"].to_list() == counts
+    assert not same.any and not other.any
 
 
 def test_changed_inserted_and_deleted_rows_are_found_and_no_others(
