@@ -20,7 +20,7 @@ from model.quality_features.bands_jobs import Job, Mask
 from model.quality_features.bands_patch import Patch
 from model.quality_features.coverage import count
 from model.quality_features.digests import StoredDigests
-from model.quality_features.read import ASSET
+from model.quality_features.read import ASSET, HEAD, KEY
 from model.store.day_digests import DayDigests
 from model.store.stage import StageRun
 from model.store.writer import ArtifactWriter
@@ -93,12 +93,12 @@ class Done:
     codes: set[str] = field(default_factory=set)
     cells: int = 0
 
-    def count(self, part: pl.DataFrame, table: Table) -> None:
-        """Take note of a computation."""
-        self.cells += part.height * (part.width - len(table.head))
-        self.days.update(part["Date"].unique().to_list())
-        if "Code" in part.columns:
-            self.codes.update(part["Code"].unique().to_list())
+    def count(self, table: Table, names: Collection[str], rows: int, days: set[date], codes: set[str]) -> None:
+        """Take note of a computation of some columns, so many rows on these days for these codes."""
+        by_code = "Code" in table.key
+        self.cells += (rows if by_code else len(days)) * sum(name in names for name in table.names)
+        self.days |= days
+        self.codes |= codes if by_code else set()
 
     def figures(self) -> dict[str, int]:
         """Plain numbers for the manifest."""
@@ -175,9 +175,11 @@ class Update:
 
     def _write_whole(self, tables: Sequence[Table], group: Sequence[str], frame: pl.DataFrame) -> None:
         began = time.perf_counter()
+        self._count(tables, [frame])
+        head = frame.select(HEAD)  # which all tables share
+        heads = {month: DayDigests.of(_between(head, *self._days([month]))) for month in group}
         for table in tables:
-            self._count(table, [frame])
-            self._write(table, group, [frame], whole=True)
+            self._write(table, group, [frame], heads)
         self.whole_seconds["write"] += time.perf_counter() - began
 
     def _jobs(self, table: Table, whole: set[str]) -> Sequence[Job]:
@@ -210,32 +212,46 @@ class Update:
         small = [job for job in jobs if job not in shared and _is_small(table, job)]
         large = [job for job in jobs if job not in small and job not in shared]
         frames = [together[job.first, job.last] for job in shared] + [self.family.compute(job) for job in small]
-        self._count(table, frames)
+        self._count([table], frames)
         for group in self._groups(dict.fromkeys(touched)):
             due = [part for job in large if (part := job.within(*self._days(group))) is not None]
             of_group = [self.family.compute(job) for job in due]
-            self._count(table, of_group)
-            self._write(table, group, [*frames, *of_group], whole=False)
+            self._count([table], of_group)
+            self._write(table, group, [*frames, *of_group])
 
-    def _count(self, table: Table, frames: Sequence[pl.DataFrame]) -> None:
+    def _count(self, tables: Sequence[Table], frames: Sequence[pl.DataFrame]) -> None:
         for frame in frames:
-            self.done[table.name].count(table.pick(frame), table)
+            days, codes = (set(frame[name].unique().to_list()) for name in KEY)
+            for table in tables:
+                self.done[table.name].count(table, frame.columns, frame.height, days, codes)
 
-    def _write(self, table: Table, group: Sequence[str], frames: Sequence[pl.DataFrame], *, whole: bool) -> None:
-        """Write the chunks of some months from what was computed for them."""
+    def _write(
+        self,
+        table: Table,
+        group: Sequence[str],
+        frames: Sequence[pl.DataFrame],
+        heads: Mapping[str, DayDigests] | None = None,
+    ) -> None:
+        """Write the chunks of some months from what was computed for them.
+
+        Args:
+            heads: where the months are written whole, the digests of their keys and universe.
+        """
         parts = [table.pick(frame) for frame in frames]
         done = self.done[table.name]
         with ThreadPoolExecutor(max_workers=self.run.settings.runtime.threads) as pool:
-            done.chunks += sum(pool.map(partial(self._write_month, table, parts, whole), group))
+            done.chunks += sum(pool.map(partial(self._write_month, table, parts, heads), group))
         done.months.update(group)
 
-    def _write_month(self, table: Table, parts: Sequence[pl.DataFrame], whole: bool, month: str) -> bool:
+    def _write_month(
+        self, table: Table, parts: Sequence[pl.DataFrame], heads: Mapping[str, DayDigests] | None, month: str
+    ) -> bool:
         """Write a month's chunk, or take it over where nothing differs; says whether it was written."""
         first, last = self._days([month])
         of_month = [_between(part, first, last) for part in parts]
         digests: DayDigests | None
-        if whole:
-            chunk, digests = of_month[0], DayDigests.of(of_month[0])
+        if heads is not None:
+            chunk, digests = of_month[0], DayDigests.of(of_month[0], heads[month])
         else:
             old = self.run.store.read_table(ASSET, _file(table, month))
             chunk, digests = self._patched(table, month, old, of_month)

@@ -38,8 +38,8 @@ class DayDigests:
         """The digests of a table.
 
         Args:
-            before: those of an earlier state of the table, with the same columns; taken over where nothing differs.
-            differs: where the table differs from that state ``[days of the table, columns]``.
+            before: those of an earlier state of the table, or of some of its columns; taken over where nothing differs.
+            differs: where the table differs from that state ``[days of the table, columns]``; nowhere by default.
 
         Raises:
             TypeError: a column's dtype has no canonical form.
@@ -48,11 +48,13 @@ class DayDigests:
         columns = tuple(name for name in table.columns if name != "Date")
         values = np.empty((len(days), len(columns), 2), dtype=np.uint64)
         due = np.ones((len(days), len(columns)), dtype=np.bool_)
-        if before is not None and differs is not None and before.columns == columns:
+        if before is not None:
+            here = np.array([i for i, name in enumerate(columns) if name in before.columns], dtype=np.int64)
+            there = np.array([before.columns.index(columns[i]) for i in here], dtype=np.int64)
             place = np.minimum(np.searchsorted(before.days, days), max(len(before.days) - 1, 0))
             known = before.days[place] == days if len(before.days) else np.zeros(len(days), dtype=np.bool_)
-            due = differs | ~known[:, None]
-            values[known] = before.values[place[known]]
+            due[:, here] = ~known[:, None] if differs is None else differs[:, here] | ~known[:, None]
+            values[np.ix_(known, here)] = before.values[np.ix_(place[known], there)]
         for index in np.flatnonzero(due.any(axis=0)).tolist():
             values[:, index][due[:, index]] = _digests(table[columns[index]], edges, due[:, index])
         return cls(days, columns, values)
@@ -98,7 +100,7 @@ class DayDigests:
 def day_edges(table: pl.DataFrame) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """The days of a table that is sorted by Date, and where the rows of each begin, the table's end included."""
     own = table["Date"].to_physical().to_numpy()
-    starts = np.flatnonzero(np.diff(own, prepend=own[:1] - 1)) if len(own) else np.zeros(0, dtype=np.int64)
+    starts = np.append(0, np.flatnonzero(own[1:] != own[:-1]) + 1) if len(own) else np.zeros(0, dtype=np.int64)
     return own[starts], np.append(starts, len(own)).astype(np.int64)
 
 
@@ -110,7 +112,7 @@ def _digests(column: pl.Series, edges: NDArray[np.int64], due: Mask) -> Digest:
     missing, stretch = canonical_values(column)
     # A day without a null is as in a chunk without any.
     nulls = np.zeros(len(due), np.bool_) if missing is None else np.logical_or.reduceat(missing, edges[:-1])
-    found = bytearray()
+    found = []
     for (first, last), wanted, some in zip(pairwise(edges.tolist()), due.tolist(), nulls.tolist(), strict=True):
         if wanted:
             digest = hashlib.sha256(b"%d%s|" % (last - first, b"n" if some else b""))
@@ -118,5 +120,5 @@ def _digests(column: pl.Series, edges: NDArray[np.int64], due: Mask) -> Digest:
                 digest.update(np.packbits(missing[first:last]).data)
             for part in stretch(first, last):
                 digest.update(part)
-            found += digest.digest()[:_BYTES]
-    return np.frombuffer(bytes(found), dtype="<u8").astype(np.uint64).reshape(-1, 2)
+            found.append(digest.digest()[:_BYTES])
+    return np.frombuffer(b"".join(found), dtype="<u8").astype(np.uint64).reshape(-1, 2)

@@ -73,23 +73,33 @@ def table_hash(frame: pl.DataFrame) -> str:
 
 
 def canonical_values(column: pl.Series) -> tuple[Missing | None, Slices]:
-    """A column's values in canonical form: where it is null, if it is anywhere, and the bytes of any stretch of rows.
+    """A column's values in canonical form: nulls that the bytes do not tell, and the bytes of any stretch of rows.
 
-    A null has the bytes of a plain value; NaN and zero are as in :func:`table_hash`.
+    A null among floats is a NaN of its own; elsewhere it has the bytes of a plain value, and the first result says
+    where it is (None: nowhere). NaN and zero are as in :func:`table_hash`.
 
     Raises:
         TypeError: the column's dtype has no canonical form.
     """
-    if column.dtype not in (pl.String, pl.Boolean):
-        missing, values = _numbers(column)
-        return missing, lambda first, last: (values[first:last].data,)
-    missing = column.is_null().to_numpy() if column.null_count() else None
+    if column.dtype == pl.String:
+        sizes, text = _texts(column.fill_null(""))
+        ends = np.append(0, np.cumsum(sizes, dtype=np.int64))
+        return _missing(column), lambda first, last: (
+            sizes[first:last].data,
+            memoryview(text)[ends[first] : ends[last]],
+        )
     if column.dtype == pl.Boolean:
         flags = column.fill_null(False).to_numpy()
-        return missing, lambda first, last: (np.packbits(flags[first:last]).data,)
-    sizes, text = _texts(column.fill_null(""))
-    ends = np.append(0, np.cumsum(sizes, dtype=np.int64))
-    return missing, lambda first, last: (sizes[first:last].data, memoryview(text)[ends[first] : ends[last]])
+        return _missing(column), lambda first, last: (np.packbits(flags[first:last]).data,)
+    if column.dtype.is_float():
+        missing, values = None, _floats(column)
+    elif column.dtype.is_temporal() or column.dtype.is_integer():
+        whole = column.cast(pl.Int64) if column.dtype.is_temporal() else column
+        missing, values = _missing(column), _little_endian(whole.fill_null(0).to_numpy())
+    else:
+        raise TypeError(f"column {column.name!r} has dtype {column.dtype}, which has no canonical hash")
+    size, held = values.itemsize, values.view(np.uint8).data
+    return missing, lambda first, last: (held[first * size : last * size],)
 
 
 def _column_bytes(column: pl.Series) -> Iterator[bytes | memoryview]:
@@ -105,26 +115,30 @@ def _texts(column: pl.Series) -> tuple[NDArray[np.uint32], bytes]:
     return column.str.len_bytes().to_numpy().astype("<u4"), column.str.join("").item().encode() if len(column) else b""
 
 
-def _numbers(column: pl.Series) -> tuple[Missing | None, NDArray[Any]]:
-    """Where there are nulls, and the canonical values.
+def _missing(column: pl.Series) -> Missing | None:
+    return column.is_null().to_numpy() if column.null_count() else None
 
-    Numbers with nulls come straight from their Arrow buffers, in a third of the time of asking the Series.
+
+def _floats(column: pl.Series) -> NDArray[Any]:
+    """The canonical values; a null is the NaN whose bits are one more than those of NaN itself.
+
+    With nulls they come straight from the Arrow buffers, in a third of the time of asking the Series.
     """
-    dtype = column.dtype
-    if not (dtype.is_temporal() or dtype.is_float() or dtype.is_integer()):
-        raise TypeError(f"column {column.name!r} has dtype {dtype}, which has no canonical hash")
-    column = column.cast(pl.Int64) if dtype.is_temporal() else column
     if not column.null_count():
-        return None, _canonical(column.to_numpy())
+        return _canonical(column.to_numpy())
     array = column.rechunk().to_arrow()
     valid, numbers = array.buffers()
     bits = np.unpackbits(np.frombuffer(valid, np.uint8), count=array.offset + len(array), bitorder="little")
     missing = bits[array.offset :] == 0
-    kind = "f" if column.dtype.is_float() else "i" if column.dtype.is_signed_integer() else "u"
-    plain = np.frombuffer(numbers, f"{kind}{array.type.bit_width // 8}")
-    values = plain[array.offset : array.offset + len(array)].copy()
-    values[missing] = 0
-    return missing, _canonical(values)
+    plain = np.frombuffer(numbers, f"f{array.type.bit_width // 8}")[array.offset : array.offset + len(array)]
+    values = plain + plain.dtype.type(0)  # a copy, in which -0.0 is 0.0
+    words = values.view(f"u{values.itemsize}")
+    nan = np.array(np.nan, dtype=values.dtype).view(words.dtype)
+    words[missing] = nan + 1
+    found = np.isnan(values)
+    if np.count_nonzero(found) > array.null_count:
+        words[found & ~missing] = nan
+    return _little_endian(values)
 
 
 def _canonical(array: NDArray[Any]) -> NDArray[Any]:
@@ -134,4 +148,8 @@ def _canonical(array: NDArray[Any]) -> NDArray[Any]:
         array = np.add(array, 0, dtype=array.dtype)  # -0.0 becomes 0.0
         if np.isnan(array.min()):
             array[np.isnan(array)] = np.nan
+    return _little_endian(array)
+
+
+def _little_endian(array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(array.dtype.newbyteorder("<"), copy=False).reshape(-1)

@@ -80,6 +80,19 @@ def test_digests_brought_up_to_date_where_days_differ_are_those_of_the_table_as_
     assert np.array_equal(DayDigests.of(new, found, differs).values, whole.values)
 
 
+@settings(max_examples=25, deadline=None)
+@given(ROWS)
+def test_columns_whose_digests_are_known_need_not_be_hashed_again(rows: list[tuple[object, ...]]) -> None:
+    table = frame(rows)
+    known = DayDigests.of(table.select("Date", "flag", "Code"))
+    found = DayDigests.of(table, known)
+    assert found.columns == tuple(table.columns[1:])
+    assert np.array_equal(found.values, DayDigests.of(table).values)
+    of_other_values = DayDigests(known.days, known.columns, known.values + np.uint64(1))
+    taken = DayDigests.of(table, of_other_values).take(known.columns)
+    assert taken is not None and np.array_equal(taken.values, of_other_values.values)
+
+
 def test_the_root_speaks_of_names_dtypes_days_and_values() -> None:
     table = frame([(date(2020, 1, 1), "a", 1.0, True, None), (date(2020, 1, 2), "b", 2.0, None, None)])
     others = (
