@@ -73,7 +73,7 @@ class Installation:
             place = document
             for parent in parents:
                 place = place.setdefault(parent, {})
-            place[last] = yaml.safe_load(text) if text else ""
+            place[last] = presets.plain_value(text)
         source = document.get("source")
         if isinstance(source, dict):
             source.setdefault("kind", self.settings.source.kind)

@@ -143,7 +143,8 @@ class FilesSource(Section):
     columns: dict[str, str] = Field(default_factory=dict)
     """Canonical column to the file's column, such as ``Close: adj_close``; a column not named here keeps its name."""
     date_format: str = "%Y-%m-%d"
-    """How dates are written where they are text or whole numbers (strftime codes)."""
+    """How dates are written where they are text or whole numbers (strftime codes). By default time stamps such as
+    ``2020-01-06 00:00:00+09:00`` are understood as well: of them the date counts."""
     code_type: Literal["text", "integer"] = "text"
     """``integer`` accepts whole-number codes in Parquet; CSV codes are always read as they are written."""
     code_width: int | None = Field(default=None, ge=1, le=12)

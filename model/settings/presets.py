@@ -18,6 +18,8 @@ from model.settings.root import Settings
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets_config"
 """The presets that come with the package."""
+_RESERVED = tuple("%@`*&!|>#")
+"""A value that begins so is a text: what YAML means by it has no use in one value."""
 _KINDS = ("simulated", "files", "jquants")
 
 
@@ -105,7 +107,7 @@ def _apply(document: dict[str, Any], override: str) -> None:
     if not sign or not _key(override):
         raise SettingsError(f"--set {override!r} is not of the form key=value, such as source.path=bars.parquet.")
     try:
-        value = yaml.safe_load(text) if text else ""
+        value = plain_value(text)
     except yaml.YAMLError as error:
         raise SettingsError(
             f"--set {override!r}: the value is not readable YAML ({_yaml_problem(error)}). Lists are written [1, 5]."
@@ -120,6 +122,15 @@ def _apply(document: dict[str, Any], override: str) -> None:
     if last == "kind" and place.get("kind", value) != value:
         place.clear()  # the keys of another kind do not carry over
     place[last] = value
+
+
+def plain_value(text: str) -> Any:
+    """What the right side of ``key=value`` says: YAML, but for texts such as ``%d.%m.%Y``, ``*.csv`` and ``|``.
+
+    Raises:
+        yaml.YAMLError: it is neither.
+    """
+    return text if text.startswith(_RESERVED) else yaml.safe_load(text) if text else ""
 
 
 def _yaml_problem(error: Exception) -> str:

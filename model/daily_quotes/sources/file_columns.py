@@ -19,6 +19,8 @@ _FALSE = ("0", "false", "f", "no", "0.0", "")
 _GROUPED = r"^[-+]?\d{1,3}(,\d{3})+(\.\d+)?$"
 _DECIMAL_COMMA = r"^[-+]?\d+,\d+$"
 _CLOCK_TIME = r"^\d{4}\D?\d{2}\D?\d{2}[ T]\d{2}:"
+_DAY = "%Y-%m-%d"
+_ZONE = r"(Z|[+-]\d{2}(:?\d{2})?)$"
 _ZONED, _LOCAL = "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f"
 _LARGEST = 9.0e18
 """Volumes are 64-bit whole numbers."""
@@ -119,8 +121,10 @@ def dates(file: FileFrame, name: str = "Date") -> pl.Series:
     elif column.dtype == pl.String or column.dtype.is_integer():
         text = column.cast(pl.String).str.strip_chars()
         parsed = text.str.to_date(file.settings.date_format, strict=False)
+        if file.settings.date_format == _DAY and parsed.null_count():
+            parsed = parsed.zip_with(parsed.is_not_null(), _dates_of_texts(file, name, text))
         if (parsed.is_null() & text.str.contains(_CLOCK_TIME)).any():
-            remedy = "Those are dates with times: write them without, or set source.date_format to '%Y-%m-%d %H:%M:%S'."
+            remedy = "Those are dates with times: write them without, or set source.date_format (%Y-%m-%d %H:%M)."
     else:
         raise file.refuse_type(name, "date")
     file.refuse(name, parsed.is_null(), f"is no date in the format {file.settings.date_format}", remedy)
@@ -128,11 +132,28 @@ def dates(file: FileFrame, name: str = "Date") -> pl.Series:
 
 
 def _dates_of_stamps(file: FileFrame, name: str, column: pl.Series) -> pl.Series:
-    """Midnight stands for its own date; any other hour must lie on the same date where the exchange is."""
-    written = column.dt.replace_time_zone(None)
+    zoned = isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone is not None
+    return _dates_as_written(file, name, column.dt.replace_time_zone(None), column if zoned else None)
+
+
+def _dates_of_texts(file: FileFrame, name: str, text: pl.Series) -> pl.Series:
+    """Dates of time stamps such as ``2020-01-06T00:00:00+09:00``, with or without a zone; null where there is none."""
+    stamps = text.str.replace(" ", "T", literal=True)
+    moments = stamps.str.to_datetime(_ZONED, strict=False, time_zone="UTC", time_unit="us")
+    written = stamps.str.replace(_ZONE, "").str.to_datetime(_LOCAL, strict=False, time_unit="us")
+    return _dates_as_written(file, name, written, moments)
+
+
+def _dates_as_written(file: FileFrame, name: str, written: pl.Series, moments: pl.Series | None) -> pl.Series:
+    """Midnight stands for its own date; any other hour must lie on the same date where the exchange is.
+
+    Args:
+        written: time stamps as they stand there, without their zone.
+        moments: what they mean where they have a zone.
+    """
     parsed = written.dt.date()
-    if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone is not None:
-        there = column.dt.convert_time_zone(file.timezone).dt.date()
+    if moments is not None:
+        there = moments.dt.convert_time_zone(file.timezone).dt.date()
         shifted = (written.dt.time() != time(0)) & (parsed != there)
         file.refuse(
             name,

@@ -125,8 +125,8 @@ REFUSED: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
         ("no date in the format %Y-%m-%d in 1 of 2 rows", "row 2", "07/01/2020"),
     ),
     "dates_with_times": (
-        f"{HEADER}\n2020-01-06 00:00:00,NA,1,2,1,2,300\n",
-        ("1 of 1 rows", "dates with times", "%Y-%m-%d %H:%M:%S"),
+        f"{HEADER}\n2020-01-06 00:00,NA,1,2,1,2,300\n",
+        ("1 of 1 rows", "dates with times", "%Y-%m-%d %H:%M"),
     ),
     "no_header": (f"{ROW}\n{ROW}\n", ("no column 'Date'", "into the first line")),
     "utf_16": (f"{HEADER}\n{ROW}\n".encode("utf-16"), ("UTF-16", "Save it as UTF-8")),
@@ -205,10 +205,24 @@ def test_midnight_of_tokyo_written_in_utc_is_not_taken_for_the_day_before(tmp_pa
     assert "another date in Asia/Tokyo in 25 of 25 rows" in shown and "2020-01-05 15:00" in shown
 
 
+@pytest.mark.parametrize(
+    "form", ["%Y-%m-%d 00:00:00", "%Y-%m-%dT00:00:00.000", "%Y-%m-%d 00:00:00-05:00", "%Y-%m-%dT15:30:00+0900"]
+)
+def test_of_a_time_stamp_as_text_the_date_counts(tmp_path: Path, form: str) -> None:
+    frame = bars().with_columns(Date=pl.col("Date").dt.strftime(form))
+    assert list(source(write(tmp_path / "bars.csv", frame)).index().days) == DAYS
+
+
+def test_a_time_stamp_as_text_that_lies_on_another_date_at_the_exchange_is_refused(tmp_path: Path) -> None:
+    frame = bars().with_columns(Date=pl.col("Date").dt.strftime("%Y-%m-%dT15:00:00Z"))
+    shown = message(source(write(tmp_path / "bars.csv", frame)))
+    assert "another date in Asia/Tokyo in 25 of 25 rows" in shown and "T15:00:00Z" in shown
+
+
 def test_text_dates_with_times_are_read_when_the_format_says_so(tmp_path: Path) -> None:
-    frame = bars().with_columns(Date=pl.col("Date").dt.strftime("%Y-%m-%d 00:00:00"))
+    frame = bars().with_columns(Date=pl.col("Date").dt.strftime("%d.%m.%Y 00:00"))
     path = write(tmp_path / "bars.csv", frame)
-    assert list(source(path, date_format="%Y-%m-%d %H:%M:%S").index().days) == DAYS
+    assert list(source(path, date_format="%d.%m.%Y %H:%M").index().days) == DAYS
 
 
 def test_other_separators_are_read_when_the_settings_say_so(tmp_path: Path) -> None:

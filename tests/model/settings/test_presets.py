@@ -94,6 +94,13 @@ def test_settings_never_change_after_loading() -> None:
         settings.seed = 1
 
 
+@pytest.mark.parametrize(
+    ("key", "text"), [("date_format", "%d.%m.%Y %H:%M"), ("path", "*.csv"), ("separator", "|"), ("code_type", "text")]
+)
+def test_a_value_that_yaml_would_take_for_something_else_needs_no_quotation_marks(key: str, text: str) -> None:
+    assert getattr(presets.load("us_equities", [f"source.{key}={text}"]).source, key) == text
+
+
 def test_a_time_without_quotation_marks_is_a_time() -> None:
     calendar = presets.load("demo", ["calendar.close=15:30", "calendar.publication=16:05"]).calendar
     assert (calendar.close, calendar.publication) == ("15:30", "16:05")
