@@ -165,22 +165,11 @@ def make_fold(
     if not test:
         raise DataError(
             f"Fold {name} has no test days: the data have {len(days)} trading days from {days[0]} to {days[-1]}, "
-            "none of them in the period. Name periods within the data, such as "
-            f"`--set folds.periods=[{days[-1].year}h{1 if days[-1].month < 7 else 2}]`, or extend the source's dates."
+            f"none of them in the period. {_advice(days, names, horizons, settings)}"
         )
-    usable = next((position for position, count in enumerate(names) if count >= settings.min_names), len(days))
-    parts = split(
-        test.start,
-        test.stop,
-        n_days=len(days),
-        horizons=horizons,
-        embargo_days=settings.embargo_days,
-        validation_days=settings.validation_days,
-        train_days=settings.train_days,
-        lookback_days=settings.lookback_days,
-        first_usable=usable,
-    )
-    _refuse_short(name, parts, days, max(names), purge, settings)
+    parts = _split(test, len(days), names, horizons, settings)
+    if _fitted(parts, purge) < settings.min_train_days:
+        raise _too_short(name, parts, days, names, horizons, settings)
     return Fold(
         name=name,
         window_dates=tuple(days[parts.window.start : parts.window.stop]),
@@ -191,24 +180,65 @@ def make_fold(
     )
 
 
-def _refuse_short(
-    name: str, parts: Split, days: Sequence[date], most_names: int, purge: int, settings: FoldSettings
-) -> None:
-    whole = sum(parts.reach[position] == purge for position in parts.train)
-    if whole >= settings.min_train_days:
-        return
-    if most_names < settings.min_names:
-        raise DataError(
+def _split(test: range, n_days: int, names: Sequence[int], horizons: Sequence[int], settings: FoldSettings) -> Split:
+    return split(
+        test.start,
+        test.stop,
+        n_days=n_days,
+        horizons=horizons,
+        embargo_days=settings.embargo_days,
+        validation_days=settings.validation_days,
+        train_days=settings.train_days,
+        lookback_days=settings.lookback_days,
+        first_usable=next((position for position, count in enumerate(names) if count >= settings.min_names), n_days),
+    )
+
+
+def _fitted(parts: Split, purge: int) -> int:
+    """Train days with all their labels."""
+    return sum(parts.reach[position] == purge for position in parts.train)
+
+
+def _too_short(
+    name: str,
+    parts: Split,
+    days: Sequence[date],
+    names: Sequence[int],
+    horizons: Sequence[int],
+    settings: FoldSettings,
+) -> DataError:
+    if max(names) < settings.min_names:
+        return DataError(
             f"Fold {name} cannot train: no day has folds.min_names = {settings.min_names} universe members (the "
-            f"fullest has {most_names}). Lower folds.min_names, or widen universe.size or the source."
+            f"fullest has {max(names)}). Lower folds.min_names, or widen universe.size or the source."
         )
+    purge = max(horizons)
     gap = purge + settings.embargo_days
-    raise DataError(
-        f"Fold {name} has {whole} train days with all their labels and needs {settings.min_train_days}: its test "
-        f"starts on {days[parts.test.start]}, {parts.test.start} trading days after the data begin on {days[0]} "
-        f"(they end on {days[-1]}, {len(days)} days), and of those {settings.lookback_days} are lookback, 2 × "
-        f"{gap} are purge and embargo, and {settings.validation_days} are validation. Start folds.periods later, "
-        "lower folds.min_train_days, or extend the source's dates."
+    return DataError(
+        f"Fold {name} has {_fitted(parts, purge)} train days with all their labels and needs "
+        f"{settings.min_train_days}: its test starts on {days[parts.test.start]}, {parts.test.start} trading days "
+        f"after the data begin on {days[0]} (they end on {days[-1]}, {len(days)} days), and of those "
+        f"{settings.lookback_days} are lookback, 2 × {gap} are purge and embargo, and {settings.validation_days} are "
+        f"validation. {_advice(days, names, horizons, settings)}"
+    )
+
+
+def _advice(days: Sequence[date], names: Sequence[int], horizons: Sequence[int], settings: FoldSettings) -> str:
+    """Which periods can be tested instead, and what makes more of them possible."""
+    purge = max(horizons)
+    halves = [f"{year}h{half}" for year in range(days[0].year, days[-1].year + 1) for half in (1, 2)]
+    tests = {period: period_test(days, period) for period in halves}
+    possible = [
+        period
+        for period, test in tests.items()
+        if test and _fitted(_split(test, len(days), names, horizons, settings), purge) >= settings.min_train_days
+    ]
+    if not possible:
+        return "The data are too short to test any: lower folds.min_train_days, or extend the source's dates."
+    years = [period[:4] for period in possible if period.endswith("h1") and f"{period[:4]}h2" in possible]
+    return (
+        f"The data can test `--set folds.periods=[{','.join(years or possible)}]`; for more, lower "
+        "folds.min_train_days or extend the source's dates."
     )
 
 

@@ -143,7 +143,7 @@ def test_fewer_days_than_the_universe_looks_back_at_are_refused_at_once(gogooku:
 def test_fewer_days_than_a_fold_needs_are_refused_at_once(gogooku: Command, tmp_path: Path) -> None:
     path = write(tmp_path / "bars.parquet", bars())
     refused(run_on(gogooku, path, *FOLD), "wf_2020h1", "0 train days", "needs 20", "min_train_days")
-    refused(run_on(gogooku, path), "wf_2014", "no test days", "70 trading days", "folds.periods=[2020h1]")
+    refused(run_on(gogooku, path), "wf_2014", "no test days", "70 trading days", "too short to test any")
     nothing_kept(tmp_path / "home")
 
 

@@ -162,8 +162,26 @@ def test_too_few_train_days_are_refused_with_what_there_is_and_what_to_change() 
     with pytest.raises(DataError) as refusal:
         make_fold("wf_2019q2", weekdays(100), [50] * 100, (1, 5), FoldSettings(periods=("2019q2",)))
     message = str(refusal.value)
-    for part in ("wf_2019q2", "0 train days", "needs 252", "2019-04-01", "folds.min_train_days", "folds.periods"):
+    for part in ("wf_2019q2", "0 train days", "needs 252", "2019-04-01", "too short to test any", "min_train_days"):
         assert part in message
+
+
+@pytest.mark.parametrize(("asked", "reason"), [("2014", "no test days"), ("2019h1", "0 train days")])
+def test_a_period_that_cannot_be_tested_is_refused_with_those_that_can(asked: str, reason: str) -> None:
+    days = weekdays(262 * 4 + 80)  # 2019 to the spring of 2023
+    settings = FoldSettings(periods=(asked,))
+    with pytest.raises(DataError, match=rf"wf_{asked} has {reason}.*folds\.periods=\[2021,2022\]"):
+        make_fold(f"wf_{asked}", days, [50] * len(days), (1, 5), settings)
+    for year in ("2021", "2022"):
+        assert make_fold(f"wf_{year}", days, [50] * len(days), (1, 5), settings).n_train >= settings.min_train_days
+    with pytest.raises(DataError, match="train days"):
+        make_fold("wf_2020", days, [50] * len(days), (1, 5), settings)
+
+
+def test_where_no_whole_year_can_be_tested_halves_are_named() -> None:
+    days = weekdays(520)
+    with pytest.raises(DataError, match=r"folds\.periods=\[2020h2\]"):
+        make_fold("wf_2018", days, [50] * len(days), (1, 5), FoldSettings(periods=("2018",), min_train_days=160))
 
 
 def test_a_universe_that_is_too_small_is_named_as_the_reason() -> None:
