@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from model.labels.settings import LabelSettings
 from model.quality_features.dense import DensePanel, check_panel, densify
 from model.quality_features.windows import Array
+from model.quality_features.windows_order import quantile
 
 PANEL_COLUMNS = (
     "Date",
@@ -159,14 +160,8 @@ def _ahead(x: NDArray[Kind], days: int, missing: float | bool) -> NDArray[Kind]:
 
 def _trailing_median(x: Array, days: slice) -> Array:
     """Median of the values present in the last 20 days, on the given days only (NaN elsewhere)."""
-    window = np.full((TURNOVER_DAYS, *x[days].shape), np.nan)
-    for age in range(TURNOVER_DAYS):
-        source = np.arange(days.start, days.stop) - age
-        window[age, source >= 0] = x[source[source >= 0]]
-    window.sort(axis=0)  # NaN last
-    count = (~np.isnan(window)).sum(axis=0)[None]
-    low = np.take_along_axis(window, np.maximum(count - 1, 0) // 2, axis=0)[0]
-    high = np.take_along_axis(window, count // 2, axis=0)[0]
+    start = max(days.start - TURNOVER_DAYS + 1, 0)
+    [median] = quantile(x[start : days.stop], [(TURNOVER_DAYS, 0.5)]).values()
     result = np.full_like(x, np.nan)
-    result[days] = 0.5 * (low + high)
+    result[days] = median.value[days.start - start :]
     return result
