@@ -153,7 +153,8 @@ def _sectors(dense: DensePanel, plan: Plan, first: int) -> NDArray[np.int32] | N
 class Rows:
     """The result: one grid ``[days, codes]`` a column, filled block by block, from which the rows are taken at the end.
 
-    The features' grids are one large array. Each is gathered in place, and the table takes it over without a copy.
+    Each is gathered in place, and the table takes it over without a copy. They are arrays of their own, of a size that
+    the C library keeps: fresh memory for all of them in one piece costs as much as writing them twice.
     """
 
     def __init__(
@@ -171,10 +172,9 @@ class Rows:
             head, day, code = head.filter(pl.Series(kept)), day[kept], code[kept]
         self.head = head
         self._cell = day * shape[1] + self._before[code]
-        features = np.empty((sum(not output.flag for output in outputs), *shape), dtype=np.float32)
-        flags = np.empty((sum(output.flag for output in outputs), *shape), dtype=np.bool_)
-        grids, truths = iter(features), iter(flags)
-        self._columns = [(output, next(truths if output.flag else grids)) for output in outputs]
+        self._columns: list[tuple[Output, NDArray[np.generic]]] = [
+            (output, np.empty(shape, dtype=np.bool_ if output.flag else np.float32)) for output in outputs
+        ]
         self._of: dict[int, list[NDArray[np.generic]]] = {}
         for output, grid in self._columns:
             self._of.setdefault(output.node, []).append(grid)

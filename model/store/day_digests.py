@@ -19,8 +19,6 @@ from model.store.hashing import canonical_values
 Mask = NDArray[np.bool_]
 Digest = NDArray[np.uint64]
 
-_BYTES = 16
-
 
 @dataclass(frozen=True)
 class DayDigests:
@@ -55,8 +53,10 @@ class DayDigests:
             known = before.days[place] == days if len(before.days) else np.zeros(len(days), dtype=np.bool_)
             due[:, here] = ~known[:, None] if differs is None else differs[:, here] | ~known[:, None]
             values[np.ix_(known, here)] = before.values[np.ix_(place[known], there)]
+        rows = list(pairwise(edges.tolist()))
         for index in np.flatnonzero(due.any(axis=0)).tolist():
-            values[:, index][due[:, index]] = _digests(table[columns[index]], edges, due[:, index])
+            wanted = np.flatnonzero(due[:, index])
+            values[wanted, index] = _digests(table[columns[index]], [rows[day] for day in wanted.tolist()])
         return cls(days, columns, values)
 
     def root(self, schema: pl.Schema) -> str:
@@ -104,21 +104,24 @@ def day_edges(table: pl.DataFrame) -> tuple[NDArray[np.int32], NDArray[np.int64]
     return own[starts], np.append(starts, len(own)).astype(np.int64)
 
 
-def _digests(column: pl.Series, edges: NDArray[np.int64], due: Mask) -> Digest:
-    """Digests ``[due days, 2]`` of a column's cross-sections."""
-    first_day, last_day = np.flatnonzero(due)[[0, -1]]
-    due, edges = due[first_day : last_day + 1], edges[first_day : last_day + 2]
-    column, edges = column.slice(int(edges[0]), int(edges[-1] - edges[0])), edges - edges[0]
-    missing, stretch = canonical_values(column)
-    # A day without a null is as in a chunk without any.
-    nulls = np.zeros(len(due), np.bool_) if missing is None else np.logical_or.reduceat(missing, edges[:-1])
+def _digests(column: pl.Series, days: Sequence[tuple[int, int]]) -> Digest:
+    """Digests ``[days, 2]`` of a column's cross-sections.
+
+    Args:
+        days: the first row of each day and the row after its last, in order; at least one day.
+    """
+    start = days[0][0]
+    missing, stretch = canonical_values(column.slice(start, days[-1][1] - start))
     found = []
-    for (first, last), wanted, some in zip(pairwise(edges.tolist()), due.tolist(), nulls.tolist(), strict=True):
-        if wanted:
-            digest = hashlib.sha256(b"%d%s|" % (last - first, b"n" if some else b""))
-            if some and missing is not None:
-                digest.update(np.packbits(missing[first:last]).data)
-            for part in stretch(first, last):
-                digest.update(part)
-            found.append(digest.digest()[:_BYTES])
-    return np.frombuffer(b"".join(found), dtype="<u8").astype(np.uint64).reshape(-1, 2)
+    for first, last in days:
+        digest = hashlib.sha256()
+        if not column.dtype.is_float():  # whose bytes say how many they are, and where the nulls
+            # A day without a null is as in a chunk without any.
+            nulls = missing is not None and missing[first - start : last - start].any()
+            digest.update(b"%d%s|" % (last - first, b"n" if nulls else b""))
+            if nulls and missing is not None:
+                digest.update(np.packbits(missing[first - start : last - start]).data)
+        for part in stretch(first - start, last - start):
+            digest.update(part)
+        found.append(digest.digest())
+    return np.frombuffer(b"".join(found), dtype="<u8").astype(np.uint64).reshape(len(days), -1)[:, :2]

@@ -128,8 +128,9 @@ def _floats(column: pl.Series) -> NDArray[Any]:
         return _canonical(column.to_numpy())
     array = column.rechunk().to_arrow()
     valid, numbers = array.buffers()
-    bits = np.unpackbits(np.frombuffer(valid, np.uint8), count=array.offset + len(array), bitorder="little")
-    missing = bits[array.offset :] == 0
+    byte, bit = divmod(array.offset, 8)  # of a slice, the buffers are those of the whole
+    bits = np.unpackbits(np.frombuffer(valid, np.uint8, offset=byte), count=bit + len(array), bitorder="little")
+    missing = bits[bit:] == 0
     plain = np.frombuffer(numbers, f"f{array.type.bit_width // 8}")[array.offset : array.offset + len(array)]
     values = plain + plain.dtype.type(0)  # a copy, in which -0.0 is 0.0
     words = values.view(f"u{values.itemsize}")
