@@ -136,13 +136,15 @@ class AtftGatFan(nn.Module):
             x, main = adaptive.features(x)
             history, own_input = adaptive(own_return)
         selection: Tensor | None = None
-        source: Affine | None = None
+        steps: Tensor | Affine
         if self.config.variable_selection:
             steps, weights = self.vsn(x, main)
             selection = weights[:, -1]
         else:
-            steps, source = self.projection(x, main)
-        state = self.temporal(steps, source) if own_input is None else self.temporal(steps + own_input)
+            steps = self.projection(x, main)
+        if own_input is not None:
+            steps = (steps.steps().transpose(0, 1) if isinstance(steps, Affine) else steps) + own_input
+        state = self.temporal(steps)
         state = self.fusion(state, self._graph_state(state, newest, edge_index, edge_attr, phase_switches))
         point, quantiles = self.heads(state)
         if self.direct is not None:

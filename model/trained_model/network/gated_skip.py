@@ -2,11 +2,15 @@
 
     out = LayerNorm(skip + value * sigmoid(gate)),   [value, gate] = W x + b
 
-In ordinary operations every row passes through memory a dozen times. Here a block of rows fits the processor's cache
-between its two matrix products.
+In ordinary operations every row passes through memory a dozen times. Here the gate, its product with the value and the
+sum with the skip come out of the matrix products' own kernels, and in the backward pass a block of rows stays in the
+processor's cache. With p = value * sigmoid(gate) and d the gradient that comes out of the norm,
+
+    of value: d sigmoid(gate),   of gate: d p (1 - sigmoid(gate))
+
+so the value itself is not kept.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,12 +18,21 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from model.trained_model.network.products import (
+    linear,
+    linear_plus,
+    linear_times,
+    product_type,
+    sigmoid_of_linear,
+)
+from model.trained_model.network.projection import Affine
+
 NUMBERS_AT_A_TIME = 200_000
 """Rows times width of a block on a CPU: 800 KB for each of its arrays. A GPU takes all rows at once."""
 
 
 def gated_skip(
-    x: Tensor, skip: Tensor, weight: Tensor, bias: Tensor, norm_weight: Tensor, norm_bias: Tensor, eps: float
+    x: Tensor, skip: Tensor | Affine, weight: Tensor, bias: Tensor, norm_weight: Tensor, norm_bias: Tensor, eps: float
 ) -> tuple[Tensor, Tensor]:
     """All steps [L, B, width] and the last one on its own [B, width], of the type of the weights.
 
@@ -27,7 +40,7 @@ def gated_skip(
 
     Args:
         x: [L, B, inputs]
-        skip: [L, B, width]
+        skip: [L, B, width], or the linear map that it is: it then is never formed, nor is its gradient.
         weight: [2 * width, inputs], of the value above of the gate.
         bias: [2 * width]
         norm_weight, norm_bias: [width]
@@ -35,18 +48,21 @@ def gated_skip(
     """
     if torch.compiler.is_compiling():
         return by_operations(x, skip, weight, bias, norm_weight, norm_bias, eps)
+    base = skip if isinstance(skip, Affine) else (skip, None, None)
+    length, windows, _ = x.shape
     rows, last = _GatedSkip.apply(
-        x.flatten(0, 1), skip.flatten(0, 1), weight, bias, norm_weight, norm_bias, eps, skip.shape[1]
+        x.flatten(0, 1), base[0].flatten(0, 1), *base[1:], weight, bias, norm_weight, norm_bias, eps, windows
     )
-    return rows.view(skip.shape), last
+    return rows.view(length, windows, -1), last
 
 
 def by_operations(
-    x: Tensor, skip: Tensor, weight: Tensor, bias: Tensor, norm_weight: Tensor, norm_bias: Tensor, eps: float
+    x: Tensor, skip: Tensor | Affine, weight: Tensor, bias: Tensor, norm_weight: Tensor, norm_bias: Tensor, eps: float
 ) -> tuple[Tensor, Tensor]:
     """The same in ordinary operations, differentiated by torch; arguments as for :func:`gated_skip`."""
     value, gate = functional.linear(x, weight, bias).chunk(2, dim=-1)
-    whole = (skip + value * torch.sigmoid(gate)).to(weight.dtype)
+    base = skip.steps() if isinstance(skip, Affine) else skip
+    whole = (base + value * torch.sigmoid(gate)).to(weight.dtype)
     out = functional.layer_norm(whole, whole.shape[-1:], norm_weight, norm_bias, eps)
     return out, out[-1]
 
@@ -58,7 +74,9 @@ class _GatedSkip(torch.autograd.Function):
     def forward(
         ctx: Any,
         x: Tensor,
-        skip: Tensor,
+        base: Tensor,
+        base_weight: Tensor | None,
+        base_bias: Tensor | None,
         weight: Tensor,
         bias: Tensor,
         norm_weight: Tensor,
@@ -66,39 +84,39 @@ class _GatedSkip(torch.autograd.Function):
         eps: float,
         windows: int,
     ) -> tuple[Tensor, Tensor]:
-        device = x.device.type
-        product = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
-        own, width = weight.dtype, skip.shape[1]
-        factor, constant = weight.to(product).t(), bias.to(product)
-        both = weight.new_empty(len(x), 2 * width)
-        out = torch.empty_like(skip, dtype=own)
-        mean, scale = weight.new_empty(2, len(x), 1)
-        for rows in _blocks(skip):
-            _into(both[rows], torch.addmm, constant, x[rows].to(product), factor)
-            value, gate = both[rows].chunk(2, dim=1)
-            whole = torch.addcmul(skip[rows].to(own), value, gate.sigmoid_())
-            out[rows], mean[rows], scale[rows] = torch.native_layer_norm(whole, (width,), norm_weight, norm_bias, eps)
-        ctx.save_for_backward(x, skip, weight, norm_weight, norm_bias, both, mean, scale)
-        ctx.product = product
+        product = product_type(weight)
+        (of_value, of_gate), (constant, constant_of_gate) = weight.chunk(2), bias.chunk(2)
+        gate = sigmoid_of_linear(x, of_gate, constant_of_gate, product)
+        gated = linear_times(x, of_value, constant, gate, product)
+        if base_weight is None or base_bias is None:
+            whole = base.to(weight.dtype) + gated
+        else:
+            whole = linear_plus(base, base_weight, base_bias, gated, product)
+        out, mean, scale = torch.native_layer_norm(whole, norm_bias.shape, norm_weight, norm_bias, eps)
+        affine = (None, None) if base_weight is None else (base, base_weight)
+        ctx.save_for_backward(x, *affine, weight, norm_weight, norm_bias, gate, gated, whole, mean, scale)
+        ctx.product, ctx.base_type = product, base.dtype
         return out, out[len(out) - windows :].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_out: Tensor, d_last: Tensor) -> tuple[Tensor | None, ...]:
-        x, skip, weight, norm_weight, norm_bias, both, mean, scale = ctx.saved_tensors
-        width = skip.shape[1]
-        factor = weight.to(ctx.product)
-        d_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        d_skip = torch.empty_like(skip)
-        d_weight = torch.zeros_like(factor)
+        x, base, base_weight, weight, norm_weight, norm_bias, gate, gated, whole, mean, scale = ctx.saved_tensors
+        product, width = ctx.product, whole.shape[1]
+        d_skip = torch.empty_like(whole, dtype=ctx.base_type) if base is None or ctx.needs_input_grad[1] else None
+        d_base_weight, d_base_bias = (
+            (None, None)
+            if base is None
+            else (torch.zeros_like(base_weight, dtype=product), torch.zeros_like(norm_bias))
+        )
+        d_weight = torch.zeros_like(weight, dtype=product)
         d_bias, d_norm_weight, d_norm_bias = (torch.zeros_like(v) for v in (weight[:, 0], norm_weight, norm_bias))
-        start = len(skip) - len(d_last)
-        for rows in _blocks(skip):
-            value, gate = both[rows].chunk(2, dim=1)
-            whole = torch.addcmul(skip[rows].to(weight.dtype), value, gate)
+        d_both = weight.new_empty(len(x), 2 * width)
+        start = len(x) - len(d_last)
+        for rows in _blocks(whole):
             d_whole, of_norm_weight, of_norm_bias = torch.ops.aten.native_layer_norm_backward(
                 _with_last(d_out, d_last, rows, start),
-                whole,
+                whole[rows],
                 (width,),
                 mean[rows],
                 scale[rows],
@@ -108,18 +126,34 @@ class _GatedSkip(torch.autograd.Function):
             )
             d_norm_weight += of_norm_weight
             d_norm_bias += of_norm_bias
-            d_skip[rows] = d_whole
-            d_both = torch.empty_like(both[rows])
-            d_value, d_gate = d_both.chunk(2, dim=1)
-            torch.mul(d_whole, gate, out=d_value)
-            torch.mul(d_value, value, out=d_gate)
-            d_gate.addcmul_(d_gate, gate, value=-1.0)
-            d_bias += d_both.sum(0)
-            d_both = d_both.to(ctx.product)
-            d_weight.addmm_(d_both.t(), x[rows].to(ctx.product))
-            if d_x is not None:
-                _into(d_x[rows], torch.mm, d_both, factor)
-        return d_x, d_skip, d_weight.to(weight.dtype), d_bias, d_norm_weight, d_norm_bias, None, None
+            if d_skip is not None:
+                d_skip[rows] = d_whole
+            if d_base_weight is not None and d_base_bias is not None:
+                d_base_weight.addmm_(d_whole.to(product).t(), base[rows].to(product))
+                d_base_bias += d_whole.sum(0)
+            d_value, d_gate = d_both[rows].chunk(2, dim=1)
+            torch.mul(d_whole, gate[rows], out=d_value)
+            d_whole.mul_(gated[rows])
+            torch.addcmul(d_whole, d_whole, gate[rows], value=-1.0, out=d_gate)
+            d_bias += d_both[rows].sum(0)
+            d_weight.addmm_(d_both[rows].to(product).t(), x[rows].to(product))
+        d_x = linear(d_both, weight.t(), None, product).to(x.dtype) if ctx.needs_input_grad[0] else None
+        if d_skip is not None and base is not None:
+            d_skip = linear(d_skip, base_weight.t(), None, product)
+        if d_base_weight is not None:
+            d_base_weight = d_base_weight.to(weight.dtype)
+        return (
+            d_x,
+            d_skip,
+            d_base_weight,
+            d_base_bias,
+            d_weight.to(weight.dtype),
+            d_bias,
+            d_norm_weight,
+            d_norm_bias,
+            None,
+            None,
+        )
 
 
 def _with_last(d_out: Tensor, d_last: Tensor, rows: slice, start: int) -> Tensor:
@@ -130,14 +164,6 @@ def _with_last(d_out: Tensor, d_last: Tensor, rows: slice, start: int) -> Tensor
     d_rows = d_out[rows].clone()
     d_rows[first - rows.start :] += d_last[first - start : rows.stop - start]
     return d_rows
-
-
-def _into(out: Tensor, product: Callable[..., Tensor], *factors: Tensor) -> None:
-    """A product of the factors into ``out``, which may be of another type than they are."""
-    if out.dtype == factors[0].dtype:
-        product(*factors, out=out)
-    else:
-        out.copy_(product(*factors))
 
 
 def _blocks(rows: Tensor) -> list[slice]:

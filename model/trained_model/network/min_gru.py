@@ -22,6 +22,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from model.trained_model.network.grn import SharedDropout
+from model.trained_model.network.products import linear_times, product_type, sigmoid_of_linear
 from model.trained_model.network.projection import Affine
 
 NUMBERS_AT_A_TIME = 1_600_000
@@ -43,20 +44,21 @@ class MinGRU(nn.Module):
             for layer in self.layers:
                 torch.as_tensor(layer.bias).chunk(2)[0].sub_(1.0)
 
-    def forward(self, steps: Tensor, source: Affine | None = None) -> Tensor:
+    def forward(self, steps: Tensor | Affine) -> Tensor:
         """steps, result: [L, B, width], oldest step first.
 
-        Where the steps are a linear map of fewer numbers, ``source`` says so, and the first layer reads those: two
-        linear maps in a row are one.
+        Where the steps are a linear map of fewer numbers, the first layer reads those: two linear maps are one.
         """
+        source = steps if isinstance(steps, Affine) and steps.compact else None
+        states = source.inputs if source else steps.steps() if isinstance(steps, Affine) else steps
         for depth, layer in enumerate(self.layers):
             weight, bias = torch.as_tensor(layer.weight), torch.as_tensor(layer.bias)
             if depth:
-                steps = self.dropout(steps.transpose(0, 1)).transpose(0, 1)
-            elif source is not None and source.inputs.shape[-1] < steps.shape[-1]:
-                steps, weight, bias = source.inputs, weight @ source.weight, weight @ source.bias + bias
-            steps = min_gru(steps, weight, bias)
-        return steps
+                states = self.dropout(states.transpose(0, 1)).transpose(0, 1)
+            elif source:
+                weight, bias = weight @ source.weight, weight @ source.bias + bias
+            states = min_gru(states, weight, bias)
+        return states
 
 
 def min_gru(steps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -90,25 +92,17 @@ class _MinGRU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, steps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        device = steps.device.type
-        product = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+        product = product_type(weight)
         length, windows, _ = steps.shape
-        width = len(weight) // 2
-        of_gate, of_candidate = (part.t() for part in weight.to(product).chunk(2))
-        bias_of_gate, bias_of_candidate = bias.to(product).chunk(2)
-        both = weight.new_empty(2, length, windows, width)
-        gate, states = both[0], both[1]
+        rows = steps.flatten(0, 1)
+        (of_gate, of_candidate), (bias_of_gate, bias_of_candidate) = weight.chunk(2), bias.chunk(2)
+        gates = sigmoid_of_linear(rows, of_gate, bias_of_gate, product)
+        gated = linear_times(rows, of_candidate, bias_of_candidate, gates, product)
+        gate, states = (values.view(length, windows, -1) for values in (gates, gated))
         for block in _blocks(gate):
-            rows = steps[:, block].flatten(0, 1).to(product)
-            shape = (length, -1, width)
-            candidate = torch.addmm(bias_of_candidate, rows, of_candidate).to(weight.dtype).view(shape)
-            argument = torch.addmm(bias_of_gate, rows, of_gate).to(weight.dtype).view(shape)
-            z, h = gate[:, block], states[:, block]
-            torch.sigmoid(argument, out=z)
-            torch.mul(z[0], candidate[0], out=h[0])
-            places = h.unbind(0)
-            for before, here, c, share in zip(places, places[1:], candidate[1:], z[1:], strict=False):
-                torch.lerp(before, c, share, out=here)
+            z, h = gate[:, block].unbind(0), states[:, block].unbind(0)  # h_t holds z_t c_t until its turn comes
+            for before, here, share in zip(h, h[1:], z[1:], strict=False):
+                torch.addcmul(here, share, before, value=-1.0, out=here).add_(before)
         ctx.save_for_backward(steps, weight, gate, states)
         ctx.product = product
         return states

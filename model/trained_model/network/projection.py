@@ -13,7 +13,7 @@ from torch.nn import functional
 
 
 class Affine(NamedTuple):
-    """Where steps come from: ``steps = inputs @ weight.T + bias``."""
+    """Steps as the linear map that they are: ``inputs @ weight.T + bias``."""
 
     inputs: Tensor
     """[L, B, inputs]"""
@@ -21,6 +21,15 @@ class Affine(NamedTuple):
     """[width, inputs]"""
     bias: Tensor
     """[width]"""
+
+    @property
+    def compact(self) -> bool:
+        """Whether the inputs are fewer numbers than the steps: whoever maps the steps further then reads the inputs."""
+        return self.weight.shape[1] < self.weight.shape[0]
+
+    def steps(self) -> Tensor:
+        """[L, B, width]"""
+        return functional.linear(*self)
 
 
 class InputProjection(nn.Module):
@@ -33,10 +42,10 @@ class InputProjection(nn.Module):
         if self.extra is not None:
             nn.init.zeros_(self.extra.weight)
 
-    def forward(self, x: Tensor, main: Tensor | None = None) -> tuple[Tensor, Affine]:
+    def forward(self, x: Tensor, main: Tensor | None = None) -> Affine:
         """x: [B, L, F] residual (or untouched) features, main: [B, L, F] the removed part or None.
 
-        Returns the steps [B, L, hidden] (in memory time first, as a recurrence reads them) and what they are made of.
+        Returns the steps' map, with the inputs in memory time first, as a recurrence reads them.
         Raises ValueError when a second channel is given to a projection built for one.
         """
         weight: Tensor = self.linear.weight
@@ -45,5 +54,4 @@ class InputProjection(nn.Module):
             if self.extra is None:
                 raise ValueError("A second channel was given to an input projection built for one.")
             inputs, weight = torch.cat([x + main, main], dim=-1), torch.cat([weight, self.extra.weight], dim=1)
-        source = Affine(inputs.transpose(0, 1).contiguous(), weight, self.linear.bias)
-        return functional.linear(*source).transpose(0, 1), source
+        return Affine(inputs.transpose(0, 1).contiguous(), weight, self.linear.bias)

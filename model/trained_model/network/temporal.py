@@ -57,7 +57,7 @@ class InterpretableAttention(nn.Module):
 class SequenceSkip(GateAddNorm):
     """The gated skip of whole sequences, by hand (see :mod:`model.trained_model.network.gated_skip`)."""
 
-    def forward(self, x: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def forward(self, x: Tensor, skip: Tensor | Affine) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """x, skip: [L, B, width] -> all steps [L, B, width] and the last on its own [B, width]."""
         linear, norm = self.gate.linear, self.norm
         weight: Tensor = linear.weight
@@ -121,16 +121,18 @@ class TemporalEncoder(nn.Module):
         after = (f"{self.recurrence}_skip", "attention", "attention_skip", "position_wise", "output_skip")
         return found + [(name, list(self.get_submodule(name).parameters())) for name in after]
 
-    def forward(self, steps: Tensor, source: Affine | None = None) -> Tensor:
-        """steps: [B, L, width] -> [B, width]. ``source``, where given, is the linear map that the steps are."""
-        if self.recurrence == "lstm":
+    def forward(self, steps: Tensor | Affine) -> Tensor:
+        """steps: [B, L, width], or the linear map that they are -> [B, width]."""
+        if isinstance(steps, Affine) and not (self.recurrence == "min_gru" and steps.compact):
+            steps = steps.steps().transpose(0, 1)
+        if not isinstance(steps, Affine) and self.recurrence == "lstm":
             encoded = self._recur(steps.transpose(0, 1).contiguous())  # time first: each step is one block of memory
             local: Tensor = self.lstm_skip(encoded.transpose(0, 1), steps)
             newest = local[:, -1]
             attended, _ = self.attention(local)
         else:
-            by_time = steps.transpose(0, 1).contiguous()
-            local, newest = self.min_gru_skip(self.min_gru(by_time, source), by_time)
+            by_time = steps if isinstance(steps, Affine) else steps.transpose(0, 1).contiguous()
+            local, newest = self.min_gru_skip(self.min_gru(by_time), by_time)
             attended, _ = self.attention(local.transpose(0, 1), newest)
         enriched = self.attention_skip(attended, newest)
         out: Tensor = self.output_skip(self.position_wise(enriched), newest)

@@ -7,8 +7,10 @@ from torch import Tensor
 from model.trained_model.network import gated_skip as module
 from model.trained_model.network.gated_skip import by_operations, gated_skip
 from model.trained_model.network.grn import GateAddNorm
+from model.trained_model.network.projection import Affine
 from model.trained_model.network.temporal import SequenceSkip
 
+TOLERANCE = {"atol": 1e-4, "rtol": 1e-4}
 Arguments = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
@@ -25,19 +27,44 @@ def _arguments(length: int, windows: int, dtype: torch.dtype = torch.float64) ->
 
 @pytest.mark.parametrize(("length", "windows"), [(1, 1), (1, 6), (5, 1), (7, 11)])
 @pytest.mark.parametrize("numbers", [1, 60, 100_000])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_values_and_gradients_are_those_of_the_ordinary_operations(
-    length: int, windows: int, numbers: int, monkeypatch: pytest.MonkeyPatch
+    length: int, windows: int, numbers: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "NUMBERS_AT_A_TIME", numbers)  # from a row in a block to all rows in one
-    arguments = _arguments(length, windows)
-    weight = torch.randn(length, windows, 4, dtype=torch.float64)
+    arguments = _arguments(length, windows, dtype)
+    weight = torch.randn(length, windows, 4, dtype=dtype)
     results = []
     for form in (gated_skip, by_operations):
         out, newest = form(*arguments, 1e-5)
         loss = (out * weight).sum() + (newest * weight[0]).square().sum()
         results.append((out, newest, *torch.autograd.grad(loss, arguments)))
     for found, expected in zip(*results, strict=True):
-        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(found, expected, **({} if dtype == torch.float64 else TOLERANCE))
+
+
+@pytest.mark.parametrize("needs_gradient", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_a_skip_given_as_its_linear_map_is_the_skip_formed_beforehand(
+    needs_gradient: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "NUMBERS_AT_A_TIME", 40)
+    x, _, *parameters = _arguments(6, 9, dtype)
+    generator = torch.Generator().manual_seed(1)
+    source = Affine(*(torch.randn(*s, generator=generator, dtype=dtype) for s in ((6, 9, 2), (4, 2), (4,))))
+    for part in source[1:]:
+        part.requires_grad_()
+    source.inputs.requires_grad_(needs_gradient)
+    leaves = [x, *parameters, *(part for part in source if part.requires_grad)]
+    weight = torch.randn(6, 9, 4, generator=generator, dtype=dtype)
+    results = []
+    for form, skip in ((gated_skip, source), (by_operations, source), (by_operations, source.steps())):
+        out, newest = form(x, skip, *parameters, 1e-5)  # type: ignore[arg-type]
+        loss = (out * weight).sum() + (newest * weight[0]).square().sum()
+        results.append((out, newest, *torch.autograd.grad(loss, leaves)))
+    for found, *expected in zip(*results, strict=True):
+        for reference in expected:
+            torch.testing.assert_close(found, reference, **({} if dtype == torch.float64 else TOLERANCE))
 
 
 def test_gradients_are_the_numerical_ones() -> None:

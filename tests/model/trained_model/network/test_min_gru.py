@@ -81,6 +81,16 @@ def test_reduced_precision_touches_products_only() -> None:
         torch.testing.assert_close(gradient, reference, atol=0.01, rtol=0.1)
 
 
+def test_single_precision_is_near_double_precision() -> None:
+    exact = _arguments(20, 30)
+    single = tuple(value.detach().float().requires_grad_() for value in exact)
+    found, expected = min_gru(*single), min_gru(*exact)
+    torch.testing.assert_close(found.double(), expected, atol=1e-5, rtol=1e-5)
+    references = torch.autograd.grad(expected.square().mean(), exact)
+    for gradient, reference in zip(torch.autograd.grad(found.square().mean(), single), references, strict=True):
+        torch.testing.assert_close(gradient.double(), reference, atol=1e-5, rtol=1e-5)
+
+
 def test_no_step_sees_a_later_one() -> None:
     steps, weight, bias = _arguments(6, 2)
     changed = steps.detach().clone()
@@ -106,9 +116,9 @@ def test_steps_and_the_fewer_numbers_that_they_are_made_of_give_the_same(layers:
         torch.randn(8, 3, dtype=torch.float64, requires_grad=True),
         torch.randn(8, dtype=torch.float64, requires_grad=True),
     )
-    steps = torch.nn.functional.linear(*source)
+    steps = source.steps()
     leaves = (source.weight, source.bias, *part.parameters())
-    found, expected = part(steps, source), part(steps)
+    found, expected = part(source), part(steps)
     torch.testing.assert_close(found, expected)
     references = torch.autograd.grad(expected.square().sum(), leaves)
     for gradient, reference in zip(torch.autograd.grad(found.square().sum(), leaves), references, strict=True):
