@@ -8,7 +8,7 @@ raises; it is never taken as zero.
 Cross-sectional losses are means over groups with at least ``min_names`` pairs; pointwise ones are means over pairs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,7 +112,7 @@ def soft_rank(values: Tensor, mask: Tensor, temperature: float) -> Tensor:
     """Differentiable ranks: r_i = 1/2 + Σ_j σ((x_i - x_j) / τ), the sum over the unmasked j of the group.
 
     σ is the logistic function, so τ → 0 gives average ranks exactly (ties included). Time grows with N² within a
-    group; memory does not: pairs are taken in blocks and computed again for the gradient.
+    group; memory does not: pairs are taken in blocks and, where there are several, computed again for the gradient.
 
     Args:
         values: [groups, N]
@@ -131,16 +131,22 @@ class _SoftWins(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, weight: Tensor, temperature: float) -> Tensor:
-        ctx.save_for_backward(values, weight)
+        shares: Iterable[Tensor] = _shares(values, temperature)
+        kept: list[Tensor] = []
+        if values.shape[0] * values.shape[1] ** 2 <= _PAIRS_AT_A_TIME:
+            kept = list(shares)
+            shares = kept
+        ctx.save_for_backward(values, weight, *kept)
         ctx.temperature = temperature
-        wins = [share @ weight.unsqueeze(-1) for share in _shares(values, temperature)]
+        wins = [share @ weight.unsqueeze(-1) for share in shares]
         return torch.cat(wins, dim=-2).squeeze(-1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        values, weight = ctx.saved_tensors
+        values, weight, *kept = ctx.saved_tensors
         both = torch.stack([weight, gradients[0]], dim=-1)
-        slopes = [torch.addcmul(share, share, share, value=-1.0) @ both for share in _shares(values, ctx.temperature)]
+        shares = kept or _shares(values, ctx.temperature)
+        slopes = [torch.addcmul(share, share, share, value=-1.0) @ both for share in shares]
         by_weight, by_gradient = torch.cat(slopes, dim=-2).unbind(-1)
         return (gradients[0] * by_weight - weight * by_gradient) / ctx.temperature, None, None
 

@@ -134,7 +134,7 @@ def _scan_back(d_states: Tensor, gate: Tensor, states: Tensor) -> tuple[Tensor, 
     """[L, windows, width] gradients of the gate's argument and of the candidate."""
     whole, kept = (torch.empty_like(gate, memory_format=torch.contiguous_format) for _ in range(2))
     d, k = whole.unbind(0), kept.unbind(0)
-    outside, share = d_states.unbind(0), gate.unbind(0)
+    outside, share, h = d_states.unbind(0), gate.unbind(0), states.unbind(0)
     d[-1].copy_(outside[-1])
     moved = torch.empty_like(d[0])
     for t in range(len(d) - 1, -1, -1):
@@ -142,7 +142,7 @@ def _scan_back(d_states: Tensor, gate: Tensor, states: Tensor) -> tuple[Tensor, 
         if t:
             torch.add(outside[t - 1], k[t], out=d[t - 1])
         d[t].sub_(k[t])
-        k[t].mul_(torch.sub(states[t], states[t - 1], out=moved) if t else states[0])
+        k[t].mul_(torch.sub(h[t], h[t - 1], out=moved) if t else h[0])
     return kept, whole
 
 
