@@ -32,8 +32,9 @@ run: $(STAMP)
 ui: $(STAMP)
 	@$(BIN)/gogooku ui
 
-# One thread a process: two test processes share the machine, and small arrays gain nothing from more.
-# A few long files come first (tests/conftest.py); the many short ones after them fill both processes to the end.
+# One thread a process: small arrays gain nothing from more. Three test processes keep two cores busy where one waits for
+# a command or a server that it started.
+# A few long files come first (tests/conftest.py); the many short ones after them fill all processes to the end.
 test: export OMP_NUM_THREADS := 1
 test: export POLARS_MAX_THREADS := 2
 test: $(STAMP)
@@ -42,7 +43,7 @@ test: $(STAMP)
 	$(BIN)/mypy --num-workers 2
 	$(BIN)/lint-imports
 	$(BIN)/yamllint --strict .
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks.run

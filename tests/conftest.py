@@ -14,12 +14,15 @@ from tests.gogooku_dagster.cli.bars import TINY_BARS, Result, installed
 FIRST = (
     "tests/e2e/test_browser.py",
     "tests/gogooku_dagster/test_automation.py",
-    "tests/gogooku_dagster/cli/test_commands.py",
     "tests/pipeline/test_recompute.py",
+    "tests/gogooku_dagster/cli/test_commands.py",
     "tests/e2e/test_killed.py",
+    "tests/e2e/test_terminated.py",
+    "tests/pipeline/test_no_look_ahead.py",
+    "tests/pipeline/test_combinatorial.py",
 )
-"""Long files, which start first. The first two compute what others share: were both processes to need the same, one
-would wait for the other."""
+"""Long files, which start first. The first three compute what others share: were two processes to need the same, one
+would wait for the other. None is left for the end, when a process that is done has nobody to share with."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -51,7 +54,22 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = shared_folder(tmp_path_factory, "prepared")
     with FileLock(f"{folder}.lock"):
         _once(folder, "--until", "atft_tensors")
+        if not (folder / "mlflow").exists():
+            from mlflow.tracking import MlflowClient
+
+            (folder / "mlflow").mkdir()
+            MlflowClient(f"sqlite:///{folder / 'mlflow' / 'mlflow.db'}").search_experiments()
     return folder / "home"
+
+
+def copy_of(prepared: Path, home: Path) -> Path:
+    """A copy of that storage root for trainings; its tracking store is made already, which takes seconds.
+
+    That a training makes the store where there is none is seen in ``pipeline``.
+    """
+    shutil.copytree(prepared, home)
+    shutil.copytree(prepared.parent / "mlflow", home / "mlflow")
+    return home
 
 
 @pytest.fixture(scope="session")

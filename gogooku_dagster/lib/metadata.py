@@ -1,6 +1,7 @@
 """Manifests as Dagster sees them: row counts, column schema, hashes, seconds, memory, plots."""
 
 import base64
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -121,6 +122,12 @@ def _pictures(store: Store, settings: Settings, manifest: Manifest) -> dict[str,
         for name, (title, data) in found.items()
         if len(data) <= MAX_IMAGE_BYTES
     }
+
+
+def pictures(metadata: Mapping[str, Any]) -> dict[str, bytes]:
+    """The pictures that an event carries, as PNG by name: whoever needs them again need not draw them again."""
+    texts = {name.removeprefix("plot/"): str(each.value) for name, each in metadata.items() if name.startswith("plot/")}
+    return {name: base64.b64decode(text.partition(";base64,")[2].rstrip(")")) for name, text in texts.items()}
 
 
 def _plain(value: Any) -> bool:

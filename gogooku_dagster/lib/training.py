@@ -1,11 +1,13 @@
 """The training step: epochs to the event log, MLflow and the terminal; checkpoints; a clean end when terminated."""
 
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 import dagster as dg
 
+from gogooku_dagster.lib import metadata
 from gogooku_dagster.lib.home import Installation
 from gogooku_dagster.lib.machine import MachineMetrics
 from gogooku_dagster.lib.materialise import materialise
@@ -14,7 +16,6 @@ from gogooku_dagster.lib.registry import register
 from gogooku_dagster.lib.tracking import TrainingTracker, remember_trials, training_run
 from gogooku_dagster.lib.workspace import Workspace
 from model.errors import GogookuError
-from model.lineage.graph import BY_NAME
 from model.store.stage import StageEvents
 
 _BY_PHASE = ("loss", "val_rank_ic", "lr_last", "gradient_norm")
@@ -46,7 +47,7 @@ def materialise_tracked(context: dg.AssetExecutionContext, workspace: Workspace)
             result = materialise(context, workspace, events)
         except GogookuError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        version = _keep(context, tracker, installation)
+        version = _keep(context, tracker, installation, metadata.pictures(result.metadata or {}))
     remember_trials(installation)
     links = {
         "mlflow_run": dg.MetadataValue.url(tracker.url),
@@ -70,8 +71,16 @@ def _open(stack: ExitStack, context: dg.AssetExecutionContext, installation: Ins
         ) from error
 
 
-def _keep(context: dg.AssetExecutionContext, tracker: TrainingTracker, installation: Installation) -> int | None:
+def _keep(
+    context: dg.AssetExecutionContext,
+    tracker: TrainingTracker,
+    installation: Installation,
+    pictures: Mapping[str, bytes],
+) -> int | None:
     """What the finished training leaves in MLflow: curves, plots, data hash, links, and the registered model.
+
+    Args:
+        pictures: PNG by name.
 
     Returns:
         The version of the registered model; None where the registry did not take it.
@@ -82,8 +91,8 @@ def _keep(context: dg.AssetExecutionContext, tracker: TrainingTracker, installat
     for name in ("metrics.json", "insight.json"):
         tracker.artifact(store.path(asset, name, fold), "training")
     with tempfile.TemporaryDirectory() as folder:
-        for picture in BY_NAME[asset].pictures():
-            (Path(folder) / f"{picture.name}.png").write_bytes(picture.draw(store, settings, fold))
+        for name, picture in pictures.items():
+            (Path(folder) / f"{name}.png").write_bytes(picture)
         tracker.artifacts(Path(folder), "plots")
     for upstream, content_hash in manifest.inputs.items():
         tracker.dataset(f"{upstream} {fold}", content_hash, store.directory(upstream, fold))

@@ -202,9 +202,11 @@ def svg(figure: "Figure", title: str, light: Mapping[str, str]) -> str:
         axes.set_facecolor("none")
     stream = io.BytesIO()
     import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "gogooku"}):
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+        # One drawing, which lays out; ``savefig`` would draw once more only to lay out, to the same bytes.
+        FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
     text = stream.getvalue().decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

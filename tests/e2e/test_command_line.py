@@ -20,9 +20,9 @@ def test_a_run_prints_the_headline_and_where_the_report_is(pipeline: Computed) -
 
 
 def test_after_a_run_everything_is_fresh(pipeline: Computed) -> None:
-    shown = Place(pipeline.home).gogooku("status", "--json")
-    assert shown.returncode == 0, shown.stderr
-    document = json.loads(shown.stdout)
+    shown = inside(pipeline.home, "status", "--json")
+    assert shown.status == 0, shown.err
+    document = json.loads(shown.out)
     assert document["stale"] == [] and document["missing"] == []
     assert document["fresh"] > len(ASSET_NAMES)
 

@@ -12,6 +12,7 @@ import pytest
 from model.daily_quotes import calendar
 from model.daily_quotes.settings import CalendarSettings
 from tests.e2e.conftest import Place
+from tests.gogooku_dagster.cli.inside import inside
 from tests.model.daily_quotes.jquants.market import FakeMarket, statement
 from tests.model.daily_quotes.jquants.server import KEY, JQuantsServer
 
@@ -50,19 +51,23 @@ def holding(folder: Path, text: str) -> list[str]:
     return [str(path) for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
 
 
-def test_the_key_is_in_no_file_log_event_or_message(tmp_path: Path, server: JQuantsServer) -> None:
+def test_the_key_is_in_no_file_log_event_or_message(
+    tmp_path: Path, server: JQuantsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home, preset = tmp_path / "home", tmp_path / "mine.yaml"
     preset.write_text(PRESET.format(url=server.url), encoding="utf-8")
     done = gogooku(home, KEY, "run", "--config", str(preset), "--until", "raw_dataset")
     assert done.returncode == 0, done.stderr[-3000:]
     assert "requests to J-Quants" in done.stderr
-    refused = gogooku(home, f"{KEY}-wrong", "status", "--set", "source.plan=light")
-    assert refused.returncode == 1 and "rejected the API key" in refused.stderr
-    shown = gogooku(home, KEY, "status", "--json")
-    missing = {entry["asset"] for entry in json.loads(shown.stdout)["missing"]}
+    monkeypatch.setenv("JQUANTS_API_KEY", f"{KEY}-wrong")
+    refused = inside(home, "status", "--set", "source.plan=light")
+    assert refused.status == 1 and "rejected the API key" in refused.err
+    monkeypatch.setenv("JQUANTS_API_KEY", KEY)
+    shown = inside(home, "status", "--json")
+    missing = {entry["asset"] for entry in json.loads(shown.out)["missing"]}
     assert not missing & {"daily_quotes", "raw_dataset"}
     assert {request.key for request in server.requests} == {KEY, f"{KEY}-wrong"}
-    assert KEY not in "".join(each.stdout + each.stderr for each in (done, refused, shown))
+    assert KEY not in done.stdout + done.stderr + "".join(each.out + each.err for each in (refused, shown))
     assert holding(tmp_path, KEY) == []
     assert holding(home / "sources", "not available on your subscription") == [
         str(home / "sources" / "jquants" / "coverage.json")

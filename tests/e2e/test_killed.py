@@ -1,6 +1,8 @@
-"""Killed in the middle of a training and started again, the command goes on where it was, to the very same bits."""
+"""Killed in the middle of a training and started again, the command goes on where it was, to the very same bits.
 
-import shutil
+What is killed is a process of its own; it is started again in this one, which is another.
+"""
+
 import signal
 import subprocess
 import sys
@@ -9,15 +11,17 @@ from pathlib import Path
 import pytest
 
 from model.store.store import Store
+from tests.conftest import copy_of
 from tests.e2e.conftest import Place
 from tests.gogooku_dagster.cli.bars import TINY_BARS
+from tests.gogooku_dagster.cli.inside import inside
 
 pytestmark = pytest.mark.e2e
 
 FOLD = "wf_2019q2"
 TRAINING = (
     "folds.periods=[2019q2]",
-    "training.phases=[{name: whole, epochs: 12, patience: 12, lr: 0.002, adaptive_norm: true, graph: true}]",
+    "training.phases=[{name: whole, epochs: 6, patience: 6, lr: 0.002, adaptive_norm: true, graph: true}]",
     "training.guards.degenerate=flag",
 )
 GOGOOKU = str(Path(sys.executable).with_name("gogooku"))
@@ -35,10 +39,10 @@ def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def train(home: Path) -> subprocess.Popen[str]:
-    """The training alone; what it reads lies in the home."""
-    overrides = [word for each in TRAINING for word in ("--set", each)]
-    return start(home, "run", "--config", str(TINY_BARS), "--select", "trained_model", *overrides)
+def training() -> tuple[str, ...]:
+    """The command for the training alone; what it reads lies in the home."""
+    overrides = (word for each in TRAINING for word in ("--set", each))
+    return ("run", "--config", str(TINY_BARS), "--select", "trained_model", *overrides)
 
 
 def kill_after_epoch(process: subprocess.Popen[str], epoch: int) -> None:
@@ -55,16 +59,15 @@ def kill_after_epoch(process: subprocess.Popen[str], epoch: int) -> None:
 def test_a_killed_training_resumes_and_ends_with_the_bits_of_an_uninterrupted_one(
     prepared: Path, tmp_path: Path
 ) -> None:
-    killed, whole = (shutil.copytree(prepared, tmp_path / name) for name in ("killed", "whole"))
-    kill_after_epoch(train(killed), 3)
+    killed, whole = (copy_of(prepared, tmp_path / name) for name in ("killed", "whole"))
+    kill_after_epoch(start(killed, *training()), 3)
     assert Store(killed).manifest("trained_model", FOLD) is None
-    again = train(killed)
-    lines = (again.communicate(timeout=300)[1] or "").splitlines()
-    assert again.returncode == 0
-    epochs = [line for line in lines if line.strip().startswith(FOLD)]
+    again = inside(killed, *training())
+    assert again.status == 0, again.err
+    epochs = [line for line in again.err.splitlines() if line.strip().startswith(FOLD)]
     assert epochs and not any("epoch 1 " in line or "epoch 2 " in line for line in epochs), "it began anew"
-    uninterrupted = train(whole)
-    assert uninterrupted.communicate(timeout=300) and uninterrupted.returncode == 0
+    uninterrupted = inside(whole, *training())
+    assert uninterrupted.status == 0, uninterrupted.err
     hashes = [Store(home).require("trained_model", FOLD).content_hash for home in (killed, whole)]
     assert hashes[0] == hashes[1]
     assert not list((killed / "artifacts").glob("*/.staging-*"))

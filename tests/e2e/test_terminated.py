@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from safetensors import safe_open
 
+from tests.conftest import copy_of
 from tests.e2e.conftest import ROOT, Place
 from tests.gogooku_dagster.cli.bars import TINY_BARS
 from tests.gogooku_dagster.cli.inside import inside
@@ -81,7 +81,7 @@ def terminate_after(place: Place, process: subprocess.Popen[bytes], epoch: int) 
 
 
 def test_a_terminated_run_is_cancelled_and_the_next_goes_on_from_its_checkpoint(prepared: Path, tmp_path: Path) -> None:
-    place = Place(shutil.copytree(prepared, tmp_path / "home"))
+    place = Place(copy_of(prepared, tmp_path / "home"))
     overrides = [word for each in ENDLESS for word in ("--set", each)]
     made = inside(place.home, "run", "--config", str(TINY_BARS), *overrides, "--until", "atft_tensors")
     assert made.status == 0 and "nothing was recomputed" in made.err, made.err

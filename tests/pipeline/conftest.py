@@ -1,6 +1,5 @@
 """The whole graph without Dagster: stages computed in order, exactly those that are stale or missing."""
 
-from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -14,15 +13,15 @@ from model.settings import presets
 from model.settings.root import Settings
 from model.store.store import Store
 from tests.conftest import shared_folder
-from tests.pipeline.support import TINY, Build, Built, write_files
+from tests.pipeline.support import TINY, TODAY, Build, Built, write_files
 
 
 @pytest.fixture(scope="session")
 def build() -> Build:
     """Bring a home up to date and say what was computed."""
 
-    def run(home: Path, settings: Settings) -> list[Built]:
-        return bring_up_to_date(Store(home), settings, date(2024, 1, 1))
+    def run(home: Path, settings: Settings, without: frozenset[str] = frozenset()) -> list[Built]:
+        return bring_up_to_date(Store(home), settings, TODAY, without=without)
 
     return run
 
@@ -30,7 +29,7 @@ def build() -> Build:
 @pytest.fixture(scope="session")
 def market() -> DayBatch:
     """What the tiny market says on all its days."""
-    source = open_source(presets.load(TINY), today=date(2024, 1, 1))
+    source = open_source(presets.load(TINY), today=TODAY)
     return source.read(sorted(source.index().days))
 
 

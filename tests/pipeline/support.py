@@ -1,7 +1,8 @@
 """What the tests of the whole graph share."""
 
-from collections.abc import Callable
+from datetime import date
 from pathlib import Path
+from typing import Protocol
 
 import polars as pl
 
@@ -9,8 +10,14 @@ from model.settings import presets
 from model.settings.root import Settings
 
 TINY = Path(__file__).parents[1] / "presets" / "tiny.yaml"
+TODAY = date(2024, 1, 1)
 Built = tuple[str, str | None]
-Build = Callable[[Path, Settings], list[Built]]
+
+
+class Build(Protocol):
+    """Brings a home up to date, leaving out assets and all that depends on them, and says what was computed."""
+
+    def __call__(self, home: Path, settings: Settings, without: frozenset[str] = frozenset()) -> list[Built]: ...
 
 
 BESIDE = ("statements", "investor_flow", "margin", "short_selling", "indices")

@@ -1,6 +1,7 @@
 """Promise 2: after a fix the partial result equals a full rebuild bit for bit, and only what depends on it is done."""
 
 import shutil
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -8,11 +9,16 @@ import polars as pl
 import pytest
 
 from model.lineage.graph import ASSET_NAMES, FOLD_STAGES, descendants
+from model.lineage.source_days import look_up
+from model.lineage.staleness import Lineage, Verdict
+from model.settings.root import Settings
 from model.store.store import Store
-from tests.pipeline.support import Build, files_settings
+from tests.pipeline.support import TODAY, Build, Built, files_settings
 
 MENDED = date(2019, 5, 15)
 UNTOUCHED_FOLD = "wf_2018q4"
+TRAINED = frozenset({"trained_model", "validation_predictions", "portfolio_report"})
+"""Dear to compute. Where they are left out they are judged, by the judge whom a build asks."""
 
 
 def contents(home: Path) -> dict[tuple[str, str], str]:
@@ -25,10 +31,29 @@ def contents(home: Path) -> dict[tuple[str, str], str]:
     return found
 
 
+@dataclass(frozen=True)
+class Chunks:
+    """The file (inode) that each month of the panel and of the features lies in."""
+
+    panel: dict[str, int]
+    features: dict[str, int]
+
+    @classmethod
+    def of(cls, home: Path) -> "Chunks":
+        store = Store(home)
+        folders = (store.directory("raw_dataset") / "panel", store.directory("quality_features") / "features")
+        return cls(*({path.stem: path.stat().st_ino for path in folder.glob("*.parquet")} for folder in folders))
+
+
 @pytest.fixture
 def copy(built: Path, tmp_path: Path) -> Path:
     shutil.copytree(built, tmp_path / "copy")
     return tmp_path / "copy"
+
+
+def judged(home: Path, settings: Settings) -> list[Verdict]:
+    store = Store(home)
+    return list(Lineage(store, settings, look_up(store, settings, TODAY)).verdicts())
 
 
 def mend(folder: Path) -> None:
@@ -45,37 +70,45 @@ def test_nothing_is_computed_the_second_time(copy: Path, build: Build) -> None:
     assert build(copy / "home", files_settings(copy / "bars.parquet")) == []
 
 
+@dataclass(frozen=True)
+class Mended:
+    """The built home after one day of its source was corrected and what is stale was computed."""
+
+    home: Path
+    settings: Settings
+    before: Chunks
+    """As the home was built."""
+    computed: list[Built]
+
+
+@pytest.fixture(scope="module")
+def mended(built: Path, build: Build, tmp_path_factory: pytest.TempPathFactory) -> Mended:
+    folder = Path(shutil.copytree(built, tmp_path_factory.mktemp("mended") / "copy"))
+    before = Chunks.of(folder / "home")
+    mend(folder)
+    settings = files_settings(folder / "bars.parquet")
+    return Mended(folder / "home", settings, before, build(folder / "home", settings))
+
+
 def test_a_mended_day_recomputes_what_depends_on_it_and_equals_a_full_rebuild(
-    copy: Path, build: Build, tmp_path: Path
+    mended: Mended, built: Path, build: Build, tmp_path: Path
 ) -> None:
-    before = contents(copy / "home")
-    mend(copy)
-    settings = files_settings(copy / "bars.parquet")
-    computed = build(copy / "home", settings)
+    before, computed = contents(built / "home"), mended.computed
     assert [each for each in computed if each[0] == "daily_quotes"] == [("daily_quotes", MENDED.isoformat())]
     heavy = set(FOLD_STAGES) - {"walk_forward_folds"}
     assert {partition for asset, partition in computed if asset in heavy} == {"wf_2019q2"}
-    after = contents(copy / "home")
+    after = contents(mended.home)
     assert all(after[asset, UNTOUCHED_FOLD] == before[asset, UNTOUCHED_FOLD] for asset in FOLD_STAGES)
-    build(tmp_path / "full", settings)
+    build(tmp_path / "full", mended.settings)
     assert contents(tmp_path / "full") == after
     assert after != before
 
 
-def test_only_the_chunks_that_a_fix_reaches_are_written_again(copy: Path, build: Build) -> None:
-    store = Store(copy / "home")
-
-    def inodes(asset: str, table: str) -> dict[str, int]:
-        folder = store.directory(asset) / table
-        return {path.stem: path.stat().st_ino for path in folder.glob("*.parquet")}
-
-    panel, features = inodes("raw_dataset", "panel"), inodes("quality_features", "features")
-    mend(copy)
-    build(copy / "home", files_settings(copy / "bars.parquet"))
-    after = inodes("raw_dataset", "panel")
-    assert [month for month in panel if panel[month] != after[month]] == ["2019-05"]
-    after = inodes("quality_features", "features")
-    assert {month for month in features if features[month] != after[month]} == {"2019-05", "2019-06"}
+def test_only_the_chunks_that_a_fix_reaches_are_written_again(mended: Mended) -> None:
+    before, after = mended.before, Chunks.of(mended.home)
+    assert [month for month in before.panel if before.panel[month] != after.panel[month]] == ["2019-05"]
+    changed = {month for month in before.features if before.features[month] != after.features[month]}
+    assert changed == {"2019-05", "2019-06"}
 
 
 @pytest.mark.parametrize(
@@ -89,9 +122,12 @@ def test_only_the_chunks_that_a_fix_reaches_are_written_again(copy: Path, build:
 def test_a_setting_of_one_stage_recomputes_that_stage_and_what_follows_only(
     copy: Path, build: Build, override: str, changed: str
 ) -> None:
-    computed = {asset for asset, _ in build(copy / "home", files_settings(copy / "bars.parquet", override))}
+    settings = files_settings(copy / "bars.parquet", override)
+    computed = {asset for asset, _ in build(copy / "home", settings, TRAINED & set(descendants(changed)))}
     assert changed in computed
     assert computed <= {changed, *descendants(changed)}
+    left = {verdict.asset for verdict in judged(copy / "home", settings) if verdict.state != "fresh"}
+    assert left <= set(descendants(changed))
 
 
 def test_equal_content_written_another_way_recomputes_nothing(copy: Path, build: Build) -> None:
@@ -106,6 +142,9 @@ def test_a_new_day_is_appended_and_closed_folds_stay_as_they_are(copy: Path, bui
     table.filter(pl.col("Date") == last).with_columns(Date=pl.lit(date(2019, 7, 1))).pipe(
         lambda day: pl.concat([table, day])
     ).write_parquet(copy / "bars.parquet")
-    computed = build(copy / "home", files_settings(copy / "bars.parquet"))
+    settings = files_settings(copy / "bars.parquet")
+    computed = build(copy / "home", settings, TRAINED)
     assert [each for each in computed if each[0] == "daily_quotes"] == [("daily_quotes", "2019-07-01")]
     assert not [each for each in computed if each[1] == UNTOUCHED_FOLD and each[0] != "walk_forward_folds"]
+    closed = [verdict for verdict in judged(copy / "home", settings) if verdict.partition == UNTOUCHED_FOLD]
+    assert {(verdict.asset, verdict.state) for verdict in closed} == {(asset, "fresh") for asset in FOLD_STAGES}

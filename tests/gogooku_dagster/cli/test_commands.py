@@ -1,7 +1,6 @@
 """The commands as people and scripts use them: two storage roots of a simulated market, one on a file of one's own.
 
-The installed command fills the first root, and refreshes the second: each is a process of its own. The other commands
-run inside this one.
+The installed command fills the first root, in processes of its own. The other commands run inside this one.
 """
 
 import json
@@ -17,12 +16,12 @@ import polars as pl
 import pytest
 
 from model.lineage.build import bring_up_to_date
-from model.lineage.graph import ASSET_NAMES, descendants
+from model.lineage.graph import ASSET_NAMES
 from model.settings import presets
 from model.store.documents import TRIALS
 from model.store.store import Store
 from tests.conftest import Computed
-from tests.gogooku_dagster.cli.bars import TINY_BARS, Result, installed
+from tests.gogooku_dagster.cli.bars import TINY_BARS, Result
 from tests.gogooku_dagster.cli.inside import inside
 
 MODELS = (
@@ -243,7 +242,6 @@ def test_a_selection_the_rest_and_a_mended_day_of_a_file(own: Home) -> None:
     _mend(own.path.parent / "bars.parquet")
     _status_names_the_day(own)
     _refresh_computes_exactly_it(own)
-    _one_stages_setting(own)
 
 
 def _a_selection_and_the_rest(own: Home) -> None:
@@ -282,17 +280,8 @@ def _refresh_computes_exactly_it(own: Home) -> None:
     assert 0.0 < plan["estimated_seconds"] < plan["full_rebuild_seconds"]
     assert "Upper bound: " in own.gogooku("refresh", "--dry-run").out
     assert own.hashes() == before
-    refreshed = installed(own.path, "refresh", "--json")
-    assert refreshed.status == 0, refreshed.err
-    done = json.loads(refreshed.out)
+    done = own.document("refresh")
     found = {(item["asset"], item["partition"] or "all") for item in done["computed"]}
     changed = {key for key, content in own.hashes().items() if before[key] != content}
     assert changed <= found <= listed
     assert own.document("status") == {"fresh": len(before), "stale": [], "missing": []}
-
-
-def _one_stages_setting(own: Home) -> None:
-    again = own.gogooku("run", "--config", "own.yaml", "--set", "baseline.num_leaves=7")
-    assert "baseline" in assets(again)
-    assert assets(again) <= {"baseline", *descendants("baseline", presets.load(own.path.parent / "own.yaml"))}
-    assert own.document("status")["stale"] == []

@@ -7,8 +7,9 @@ import polars as pl
 from model.daily_quotes.sources.source import open_source
 from model.settings import presets
 from model.store.store import Store
-from tests.gogooku_dagster.cli.bars import TINY, installed
+from tests.gogooku_dagster.cli.bars import TINY
 from tests.gogooku_dagster.cli.conftest import Command
+from tests.gogooku_dagster.cli.inside import inside
 
 SMALL = ("--set", "source.stocks=30", "--set", "source.start=2018-01-04", "--set", "source.end=2018-03-30")
 
@@ -47,12 +48,12 @@ def test_force_replaces_what_an_earlier_export_wrote(gogooku: Command, tmp_path:
 
 
 def test_the_files_run_from_anywhere_and_give_the_simulated_days(tmp_path: Path) -> None:
-    home, market, elsewhere = tmp_path / "home", tmp_path / "market", tmp_path / "elsewhere"
-    made = installed(home, "simulate", "--out", str(market), "--config", str(TINY), *SMALL)
-    assert made.status == 0, made.err
+    market, elsewhere = tmp_path / "market", tmp_path / "elsewhere"
     elsewhere.mkdir()
-    preset = str(market / "preset.yaml")
-    run = installed(home, "run", "--config", preset, "--until", "daily_quotes", folder=elsewhere)
+    home = elsewhere / "home"
+    made = inside(tmp_path / "home", "simulate", "--out", str(market), "--config", str(TINY), *SMALL)
+    assert made.status == 0, made.err
+    run = inside(home, "run", "--config", str(market / "preset.yaml"), "--until", "daily_quotes")
     assert run.status == 0, run.err
     own = presets.load(TINY, SMALL[1::2])
     source = open_source(own)

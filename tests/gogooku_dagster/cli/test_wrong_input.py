@@ -14,6 +14,7 @@ from model.settings import presets
 from model.store.store import Store
 from tests.gogooku_dagster.cli.bars import CODES, ODD_CODES, Result, bars, installed, weekdays, write
 from tests.gogooku_dagster.cli.conftest import Command
+from tests.gogooku_dagster.cli.inside import inside
 
 ROWS = 70 * len(CODES)
 FOLD = ("--set", "folds={periods: [2020h1], live: false, train_days: null, min_train_days: 20, lookback_days: 20}")
@@ -213,7 +214,7 @@ def test_codes_that_look_like_something_else_are_kept_from_csv_and_parquet(tmp_p
     days = weekdays(4)
     write(folder / "early.csv", frame.filter(pl.col("Date").is_in(days[:2])))
     write(folder / "late.parquet", frame.filter(pl.col("Date").is_in(days[2:])))
-    done = installed(home, "run", "--config", "us_equities", "--set", "source.path=bars", "--until", "daily_quotes")
+    done = inside(home, "run", "--config", "us_equities", "--set", "source.path=bars", "--until", "daily_quotes")
     assert done.status == 0, done.err
     for day in days:
         codes = Store(home).read_table("daily_quotes", "quotes.parquet", day.isoformat())["Code"]
@@ -234,7 +235,7 @@ def test_what_the_gate_refuses_during_a_run_is_one_paragraph_and_leaves_nothing_
     assert "quality.max_quarantined_share" in text
     assert Store(home).manifest("raw_dataset") is None
     assert not list(home.rglob(".staging-*"))
-    state = json.loads(installed(home, "status", "--json").out)
+    state = json.loads(inside(home, "status", "--json").out)
     assert state["fresh"] == 64 and {"asset": "raw_dataset", "partition": None} in state["missing"]
 
 
