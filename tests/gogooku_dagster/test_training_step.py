@@ -19,6 +19,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from gogooku_dagster.lib.metadata import pictures
 from gogooku_dagster.lib.tracking import CONFIGURATION, training_run
 from model.atft_tensors.panel import load_panel
 from model.atft_tensors.stage import shard_directory
@@ -190,6 +191,9 @@ def test_a_run_records_its_data_plots_phases_and_the_machine(unchanged: Place) -
     assert {tag.key: tag.value for tag in read.tags}["content_hash"] == tensors.content_hash
     plots = {item.path for item in client.list_artifacts(run.info.run_id, "plots")}
     assert {"plots/curves.png", "plots/selection.png", "plots/attention.png", "plots/learning_rate.png"} <= plots
+    curves = Path(client.download_artifacts(run.info.run_id, "plots/curves.png"))
+    drawn = pictures(unchanged.materialisation("trained_model", FOLD).metadata)["curves"]
+    assert curves.read_bytes() == drawn and drawn.startswith(b"\x89PNG")
     names = set(run.data.metrics)
     assert {f"phase_{phase}/val_rank_ic" for phase in ("baseline", "adaptive_norm", "gat", "fine_tuning")} <= names
     assert {"gradient_gat", "gradient_gate", "system/process_cpu_percentage"} <= names
