@@ -35,6 +35,15 @@ def test_a_table_hashes_alike_however_it_is_chunked(rows: list[tuple[object, ...
 
 
 @settings(max_examples=25, deadline=None)
+@given(ROWS, st.integers(0, 12), st.integers(0, 12))
+def test_a_slice_hashes_like_a_table_of_its_own(rows: list[tuple[object, ...]], start: int, length: int) -> None:
+    types = {"day": pl.Datetime("us"), "flag": pl.UInt8}
+    for table in (frame(rows), frame(rows).cast({"x": pl.Float32}), frame(rows).cast(types)):  # type: ignore[arg-type]
+        part = table.slice(start, length)
+        assert table_hash(part) == table_hash(pl.DataFrame(part.rows(), schema=part.schema, orient="row"))
+
+
+@settings(max_examples=25, deadline=None)
 @given(ROWS, ROWS)
 def test_different_values_hash_differently(one: list[tuple[object, ...]], other: list[tuple[object, ...]]) -> None:
     same = frame(one).equals(frame(other), null_equal=True)
