@@ -11,6 +11,10 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# A run is many processes. Where Python is told to keep no bytecode, as many containers do, each of them would compile
+# torch, Dagster and MLflow anew: 20 seconds of processor time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run ui test bench format docs clean
 
