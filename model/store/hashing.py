@@ -143,29 +143,23 @@ def _texts(array: "pa.Array") -> tuple[NDArray[np.int64], memoryview]:
 
 
 def _floats(plain: NDArray[Any], missing: Missing | None) -> NDArray[Any]:
-    """The canonical values; a null is the NaN whose bits are one more than those of NaN itself."""
+    """One NaN and one zero; a null is the NaN whose bits are one more than those of NaN itself."""
     values: NDArray[Any] = plain + plain.dtype.type(0)  # a copy, in which -0.0 is 0.0
-    words = values.view(f"u{values.itemsize}")
-    nan = np.array(np.nan, dtype=values.dtype).view(words.dtype)
-    if missing is None:
-        missing = np.zeros(0, dtype=np.bool_)
-    else:
-        words[missing] = nan + 1
-    found: Missing = np.isnan(values)
-    if np.count_nonzero(found) > np.count_nonzero(missing):
-        words[found & ~missing if len(missing) else found] = nan
+    if missing is not None:
+        values[missing] = 0
+    if values.size and np.isnan(values.min()):
+        values[np.isnan(values)] = np.nan
+    if missing is not None:
+        words = values.view(f"u{values.itemsize}")
+        words[missing] = np.array(np.nan, dtype=values.dtype).view(words.dtype) + 1
     return values
 
 
 def _canonical(array: NDArray[Any]) -> NDArray[Any]:
     """The values in one dimension, little-endian, one NaN and one zero; without copying what is that already."""
-    array = np.asarray(array, order="C")
-    if array.dtype.kind == "f" and array.size:
-        array = np.add(array, 0, dtype=array.dtype)  # -0.0 becomes 0.0
-        if np.isnan(array.min()):
-            array[np.isnan(array)] = np.nan
-    return _little_endian(array)
+    flat = np.asarray(array, order="C").reshape(-1)
+    return _little_endian(_floats(flat, None) if flat.dtype.kind == "f" else flat)
 
 
 def _little_endian(array: NDArray[Any]) -> NDArray[Any]:
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).reshape(-1)
+    return array.astype(array.dtype.newbyteorder("<"), copy=False)
