@@ -70,8 +70,10 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: $(PYTHON) cannot make virtual environments (on Debian and Ubuntu: apt-get install python3-venv)." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (the pins are in constraints.txt; large packages are named as they arrive)."
+# Python may bring a pip that is years old, which takes twice as long. Where there is no other, it does as well.
+	@$(BIN)/pip install --quiet --no-compile -c constraints.txt pip || echo "  going on with pip $$($(BIN)/pip --version | cut -d' ' -f2), which came with Python and is slower."
 # Bytecode is written as modules are first imported: compiling all of torch takes a minute that nobody needs.
-	@set -o pipefail; $(BIN)/pip --log $(VENV)/install.log install --progress-bar off --no-compile -c constraints.txt -e '.[dev]' 2>&1 | sed -u -n -E \
+	@set -o pipefail; $(BIN)/pip install --progress-bar off --no-compile -c constraints.txt -e '.[dev]' 2>&1 | tee $(VENV)/install.log | sed -u -n -E \
 		-e 's/^ *(Downloading|Using cached) ([A-Za-z0-9_.]+)-([0-9][^-]*)-.* \(([0-9]{2,}(\.[0-9]+)? [MG]B)\).*/  \2 \3 (\4)/p' \
 		-e 's/^Installing collected packages: .*/  unpacking and installing all of them (a minute or two)/p' \
 		-e '/^ERROR/p' || { echo "make: the installation did not succeed; $(VENV)/install.log has the whole of it." >&2; exit 1; }

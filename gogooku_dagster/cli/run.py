@@ -16,13 +16,13 @@ from model.store.pages import page_path
 def command(config: str | None, overrides: tuple[str, ...], until: str | None, select: tuple[str, ...]) -> int:
     """Compute what is missing or stale; print the headline."""
     from gogooku_dagster.cli.terminal import Terminal
-    from gogooku_dagster.lib.home import installation
+    from gogooku_dagster.lib.home import installation_to_run
     from gogooku_dagster.lib.progress import listening
     from gogooku_dagster.lib.reconcile import Reconciler, chosen
 
     # A bad name, configuration or source is refused before anything is touched.
     names = [name.strip() for item in select for name in item.split(",") if name.strip()]
-    place = installation(config, overrides)
+    place = installation_to_run(config, overrides)
     stages = chosen(until, names, place.settings)
     with Terminal() as terminal, listening(terminal):
         reconciler = Reconciler(place, load_definitions, date.today())

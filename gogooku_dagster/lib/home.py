@@ -2,8 +2,8 @@
 
 Two environment variables, and no others (secrets apart, which ``credentials`` reads): ``GOGOOKU_HOME`` (storage root,
 default ``.gogooku`` in the working directory) and ``GOGOOKU_CONFIG`` (a preset's name or file, default ``demo``). A
-command records the configuration that it ran as ``<home>/config.yaml``, itself a preset; commands that follow without
-naming another use that one.
+command records the configuration that it ran as ``<home>/config.yaml``, itself a preset; commands that look at a home
+without naming another use that one.
 """
 
 import os
@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from model.errors import SettingsError
 from model.settings import presets
 from model.settings.root import Settings
 from model.store import atomic
@@ -98,6 +99,26 @@ def installation(config: str | None = None, overrides: Sequence[str] = ()) -> In
     root = home()
     preset = presets.locate(config or os.environ.get(CONFIG) or DEFAULT_PRESET).absolute()
     return Installation(root, preset, tuple(_absolute_path(override) for override in overrides))
+
+
+def installation_to_run(config: str | None = None, overrides: Sequence[str] = ()) -> Installation:
+    """As ``installation``, but the market that is simulated by default takes no real data's place unasked.
+
+    Raises:
+        SettingsError: there is no such preset; or none is named, and the last run in this home read real data.
+    """
+    asked = installation(config, overrides)
+    if config or os.environ.get(CONFIG) or asked.settings.source.kind != "simulated" or not asked.record.is_file():
+        return asked
+    last = Installation(asked.home, asked.record)
+    if last.settings.source.kind == "simulated":
+        return asked
+    raise SettingsError(
+        f"The last run in {asked.home} read real data (source.kind: {last.settings.source.kind}). Without a preset, "
+        f"`gogooku run` would put the simulated market of the preset {DEFAULT_PRESET} in their place. To go on with "
+        f"the data: `gogooku refresh`, or name their configuration, `gogooku run --config {asked.record}`. For the "
+        f"simulated market: another {HOME}, or `--config {DEFAULT_PRESET}` if the data may go."
+    )
 
 
 def last_installation(config: str | None = None, overrides: Sequence[str] = ()) -> Installation:

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from gogooku_dagster.cli.main import gogooku as group
+from gogooku_dagster.lib.home import Installation, installation_to_run
 from model.lineage.graph import ASSET_NAMES
 from model.settings import presets
 from model.store.store import Store
@@ -252,6 +253,27 @@ def test_selecting_an_asset_whose_input_is_not_there_says_what_is_missing(gogook
     assert given.status == 1 and given.out == ""
     assert "baseline [wf_2018q4] cannot be computed" in text and "gogooku run --until baseline" in text
     assert not (tmp_path / "home" / "artifacts").exists()
+
+
+def test_the_default_preset_takes_no_real_datas_place_unasked(
+    gogooku: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOGOOKU_HOME", str(tmp_path / "home"))
+    path = write(tmp_path / "bars.parquet", bars())
+    Installation(tmp_path / "home", presets.locate("us_equities"), (f"source.path={path}",)).prepare()
+    monkeypatch.setenv("GOGOOKU_CONFIG", "")
+    record = tmp_path / "home" / "config.yaml"
+    before = record.read_bytes()
+    refused(gogooku("run"), "read real data", "source.kind: files", "gogooku refresh", f"--config {record}")
+    refused(gogooku("run", "--set", "network.hidden=8"), "read real data")
+    assert record.read_bytes() == before and not (tmp_path / "home" / "artifacts").exists()
+    for named in ("demo", str(record)):
+        assert installation_to_run(named).settings.source == presets.load(named).source
+    other = (f"source.path={path}", "source.kind=files")
+    assert installation_to_run(None, other).settings.source.kind == "files", "real data, named by the caller"
+    Installation(tmp_path / "home", presets.locate("demo"), ("source.seed=4",)).prepare()
+    monkeypatch.setenv("GOGOOKU_CONFIG", "")
+    assert installation_to_run().preset.stem == "demo"
 
 
 def test_a_source_may_be_chosen_key_by_key_in_any_order(tmp_path: Path) -> None:
