@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from xxhash import xxh3_128
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,7 +22,8 @@ Missing = NDArray[np.bool_]
 Slices = Callable[[int, int], tuple[bytes | memoryview, ...]]
 """First row and the row after the last to the bytes of what lies between."""
 
-_BLOCK = 1 << 22
+_BLOCK = 1 << 18
+_XXH3 = "xxh3:"
 
 
 def json_hash(value: Any) -> str:
@@ -31,11 +33,25 @@ def json_hash(value: Any) -> str:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
+    """SHA-256 of a file's bytes: what the file is."""
+    return _of_bytes(path, hashlib.sha256())
+
+
+def checksum(path: Path) -> str:
+    """XXH3 of a file's bytes, by which a reader sees whether they are what was written; ten times as fast."""
+    return _XXH3 + _of_bytes(path, xxh3_128())
+
+
+def verifies(path: Path, expected: str) -> bool:
+    """Whether a file has this :func:`checksum`, or this :func:`file_hash`, which earlier manifests hold."""
+    return (checksum(path) if expected.startswith(_XXH3) else file_hash(path)) == expected
+
+
+def _of_bytes(path: Path, digest: "hashlib._Hash | xxh3_128") -> str:
+    block = memoryview(bytearray(_BLOCK))
+    with path.open("rb", buffering=0) as stream:
+        while count := stream.readinto(block):
+            digest.update(block[:count])
     return digest.hexdigest()
 
 

@@ -33,8 +33,8 @@ class FileEntry:
 
     content_hash: str
     """Hash of the values (tables, arrays, JSON) or of the bytes (anything else)."""
-    sha256: str
-    """Hash of the bytes on disk, which readers verify."""
+    checksum: str
+    """Of the bytes on disk, which readers verify (``hashing.checksum``)."""
     bytes: int
     rows: int | None = None
     columns: dict[str, str] | None = None
@@ -115,7 +115,7 @@ def read(directory: Path) -> Manifest | None:
                 f"{path} was written in another format of the store. Remove the folder {directory} and run "
                 "`gogooku run` to compute it again."
             )
-        document["files"] = {name: FileEntry(**entry) for name, entry in document["files"].items()}
+        document["files"] = {name: _entry(values) for name, values in document["files"].items()}
         for key in ("first_date", "last_date"):
             document[key] = date.fromisoformat(document[key]) if document[key] else None
         return Manifest(**document)
@@ -124,3 +124,9 @@ def read(directory: Path) -> Manifest | None:
             f"{path} is not a readable manifest ({error}). Remove the folder {directory} and run `gogooku run` "
             "to compute it again."
         ) from error
+
+
+def _entry(values: dict[str, Any]) -> FileEntry:
+    if "sha256" in values:  # as the checksum was called when it was one
+        values["checksum"] = values.pop("sha256")
+    return FileEntry(**values)

@@ -16,7 +16,7 @@ import polars as pl
 
 from model.errors import StoreError
 from model.store import manifest as manifests
-from model.store.hashing import file_hash
+from model.store.hashing import verifies
 from model.store.manifest import FileEntry, Identity, Manifest
 from model.store.writer import ArtifactWriter
 
@@ -188,7 +188,7 @@ class Store:
             raise StoreError(
                 f"{path} is in the manifest and not on the disk. Remove the folder {path.parent} and run `gogooku run`."
             )
-        if path.stat().st_size != entry.bytes or file_hash(path) != entry.sha256:
+        if path.stat().st_size != entry.bytes or not verifies(path, entry.checksum):
             raise StoreError(
                 f"{path} is not the file that was written (its bytes differ from the manifest). Remove the folder "
                 f"{path.parent} and run `gogooku run` to compute it again."

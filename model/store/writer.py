@@ -168,7 +168,7 @@ class ArtifactWriter:
             os.link(directory / name, path)
         except FileNotFoundError:  # its artefact has just been replaced
             return None
-        if hashing.file_hash(path) != entry.sha256:
+        if not hashing.verifies(path, entry.checksum):
             path.unlink()
             return None
         self._taken_over = True
@@ -236,10 +236,9 @@ class ArtifactWriter:
     ) -> FileEntry:
         path = self._staging / name
         self._flushing[path] = self._flusher.submit(atomic.flush, path)
-        sha256 = hashing.file_hash(path)
         entry = FileEntry(
-            content_hash=content_hash or sha256,
-            sha256=sha256,
+            content_hash=content_hash or hashing.file_hash(path),
+            checksum=hashing.checksum(path),
             bytes=path.stat().st_size,
             rows=rows,
             columns=columns,

@@ -143,7 +143,7 @@ def test_the_same_inputs_give_the_same_report_page_and_pictures(built: tuple[Sto
     write_inputs(store, make_inputs(days=80, names=25, folds=2, horizons=(1, 5)))
     again = stage.materialise(run_of(store, settings_with()))
     assert again.content_hash == built[1].content_hash
-    assert {n: e.sha256 for n, e in again.files.items()} == {n: e.sha256 for n, e in built[1].files.items()}
+    assert {n: e.checksum for n, e in again.files.items()} == {n: e.checksum for n, e in built[1].files.items()}
 
 
 def test_the_live_fold_has_no_part_in_any_figure(built: tuple[Store, Manifest]) -> None:

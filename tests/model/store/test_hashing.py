@@ -1,14 +1,17 @@
 """Content hashes speak of values and of nothing else."""
 
+import hashlib
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.store.hashing import array_hash, json_hash, merkle_root, table_hash
+from model.store.hashing import array_hash, checksum, file_hash, json_hash, merkle_root, table_hash, verifies
 
 ROWS = st.lists(
     st.tuples(
@@ -89,3 +92,16 @@ def test_names_and_order_do_not_change_a_root_or_a_document() -> None:
     assert merkle_root({"a": "1", "b": "2"}) == merkle_root({"b": "2", "a": "1"})
     assert merkle_root({"a": "1", "b": "2"}) != merkle_root({"a": "2", "b": "1"})
     assert json_hash({"a": 1, "b": [1.5, None]}) == json_hash({"b": [1.5, None], "a": 1})
+
+
+@pytest.mark.parametrize("size", [0, 7, (1 << 18) - 1, 1 << 18, (1 << 19) + 5])
+def test_a_file_is_hashed_whole_whatever_its_size(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "file"
+    data = np.random.default_rng(size).bytes(size)
+    path.write_bytes(data)
+    assert file_hash(path) == hashlib.sha256(data).hexdigest()
+    assert checksum(path) == f"xxh3:{xxhash.xxh3_128_hexdigest(data)}"
+    before = file_hash(path), checksum(path)
+    assert all(verifies(path, each) for each in before)
+    path.write_bytes(data + b"x")
+    assert not any(verifies(path, each) for each in before)

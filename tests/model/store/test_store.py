@@ -1,5 +1,6 @@
 """Artefacts are there whole or not at all, and what is read is what was written."""
 
+import hashlib
 import json
 from dataclasses import asdict
 from datetime import date
@@ -108,6 +109,29 @@ def test_a_file_that_was_altered_is_refused_by_name(tmp_path: Path, damage: byte
     write(store)
     path = store.directory("quality_features") / "features" / "2020-01.parquet"
     path.write_bytes(damage)
+    with pytest.raises(StoreError, match="not the file that was written"):
+        store.read_table("quality_features", "features/2020-01.parquet")
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_one_altered_bit_is_noticed_also_under_the_checksums_of_earlier_manifests(
+    tmp_path: Path, earlier: bool
+) -> None:
+    store = Store(tmp_path)
+    write(store)
+    folder = store.directory("quality_features")
+    path = folder / "features" / "2020-01.parquet"
+    if earlier:  # which held the SHA-256 of each file
+        document = json.loads((folder / "manifest.json").read_text())
+        for name, entry in document["files"].items():
+            assert entry.pop("checksum").startswith("xxh3:")
+            entry["sha256"] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        (folder / "manifest.json").write_text(json.dumps(document), encoding="utf-8")
+        store = Store(tmp_path)
+    assert store.read_table("quality_features", "features/2020-01.parquet").height == 2
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
     with pytest.raises(StoreError, match="not the file that was written"):
         store.read_table("quality_features", "features/2020-01.parquet")
 
