@@ -64,8 +64,10 @@ def _show(document: dict[str, Any]) -> None:
         ],
     )
     if document["graph"]["acts"]:
-        graph = document["graph"]
-        click.echo(f"graph: {graph['edges_per_step'][-1]:,.0f} edges a step, gate alpha {graph['gate_alpha'][-1]:.3f}")
+        edges, alpha = (
+            document["graph"][name][document["kept_epoch"] - 1] for name in ("edges_per_step", "gate_alpha")
+        )
+        click.echo(f"graph: {edges:,.0f} edges a step, gate alpha {_number(alpha, '.3f')}")
     _table(
         ("labels", "samples", "missing", "mean", "std", "1 %", "99 %"),
         [

@@ -82,7 +82,20 @@ class Settings(Section):
             )
         for loss in (self.training.loss, *(self.training.loss.of_phase(p.loss) for p in self.training.phases)):
             loss.weights_of(self.labels.horizons)  # refuses horizons that are not predicted
+        self._require_no_idle_switch()
         return self
+
+    def _require_no_idle_switch(self) -> None:
+        if self.training.leaders_l1 and not self.network.direct:
+            raise ValueError(
+                f"training.leaders_l1 is {self.training.leaders_l1} and thins out coefficients of the direct path, "
+                "which network.direct: false leaves out. Set training.leaders_l1 to 0"
+            )
+        if self.network.freq_dropout_p and not any(each.epochs and each.adaptive_norm for each in self.training.phases):
+            raise ValueError(
+                f"network.freq_dropout_p is {self.network.freq_dropout_p} and acts before the adaptive normalisation, "
+                "which no phase of training.phases switches on. Set adaptive_norm: true in one, or freq_dropout_p to 0"
+            )
 
     def hash_of(self, *sections: str) -> str:
         """Hash of the named sections, without the keys that cannot change a result."""

@@ -94,7 +94,7 @@ def dead_parts(record: dict[str, Any], switches: dict[str, bool], *, has_graph: 
     frozen = set(str(record.get("frozen", "")).split(", "))
     idle = frozen | (set() if switches["adaptive_norm"] else {"fan", "san"})
     if not switches["graph"] or not has_graph:
-        idle |= {"gat", "attention", "gate"}
+        idle |= {"gat", "gat_input", "attention", "gate"}
     idle |= {"attention"} if "gat" in frozen else set()
     idle |= {"gate"} if "fusion" in frozen else set()
     dead = [name for name, norm in gradients(record).items() if name not in idle and not norm > 0]

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from safetensors.numpy import load_file
 
-from model.atft_tensors.panel import FoldPanel, load_panel
+from model.atft_tensors.panel import REACH, STATS, FoldPanel, load_panel
 from model.atft_tensors.stage import ASSET as TENSORS
 from model.atft_tensors.stage import shard_directory
 from model.normalization_stats.apply import Normalizer
@@ -60,8 +61,8 @@ def diagnose(store: Store, settings: "Settings", fold: str) -> Document:
             **{name: [record.get(name) for record in history] for name in ("edges_per_step", "gate_alpha")},
             "acts": config["switches"]["graph"],
         },
-        "labels": label_health(panel),
-        "features": feature_health(panel, normalizer.take(panel.features), null_shares(store, fold, panel)),
+        "labels": label_health(panel, load_file(store.path(TENSORS, STATS, fold))[REACH]),
+        "features": feature_health(panel, normalizer, null_shares(store, fold, panel)),
         "looks_at": store.read_json(ASSET, INSIGHT, fold),
         "flags": read_flags(store, fold),
     }
@@ -103,12 +104,17 @@ def series(history: list[Document], prefix: str) -> Document:
     return {name.removeprefix(prefix): [record.get(name) for record in history] for name in names}
 
 
-def label_health(panel: FoldPanel) -> Document:
-    """By horizon, over the members of the train and validation days: missing share and distribution of raw labels."""
-    days = np.concatenate([panel.train, panel.validation])
-    member = panel.member[days]
+def label_health(panel: FoldPanel, reach: NDArray[np.int64]) -> Document:
+    """By horizon, over the members of the train and validation days: missing share and distribution of raw labels.
+
+    Args:
+        reach: [T] longest horizon whose labels the fold uses on each day; purged labels are not missing.
+    """
     found: Document = {}
     for position, horizon in enumerate(panel.horizons):
+        days = np.concatenate([panel.train, panel.validation])
+        days = days[reach[days] >= horizon]
+        member = panel.member[days]
         labels = panel.y[days][:, :, position][member].astype(np.float64)
         known = labels[np.isfinite(labels)]
         found[str(horizon)] = {
@@ -121,30 +127,39 @@ def label_health(panel: FoldPanel) -> Document:
 
 
 def feature_health(panel: FoldPanel, normalizer: Normalizer, nulls: NDArray[np.float64]) -> Document:
-    """By feature, over the members of the train days: missing share, share at a clip bound, whether it is constant.
+    """By feature, over the members of the train days: missing share, share at a clip bound, whether it is constant, and
+    whether it is the fold's own (a model's prediction, which is missing before that model's first).
 
     Args:
-        normalizer: of the panel's features, in their order.
+        normalizer: of the fold. Features that belong to the fold alone are scores already, which nothing clips.
         nulls: [F] share of the members' values that are missing.
     """
     scores = panel.x[panel.train][panel.member[panel.train]]  # [samples, F]
-    low, high = normalizer.low.astype(np.float32), normalizer.high.astype(np.float32)
+    bounds = dict(zip(normalizer.features, zip(normalizer.low, normalizer.high, strict=True), strict=True))
+    low, high = np.array([bounds.get(name, (-np.inf, np.inf)) for name in panel.features], dtype=np.float32).T
     clipped = ((scores <= low) | (scores >= high)).mean(axis=0)
     constant = scores.max(axis=0) == scores.min(axis=0)
     return {
-        name: {"null_share": float(nulls[f]), "clip_share": float(clipped[f]), "constant": bool(constant[f])}
+        name: {
+            "null_share": float(nulls[f]),
+            "clip_share": float(clipped[f]),
+            "constant": bool(constant[f]),
+            "own": name not in bounds,
+        }
         for f, name in enumerate(panel.features)
     }
 
 
 def null_shares(store: Store, fold: str, panel: FoldPanel) -> NDArray[np.float64]:
-    """[F] share of the members' values that are missing on the train days."""
+    """[F] share of the members' values that are missing on the train days; an own feature's score of 0 is missing."""
     daily = read_daily(store, fold, ["n"])
     names = sorted(daily["feature"].unique().to_list())
     dates = daily["Date"].unique().sort().to_physical().to_numpy()
     counted = daily_grid(daily, "n", names)[np.searchsorted(dates, panel.dates[panel.train])].sum(axis=0)
     members = panel.member[panel.train].sum()
-    shares: NDArray[np.float64] = 1 - counted[[names.index(name) for name in panel.features]] / max(1, members)
+    own = (panel.x[panel.train][panel.member[panel.train]] != 0).sum(axis=0)
+    held = [counted[names.index(name)] if name in names else own[f] for f, name in enumerate(panel.features)]
+    shares: NDArray[np.float64] = 1 - np.array(held, dtype=np.float64) / max(1, members)
     return shares.clip(0.0, 1.0)
 
 
@@ -180,7 +195,7 @@ def complaints(document: Document, dead: list[str]) -> list[Document]:
         ("are constant", lambda f: f["constant"], "leave them out of tensors.features, or mend their source"),
         (
             f"miss more than {MOST_NULL_VALUES:.0%} of their values",
-            lambda f: f["null_share"] > MOST_NULL_VALUES,
+            lambda f: f["null_share"] > MOST_NULL_VALUES and not f["own"],
             "leave them out of tensors.features, or start later",
         ),
         (

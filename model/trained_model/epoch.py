@@ -1,7 +1,6 @@
 """What an epoch goes over: the train days in a seeded order, and all validation days."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -9,11 +8,10 @@ from numpy.typing import NDArray
 
 from model.atft_tensors.panel import FoldPanel
 from model.errors import TrainingError
-from model.trained_model.batches import DayBatches
 from model.trained_model.config import TrainingConfig
 from model.trained_model.evaluation import rank_ic_by_day, spread_by_day
 from model.trained_model.network.atft_gat_fan import PhaseSwitches
-from model.trained_model.step import run_network
+from model.trained_model.step import Stepper, run_network
 from model.trained_model.surroundings import STREAM_DAYS
 
 
@@ -75,24 +73,26 @@ def _check_validation(counts: NDArray[np.int64], fewest: int) -> None:
         )
 
 
-def validate(
-    module: Any, batches: DayBatches, panel: FoldPanel, switches: PhaseSwitches, config: TrainingConfig
-) -> dict[str, float | int | str]:
+def validate(stepper: Stepper, panel: FoldPanel, switches: PhaseSwitches) -> dict[str, float | int | str]:
     """Figures over all validation days: rank IC and spread of predictions against labels, by horizon.
 
-    ``module`` must be in evaluation mode. A horizon without any day that has a rank IC is left out.
+    The stepper's module must be in evaluation mode. A horizon without any day that has a rank IC is left out.
+
+    Raises:
+        TrainingError: a prediction is not a number, or memory ran out more often than recovery may try.
     """
     correlations, ratios = [], []
-    with torch.no_grad():
-        for start in range(0, len(panel.validation), config.days_per_batch):
-            batch = batches.batch(panel.validation[start : start + config.days_per_batch], graph=switches.graph)
-            point, _, _ = run_network(module, batch, switches)
-            target = batch.pad(batches.targets(batch), torch.nan)
-            known = torch.isfinite(target)
-            prediction = torch.where(known, point, torch.nan).cpu().numpy()
-            label = target.cpu().numpy()
-            correlations.append(rank_ic_by_day(prediction, label, min_names=config.validation_min_names))
-            ratios.append(np.stack([spread_by_day(prediction), spread_by_day(label)]))
+    start = 0
+    while start < len(panel.validation):
+        days = panel.validation[start : start + stepper.days_per_pass]
+        try:
+            prediction, label = _predicted(stepper, days, switches)
+        except torch.OutOfMemoryError as error:
+            stepper.halve(error)
+            continue
+        correlations.append(rank_ic_by_day(prediction, label, min_names=stepper.config.validation_min_names))
+        ratios.append(np.stack([spread_by_day(prediction), spread_by_day(label)]))
+        start += len(days)
     daily = np.concatenate(correlations)
     spread = np.concatenate(ratios, axis=1)
     record: dict[str, float | int | str] = {}
@@ -110,3 +110,22 @@ def validate(
     if found:
         record["val_rank_ic"] = float(np.mean([float(value) for value in found]))
     return record
+
+
+@torch.no_grad()
+def _predicted(
+    stepper: Stepper, days: NDArray[np.int64], switches: PhaseSwitches
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Predictions and labels [D, N, H] of some days, NaN where there is no label."""
+    batch = stepper.batches.batch(days, graph=switches.graph)
+    point, _, _ = run_network(stepper.module, batch, switches)
+    target = batch.pad(stepper.batches.targets(batch), torch.nan)
+    known = torch.isfinite(target)
+    prediction, label = torch.where(known, point, torch.nan).cpu().numpy(), target.cpu().numpy()
+    broken = int((np.isfinite(label) & ~np.isfinite(prediction)).sum())
+    if broken:
+        raise TrainingError(
+            f"{broken} of {int(np.isfinite(label).sum())} predictions on {len(days)} validation days are not finite. "
+            "Lower the phase's lr or clip, or train with precision 32; the inputs were finite when they were loaded."
+        )
+    return prediction, label

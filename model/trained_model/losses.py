@@ -166,13 +166,14 @@ def rank_information_coefficient(
     ``_SPREAD_FLOOR`` on the predictions and on their ranks.
 
     Predictions are standardised within the group first, so ``temperature`` is in standard deviations of the day's
-    predictions and the loss does not depend on their scale.
+    predictions, as far as these are well above the floor, and the loss does not depend on their scale there.
     """
     known = mask.to(prediction.dtype)
     count = known.sum(-1, keepdim=True).clamp_min(1)
     ranks = soft_rank(_standardised(prediction, known, _SPREAD_FLOOR), mask, temperature)
     # Distinct ranks have a variance of (n^2 - 1) / 12; soft ranks of predictions that hardly differ have next to none.
-    distinct = (count.square() - 1) / 12
+    # A single name's rank has no variance at all, and a root of zero no gradient: it counts as two, and for nothing.
+    distinct = (count.clamp_min(2).square() - 1) / 12
     product = _standardised(ranks, known, _SPREAD_FLOOR * distinct) * (1 + _SPREAD_FLOOR) ** 0.5
     product = product * _standardised(average_ranks(target, mask), known, _VARIANCE_FLOOR)
     correlation = product.sum(-1) / count.squeeze(-1)

@@ -203,7 +203,7 @@ class Session:
         if self.average is not None:
             self._load(self.average)
         self.module.eval()
-        record = validate(self.module, self.batches, self.panel, switches, self.config)
+        record = validate(self.stepper, self.panel, switches)
         if mine is not None:
             self._load(mine)
         return record
@@ -234,10 +234,10 @@ class Session:
         self.optimizer = self._enter_phase()
 
     def _judge_predictions(self, phase: PhaseConfig) -> None:
-        """Guards of the predictions with which a phase ends."""
+        """Guards of the predictions with which a phase ends: those of its best weights, to which it returns."""
         s = self.standing
-        last = s.history[-1]
-        ratios = {h: float(last.get(f"val_std_ratio_{h}", math.nan)) for h in self.panel.horizons}
+        best = s.history[-1 if s.best is None else s.best_total - 1]
+        ratios = {h: float(best.get(f"val_std_ratio_{h}", math.nan)) for h in self.panel.horizons}
         broken = guards.degenerate_horizons(ratios, self.config.guards)
         if broken and s.best is None:
             raise TrainingError(guards.degenerate_message(broken, phase.name, self.config.guards))

@@ -176,7 +176,7 @@ class Stepper:
                 loss = self._gradients(optimizer, days, switches, attempt)
                 break
             except torch.OutOfMemoryError as error:
-                self._halve(error)
+                self.halve(error)
         norm = self._clip(clip, tally)
         optimizer.step()
         self._shrink(optimizer)
@@ -244,7 +244,12 @@ class Stepper:
                 if id(value) in self.parts.sparse:
                     value.copy_(nn.functional.softshrink(value, group["lr"] * self.config.leaders_l1))
 
-    def _halve(self, error: Exception) -> None:
+    def halve(self, error: Exception) -> None:
+        """Let a forward pass take half the days from now on.
+
+        Raises:
+            TrainingError: it may not, or no more.
+        """
         alone = self.fabric.world_size == 1  # several processes must take the same passes
         recover = self.config.auto_recover_oom and alone
         if not recover or self.halvings >= MOST_HALVINGS or self.days_per_pass == 1:

@@ -33,12 +33,16 @@ from torch.nn import functional
 
 from model.trained_model.network.adaptive import OwnHistory, start_small
 
+_TIE = 1e-5
+"""Powers that differ by less than this share are equal: rounding in float32 makes a tenth of it."""
+
 
 def frequency_split(x: Tensor, top_k: int, dim: int = 1) -> tuple[Tensor, Tensor]:
     """(residual, main) of windows along ``dim`` of x with 2 or 3 axes, each of the shape of x; they add up to x.
 
     Windows are some tens of days long, where the transform as a matrix product is faster than an FFT along an axis
-    that is not the last one. Frequencies whose amplitude equals the k-th largest to the last bit are all kept.
+    that is not the last one. Frequencies whose amplitude equals the k-th largest are all kept; what rounding makes of
+    equal ones (``_TIE``) is equal. A window in which a price moved once has nothing but equal amplitudes.
     """
     length = x.shape[dim]
     bins = length // 2 + 1
@@ -49,7 +53,7 @@ def frequency_split(x: Tensor, top_k: int, dim: int = 1) -> tuple[Tensor, Tensor
         series = x.movedim(dim, 1) if x.dim() == 3 else x.movedim(dim, 0).unsqueeze(0)
         parts = torch.matmul(forward, series).unflatten(1, (2, bins))  # [B, cosine and sine, bins, F]
         power = parts.square().sum(dim=1)
-        keep = (power >= kth_largest(power, top_k).unsqueeze(1)).to(x.dtype)
+        keep = (power >= (1 - _TIE) * kth_largest(power, top_k).unsqueeze(1)).to(x.dtype)
         main = torch.matmul(backward, (parts * keep.unsqueeze(1)).flatten(1, 2))
     main = main.movedim(1, dim) if x.dim() == 3 else main.squeeze(0).movedim(0, dim)
     return x - main, main

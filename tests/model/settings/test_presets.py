@@ -47,6 +47,22 @@ def test_a_bad_override_is_refused_in_one_readable_paragraph(override: str, mess
     assert "\n" not in text
 
 
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["network.direct=false", "training.leaders_l1=0.2"], "Set training.leaders_l1 to 0"),
+        (
+            ["network.freq_dropout_p=0.2", "training.phases=[{name: a, epochs: 1, lr: 0.01, adaptive_norm: false}]"],
+            "which no phase of training.phases switches on",
+        ),
+    ],
+)
+def test_a_switch_that_nothing_would_heed_is_refused(overrides: list[str], says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        presets.load("demo", overrides)
+    presets.load("demo", [*overrides, "training.leaders_l1=0.0", "network.freq_dropout_p=0.0"])
+
+
 def test_an_unknown_preset_names_the_nearest_one() -> None:
     with pytest.raises(SettingsError, match="Did you mean 'demo'"):
         presets.load("dmeo")

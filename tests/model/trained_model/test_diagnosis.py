@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from model.atft_tensors.panel import FoldPanel
 from model.normalization_stats.apply import Normalizer
@@ -31,10 +32,15 @@ def bounds(panel: FoldPanel, high: float) -> Normalizer:
     )
 
 
+def used(panel: FoldPanel, horizon: int = 5) -> NDArray[np.int64]:
+    """A fold that uses the labels up to this horizon on every day."""
+    return np.full(len(panel.dates), horizon)
+
+
 def document(panel: FoldPanel, kept: dict[str, Any], high: float = 9.0, nulls: float = 0.0) -> dict[str, Any]:
     return {
         "head": head_health(kept, panel.horizons, GuardConfig()),
-        "labels": label_health(panel),
+        "labels": label_health(panel, used(panel)),
         "features": feature_health(panel, bounds(panel, high), np.full(len(panel.features), nulls)),
     }
 
@@ -74,12 +80,36 @@ def test_missing_labels_are_counted_among_the_members_of_train_and_validation_da
     days = np.concatenate([panel.train, panel.validation])
     y[days[: len(days) // 2], :, 1] = np.nan
     y[panel.test] = np.nan
-    found = label_health(replace(panel, y=y))
+    found = label_health(replace(panel, y=y), used(panel))
     assert found["1"]["null_share"] == 0.0 and found["1"]["mean"] == 1.0
     members = panel.member[days].sum(axis=1)
     assert found["5"]["null_share"] == pytest.approx(members[: len(days) // 2].sum() / members.sum())
     said = complaints({**document(panel, KEPT), "labels": found}, [])
     assert abouts(said) == ["labels"] and "labels of 5 d are missing" in said[0]["says"]
+
+
+def test_labels_that_the_fold_purges_are_not_missing(panel: FoldPanel) -> None:
+    y = np.ones_like(panel.y)
+    purged = panel.train[-4:]
+    y[purged, :, 1] = np.nan
+    reach = used(panel)
+    reach[purged] = 1
+    found = label_health(replace(panel, y=y), reach)
+    assert found["1"]["null_share"] == found["5"]["null_share"] == 0.0
+    days = np.concatenate([panel.train, panel.validation])
+    assert found["1"]["samples"] - found["5"]["samples"] == panel.member[purged].sum()
+    assert found["1"]["samples"] == panel.member[days].sum()
+
+
+def test_a_feature_of_the_folds_own_has_no_bound_to_be_clipped_at(panel: FoldPanel) -> None:
+    fitted = bounds(panel, 0.5)
+    known = replace(fitted, features=fitted.features[:-1], low=fitted.low[:-1], high=fitted.high[:-1])
+    found = feature_health(panel, known, np.zeros(len(panel.features)))
+    own = found[panel.features[-1]]
+    assert own["own"] and own["clip_share"] == 0.0
+    missing = {**document(panel, KEPT), "features": {panel.features[-1]: {**own, "null_share": 0.6}}}
+    assert "features" not in abouts(complaints(missing, []))
+    assert found[panel.features[0]] == feature_health(panel, fitted, np.zeros(len(panel.features)))[panel.features[0]]
 
 
 def test_constant_clipped_and_missing_features_are_named(panel: FoldPanel) -> None:

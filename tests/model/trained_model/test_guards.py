@@ -9,8 +9,9 @@ import torch
 
 from model.atft_tensors.panel import FoldPanel
 from model.errors import TrainingError
-from model.trained_model import guards
-from model.trained_model.config import GuardConfig
+from model.trained_model import guards, session
+from model.trained_model.checks import dead_parts
+from model.trained_model.config import GuardConfig, PhaseConfig
 from model.trained_model.network.atft_gat_fan import PhaseSwitches
 from tests.model.trained_model.support import SHORT, TRAINING, state_hash, trained
 
@@ -84,6 +85,52 @@ def test_a_flagged_training_has_the_bits_of_one_that_nobody_watched(panel: FoldP
     assert quiet.flags == ()
     assert len(flagged.flags) == 3, "each guard once a phase"
     assert state_hash(flagged.state) == state_hash(quiet.state)
+
+
+@pytest.mark.parametrize(
+    ("scores", "kept", "last", "outcome"),
+    [
+        ((0.9, 0.1), 0.1, 5.0, 0),
+        ((0.9, 0.1), 5.0, 0.1, 1),
+        ((0.9, 0.1), 0.1, 1e-6, 0),
+        ((0.9, 0.1), 1e-6, 0.1, "stop"),
+        ((None, None), 0.1, 1e-6, "stop"),
+    ],
+)
+def test_the_predictions_of_the_epoch_that_is_kept_are_judged(
+    panel: FoldPanel,
+    monkeypatch: pytest.MonkeyPatch,
+    scores: tuple[float | None, ...],
+    kept: float,
+    last: float,
+    outcome: int | str,
+) -> None:
+    script = iter(zip(scores, (kept, last), strict=True))
+
+    def scripted(*_: object) -> dict[str, float]:
+        score, ratio = next(script)
+        found = {f"val_std_ratio_{h}": ratio for h in panel.horizons}
+        return found if score is None else {**found, "val_rank_ic": score}
+
+    monkeypatch.setattr(session, "validate", scripted)
+    if outcome == "stop":
+        with pytest.raises(TrainingError, match="hardly differ"):
+            trained(panel, SHORT)
+    else:
+        found = trained(panel, SHORT)
+        assert found.best_epoch == 1
+        assert [flag for flag in found.flags if "vary more" in flag] == list(found.flags)
+        assert len(found.flags) == outcome
+
+
+@pytest.mark.parametrize("graph", [True, False])
+def test_parts_of_the_graph_are_idle_where_the_kept_epoch_had_none(panel: FoldPanel, graph: bool) -> None:
+    phases = (PhaseConfig(name="only", epochs=1, lr=2e-3, graph=graph),)
+    [record] = trained(panel, replace(TRAINING, phases=phases)).history
+    assert dead_parts(record, {"adaptive_norm": True, "graph": graph}, has_graph=True) == []
+    silent = {**record, "gradient_gat_input": 0.0, "gradient_heads": 0.0}
+    dead = dead_parts(silent, {"adaptive_norm": True, "graph": graph}, has_graph=True)
+    assert dead == (["gat_input", "heads"] if graph else ["heads"])
 
 
 def test_every_epoch_logs_the_gradients_of_the_graph_the_gate_and_the_whole(panel: FoldPanel) -> None:

@@ -182,6 +182,21 @@ def test_constant_predictions_have_finite_gradients() -> None:
     assert torch.isfinite(gradient).all()
 
 
+@pytest.mark.parametrize("names", [0, 1, 2])
+def test_a_group_too_small_for_a_rank_passes_no_gradient_and_breaks_none(names: int) -> None:
+    torch.manual_seed(4)
+    target, prediction = torch.randn(2, 8, 2), torch.randn(2, 8, 2, requires_grad=True)
+    mask = torch.ones_like(target, dtype=torch.bool)
+    mask[0, names:, 1] = False  # so many labels of the second horizon on the first day
+    ranked = LossConfig(rank_ic=1.0, cs_ic=0.0, sharpe=0.0, pointwise=0.0, pinball=0.0, direction=0.0, min_names=3)
+    gradients = []
+    for config in (ranked, LossConfig(min_names=3)):
+        loss, _ = total_loss(_padded(target, mask, prediction), {}, LEVELS, config)
+        gradients += torch.autograd.grad(loss, prediction)
+    assert all(torch.isfinite(each).all() for each in gradients)
+    assert not gradients[0][0, :, 1].any() and gradients[0][0, :, 0].any()
+
+
 def test_the_total_is_the_weighted_sum_of_its_parts() -> None:
     target = torch.randn(3, 8, 2)
     config = LossConfig(rank_ic=0.5, cs_ic=0.25, sharpe=2.0, pointwise=1.5, pinball=0.7, direction=0.2, auxiliary=3.0)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from model.atft_tensors.panel import FoldPanel
 from model.errors import TrainingError
-from model.trained_model import checkpoint, guards
+from model.trained_model import checkpoint, epoch, guards
+from model.trained_model.batches import Batch
 from model.trained_model.config import GuardConfig, LossConfig, PhaseConfig, TrainingConfig, default_phases
 from model.trained_model.inference import predict
 from model.trained_model.network.atft_gat_fan import PhaseSwitches
@@ -176,6 +178,44 @@ def test_accumulation_equals_a_larger_batch_for_losses_that_are_means_over_days(
         states.append(train(panel, still, config, lookback=LOOKBACK, seed=5).state)
     for name in states[0]:
         assert torch.allclose(states[0][name], states[1][name], atol=2e-4), name
+
+
+def test_out_of_memory_in_validation_halves_its_passes_as_well(
+    panel: FoldPanel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = epoch.run_network
+    most = 2
+
+    def scarce(module: torch.nn.Module, batch: Batch, switches: PhaseSwitches) -> object:
+        if batch.shape[0] > most:
+            raise torch.OutOfMemoryError("pretended")
+        return whole(module, batch, switches)
+
+    monkeypatch.setattr(epoch, "run_network", scarce)
+    found = trained(panel, SHORT).history
+    monkeypatch.setattr(epoch, "run_network", whole)
+    plain = trained(panel, SHORT).history
+    assert [record["days_per_pass"] for record in found] == [2, 2] and plain[0]["days_per_pass"] == 4
+    assert found[0]["val_rank_ic"] == pytest.approx(plain[0]["val_rank_ic"], abs=1e-6)
+    monkeypatch.setattr(epoch, "run_network", scarce)
+    most = 0
+    with pytest.raises(TrainingError, match="after 2 halvings"):
+        trained(panel, SHORT)
+
+
+def test_validation_predictions_that_are_no_numbers_stop_the_training(
+    panel: FoldPanel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = epoch.run_network
+
+    def broken(*arguments: Any) -> Any:
+        point, *rest = whole(*arguments)
+        point[0] = torch.nan
+        return point, *rest
+
+    monkeypatch.setattr(epoch, "run_network", broken)
+    with pytest.raises(TrainingError, match="validation days are not finite"):
+        trained(panel, SHORT)
 
 
 def test_out_of_memory_halves_the_pass_and_keeps_the_step(panel: FoldPanel, monkeypatch: pytest.MonkeyPatch) -> None:

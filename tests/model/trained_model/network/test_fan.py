@@ -43,6 +43,17 @@ def test_the_split_equals_the_definition_for_odd_and_even_lengths(length: int, k
     np.testing.assert_allclose((residual + main).numpy(), series, atol=1e-12)
 
 
+@pytest.mark.parametrize("length", [7, 20, 60, 61])
+def test_a_window_that_moves_once_keeps_all_its_equal_frequencies_in_either_precision(length: int) -> None:
+    window = torch.zeros(1, length, 2, dtype=torch.float64)
+    window[0, length // 3, 0] = 0.37
+    window[0, -1, 1] = -1.9
+    for series in (window, window.float()):
+        residual, main = frequency_split(series, 3)
+        torch.testing.assert_close(main, series, atol=1e-6, rtol=0.0)
+        torch.testing.assert_close(residual, torch.zeros_like(series), atol=1e-6, rtol=0.0)
+
+
 @pytest.mark.parametrize(("length", "horizons"), [(61, (1,)), (60, (5,)), (7, (1, 5, 10, 20))])
 def test_the_whole_module_equals_normalise_and_denormalise_written_out(length: int, horizons: tuple[int, ...]) -> None:
     torch.manual_seed(0)
