@@ -27,7 +27,7 @@ from model.quality_features.catalogue import (
     trend,
     volatility,
 )
-from model.quality_features.language.columns import COLUMNS, MARKET_RETURN
+from model.quality_features.language.columns import COLUMNS, MARKET_SERIES
 from model.quality_features.language.feature import Feature, resolve
 from model.quality_features.language.operators import OPERATORS, nearest
 from model.quality_features.language.parse import parse
@@ -124,7 +124,7 @@ def _custom(declared: Sequence[CustomFeature], known: Iterable[Feature], taken: 
 def _taken(built_in: Iterable[Feature]) -> dict[str, str]:
     """Names that no feature of one's own may have, and what has each."""
     taken = dict.fromkeys((*_KEYS, *validity_names()), "a column of the feature table")
-    taken |= dict.fromkeys((*COLUMNS, MARKET_RETURN), "a column of the feature language")
+    taken |= dict.fromkeys((*COLUMNS, *MARKET_SERIES), "a column of the feature language")
     taken |= dict.fromkeys(OPERATORS, "an operator of the feature language")
     return taken | {feature.name: f"a feature of the group {feature.group}" for feature in built_in}
 

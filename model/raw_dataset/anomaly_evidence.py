@@ -118,6 +118,7 @@ def gather(bars: pl.DataFrame, days: pl.Series, market: pl.DataFrame) -> Evidenc
             back_after=_back_after(following, close[before[row]], jump[row], noise),
             factor=step[row],
             market=chosen.join(market, on="Date", how="left", maintain_order="left")["market_return"]
+            .fill_nan(None)
             .fill_null(0.0)
             .to_numpy(),
         )

@@ -1,7 +1,8 @@
 """The market: one value a day, the same for every name.
 
 ``market_return`` is the 1-day return of ``features.market_index`` where that names an index, else the equal-weight mean
-over the universe's members. Longer returns are compounded from it, so both cases have the same definitions.
+over the universe's members. Longer returns are compounded from ``market_move``, which leaves nothing out where a day
+has no price at all, so both cases have the same definitions.
 
 There is no level of the market to average (it would depend on its first day), but its log level minus the EMA of the
 log level over a span is (span - 1)/2 times the EMA of the log returns: that is how the EMA ratio and gaps are written.
@@ -17,6 +18,7 @@ from model.quality_features.language.operators import (
     expm1,
     log1p,
     market_mean,
+    market_move,
     market_return,
     mean,
     positive,
@@ -25,7 +27,7 @@ from model.quality_features.language.operators import (
 )
 from model.quality_features.language.operators import sum as total
 
-_LOG_RETURN = log1p(market_return)
+_LOG_RETURN = log1p(market_move)
 
 
 def compound(days: int) -> Expression:

@@ -11,6 +11,7 @@ from model.quality_features.language.feature import Feature
 from model.quality_features.language.operators import abs as magnitude
 from model.quality_features.language.operators import (
     close,
+    coalesce,
     delta,
     ema,
     given,
@@ -19,6 +20,7 @@ from model.quality_features.language.operators import (
     low,
     mad,
     mean,
+    positive,
     pstd,
     ret,
     sign,
@@ -37,8 +39,12 @@ def _rsi(days: int) -> Expression:
 
 
 def _position(days: int) -> Expression:
-    """Where the close stands between the lowest low and the highest high, in [0, 1]."""
-    return (close - lowest(low, days)) / (highest(high, days) - lowest(low, days))
+    """Where the close stands between the lowest low and the highest high, in [0, 1].
+
+    A day whose low or high the gate refused takes part with its close, which else could lie outside.
+    """
+    bottom, top = lowest(coalesce(low, close), days), highest(coalesce(high, close), days)
+    return (close - bottom) / (top - bottom)
 
 
 _MACD = ema(close, 12) - ema(close, 26)
@@ -51,6 +57,11 @@ _FALL = wilder(where((_DOWN > _UP) * (_DOWN > 0), _DOWN, 0), 14)
 _DIRECTION = 100 * magnitude(_RISE - _FALL) / (_RISE + _FALL)
 
 _TYPICAL = (high + low + close) / 3
+# Of prices that did not move, rounding alone would make ± 66.7: a mean that is off by one bit, over that same bit.
+_CCI = given(
+    (_TYPICAL - mean(_TYPICAL, 20)) / (0.015 * mad(_TYPICAL, 20)),
+    positive(highest(_TYPICAL, 20) - lowest(_TYPICAL, 20)),
+)
 
 FEATURES: tuple[Feature, ...] = (
     Feature("rsi_2", "technical", _rsi(2), description="0 to 100; 50 where the close did not move at all."),
@@ -87,5 +98,5 @@ FEATURES: tuple[Feature, ...] = (
         total(sign(ret(close, 1)) * volume, 20) / total(given(volume, ret(close, 1)), 20),
         description="Change of on-balance volume over the volume traded.",
     ),
-    Feature("cci_20", "technical", (_TYPICAL - mean(_TYPICAL, 20)) / (0.015 * mad(_TYPICAL, 20))),
+    Feature("cci_20", "technical", _CCI, description="Commodity channel index; missing where the price stood still."),
 )

@@ -83,8 +83,11 @@ def _specs() -> tuple[ColumnSpec, ...]:
 COLUMNS: Mapping[str, ColumnSpec] = MappingProxyType({spec.name: spec for spec in _specs()})
 """Every column by its name in the language."""
 
-MARKET_RETURN = "market_return"
-"""A name for the market's 1-day return: the index's where the settings name one, else the members' mean."""
+MARKET_RETURN, MARKET_MOVE = "market_return", "market_move"
+MARKET_SERIES: Mapping[str, int] = MappingProxyType({MARKET_RETURN: 2, MARKET_MOVE: 3})
+"""Names for what the market did, and the trading days that each reads. ``market_return`` is the 1-day return: the
+index's where the settings name one, else the members' mean. ``market_move`` is the same, but on the day after one
+without any price (the outage of 2020-10-01) it is the return since the day before: its sums leave nothing out."""
 
 MEMBER = "InUniverse"
 SECTOR = "Sector"

@@ -1,20 +1,33 @@
 """A feature: a name, a group and an expression; everything else that is said about it follows from the expression."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Literal
 
 from model.errors import SettingsError
-from model.quality_features.language.columns import BARS, COLUMNS, MARKET_RETURN, MEMBER, SECTOR
+from model.quality_features.language.columns import (
+    BARS,
+    COLUMNS,
+    MARKET_MOVE,
+    MARKET_RETURN,
+    MARKET_SERIES,
+    MEMBER,
+    SECTOR,
+)
 from model.quality_features.language.expression import Call, Column, Constant, Expression, substitute, text, walk
-from model.quality_features.language.operators import OPERATORS, market_mean, ret
+from model.quality_features.language.operators import OPERATORS, coalesce, market_mean, ret
 
 Scope = Literal["market", "stock", "cross_section"]
 Nulls = Literal["share", "any"]
 
-_MEMBERS_RETURN = market_mean(ret(Column("close"), 1))
-_INDEX_RETURN = ret(Column("index_close"), 1)
+
+def _market(daily: Callable[[int], Expression]) -> Mapping[str, Expression]:
+    return {MARKET_RETURN: daily(1), MARKET_MOVE: coalesce(daily(1), daily(2))}
+
+
+_OF_MEMBERS = _market(lambda days: market_mean(ret(Column("close"), days)))
+_OF_INDEX = _market(lambda days: ret(Column("index_close"), days))
 
 
 @dataclass(frozen=True)
@@ -62,7 +75,7 @@ class Feature:
         named = {node.name for node in walk(self.expression) if isinstance(node, Column)}
         found = [spec.source for name, spec in COLUMNS.items() if name in named]
         kinds = {OPERATORS[node.operator].kind for node in walk(self.expression) if isinstance(node, Call)}
-        if MARKET_RETURN in named:
+        if named & MARKET_SERIES.keys():
             kinds.add("market")
             found += [] if "close" in named else ["AdjClose"]
         found += [MEMBER] if kinds & {"market", "names", "sector"} else []
@@ -83,16 +96,15 @@ class Feature:
         """When a value is known: the conditions of all its columns, that of the bars first."""
         named = {node.name for node in walk(self.expression) if isinstance(node, Column)}
         found = {spec.availability: None for name, spec in COLUMNS.items() if name in named}
-        if MARKET_RETURN in named:
+        if named & MARKET_SERIES.keys():
             found = {BARS: None, **found}
         return "; ".join(found)
 
 
 @lru_cache(maxsize=1024)
 def resolve(feature: Feature, market_index: str | None) -> Feature:
-    """The feature with ``market_return`` written out: the index's return, or the mean over the members."""
-    meaning: Mapping[str, Expression] = {MARKET_RETURN: _MEMBERS_RETURN if market_index is None else _INDEX_RETURN}
-    written = substitute(feature.expression, meaning)
+    """The feature with ``market_return`` and ``market_move`` written out: of the index, or of the members' mean."""
+    written = substitute(feature.expression, _OF_MEMBERS if market_index is None else _OF_INDEX)
     return feature if written == feature.expression else replace(feature, expression=written)
 
 
@@ -104,7 +116,7 @@ def lookback(expression: Expression) -> int:
             own = OPERATORS[node.operator].reach(node.parameters)
             days[node] = max(days[argument] for argument in node.arguments) + own
         else:
-            days[node] = 2 if isinstance(node, Column) and node.name == MARKET_RETURN else 1
+            days[node] = MARKET_SERIES.get(node.name, 1) if isinstance(node, Column) else 1
     return days[expression]
 
 
@@ -116,7 +128,7 @@ def scope(expression: Expression) -> Literal["constant", "market", "stock"]:
         if isinstance(node, Constant):
             found[node] = "constant"
         elif isinstance(node, Column):
-            found[node] = "market" if node.name == MARKET_RETURN else COLUMNS[node.name].scope
+            found[node] = "market" if node.name in MARKET_SERIES else COLUMNS[node.name].scope
         elif isinstance(node, Call):
             kind = OPERATORS[node.operator].kind
             if kind == "market":
@@ -132,7 +144,7 @@ def scope(expression: Expression) -> Literal["constant", "market", "stock"]:
 def _problem(node: Expression) -> str | None:
     """What is wrong with a node that was built by hand, or None."""
     if isinstance(node, Column):
-        known = node.name in COLUMNS or node.name == MARKET_RETURN
+        known = node.name in COLUMNS or node.name in MARKET_SERIES
         return None if known else f"there is no column '{node.name}'."
     if not isinstance(node, Call):
         return None

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from model.errors import SettingsError
-from model.quality_features.language.columns import COLUMNS, MARKET_RETURN
+from model.quality_features.language.columns import COLUMNS, MARKET_MOVE, MARKET_RETURN, MARKET_SERIES
 from model.quality_features.language.expression import (
     Call,
     Column,
@@ -252,6 +252,7 @@ volume = Column("volume")
 turnover = Column("turnover")
 raw_close = Column("raw_close")
 market_return = Column(MARKET_RETURN)
+market_move = Column(MARKET_MOVE)
 
 
 def column(name: str) -> Column:
@@ -260,8 +261,8 @@ def column(name: str) -> Column:
     Raises:
         SettingsError: there is none of that name; the nearest is named.
     """
-    if name != MARKET_RETURN and name not in COLUMNS:
-        raise SettingsError(f"There is no column '{name}'.{nearest(name, [*COLUMNS, MARKET_RETURN])}")
+    if name not in MARKET_SERIES and name not in COLUMNS:
+        raise SettingsError(f"There is no column '{name}'.{nearest(name, [*COLUMNS, *MARKET_SERIES])}")
     return Column(name)
 
 

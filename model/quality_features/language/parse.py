@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from model.errors import SettingsError
-from model.quality_features.language.columns import COLUMNS, MARKET_RETURN
+from model.quality_features.language.columns import COLUMNS, MARKET_SERIES
 from model.quality_features.language.expression import Column, Constant, Expression
 from model.quality_features.language.operators import OPERATORS, nearest
 
@@ -112,11 +112,11 @@ class _Reader:
     def name(self, node: ast.Name) -> Expression:
         if node.id in self.names:
             return self.names[node.id]
-        if node.id in COLUMNS or node.id == MARKET_RETURN:
+        if node.id in COLUMNS or node.id in MARKET_SERIES:
             return Column(node.id)
         if node.id in OPERATORS:
             raise self.error(node, f"'{node.id}' is an operator without its operands: {OPERATORS[node.id].signature}.")
-        known = nearest(node.id, [*COLUMNS, MARKET_RETURN, *self.names])
+        known = nearest(node.id, [*COLUMNS, *MARKET_SERIES, *self.names])
         raise self.error(node, f"there is no column '{node.id}'.{known}")
 
     def named_call(self, node: ast.Call, name: str, depth: int) -> Expression:

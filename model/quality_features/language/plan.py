@@ -28,6 +28,8 @@ NodeKind: TypeAlias = Literal[
     "column", "constant", "cell", "step", "alone", "shared", "finish", "family", "read", "day"
 ]
 """``shared`` and ``family`` hold what several windows have in common, ``finish`` and ``read`` are the windows."""
+_ROUNDING = 1e-12
+"""Share by which a sum of weights may fall short of its closed form, by the order in which it was added up."""
 
 
 @dataclass
@@ -188,7 +190,7 @@ class _Graph:
         if name in ("ema", "wilder"):
             decay, memory = smoothing(name, parameters)
             full = (1.0 - decay**memory) / (1.0 - decay)
-            return share * full if nulls == "share" else 1e-300
+            return (1.0 - _ROUNDING) * share * full if nulls == "share" else 1e-300
         days = parameters[OPERATORS[name].parameters.index("days")]
         return float(np.ceil(share * days)) if nulls == "share" else 1.0
 

@@ -287,6 +287,18 @@ def test_the_robust_method_uses_median_and_mad(tmp_path: Path) -> None:
     assert robust.std[10, 0] == pytest.approx(1.4826 * np.median(np.abs(members - median)))
 
 
+def test_a_train_day_on_which_nobody_traded_stops_nothing(tmp_path: Path) -> None:
+    outage = DAYS[12]
+    shut = features().with_columns(InUniverse=pl.col("InUniverse") & (pl.col("Date") != outage))
+    store = build(tmp_path, shut, chosen())
+    daily = read_daily(store, "f", ["n"])
+    assert daily.filter(pl.col("Date") == outage)["n"].to_list() == [0] * len(FEATURES)
+    there, whole = Normalizer.load(store, "f"), Normalizer.load(build(tmp_path / "whole", features(), chosen()), "f")
+    assert np.isnan(there.std[12, 0])
+    np.testing.assert_array_equal(np.delete(there.std, 12, axis=0)[:, 0], np.delete(whole.std, 12, axis=0)[:, 0])
+    np.testing.assert_allclose(there.high, whole.high, rtol=0.2)
+
+
 def test_a_fold_without_members_or_labels_says_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no universe member"):
         build(tmp_path / "a", features().with_columns(InUniverse=pl.lit(False)), chosen())

@@ -91,6 +91,15 @@ def test_a_step_that_the_whole_market_takes_is_no_split() -> None:
     assert search(market).filter(pl.col("Date") == market.days[120]).is_empty()
 
 
+@pytest.mark.filterwarnings("ignore:All-NaN slice encountered")
+def test_a_split_on_the_first_day_after_an_outage_of_the_exchange_is_found() -> None:
+    market = calm(3, 7)
+    market.scale(7, 120, 0.5, 2.0)
+    for code in range(len(market.close)):
+        market.remove(code, 119, 120)
+    assert found(market, 7) == [(market.days[120], "unadjusted_split")]
+
+
 def test_a_factor_on_a_day_without_a_jump_is_found() -> None:
     market = calm(4, 7)
     market.factor[7, 120] = 0.5
