@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from model.quality_features.alpha158.features import features as alpha158_features
 from model.quality_features.atft13 import ATFT13
-from model.quality_features.language.columns import COLUMNS, MARKET_RETURN, ColumnSpec
+from model.quality_features.language.columns import COLUMNS, MARKET_MOVE, MARKET_RETURN, ColumnSpec
 from model.quality_features.language.expression import Call, Column, Expression, text
 from model.quality_features.language.feature import Feature, resolve
 from model.quality_features.language.operators import OPERATORS, Kind
@@ -102,6 +102,8 @@ def language_reference() -> str:
         "| --- | --- | --- |",
         *(_column(spec) for spec in COLUMNS.values()),
         f"| `{MARKET_RETURN}` | the 1-day return of `features.market_index`, or the mean over the universe's members | "
+        f"{COLUMNS['close'].availability} |",
+        f"| `{MARKET_MOVE}` | the same; on the day after one without any price, the return since the day before it | "
         f"{COLUMNS['close'].availability} |",
     ]
     for kind, title in _KINDS.items():
