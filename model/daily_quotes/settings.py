@@ -183,6 +183,10 @@ class FilesSource(Section):
 SourceSettings = Annotated[SimulatedSource | FilesSource | JQuantsSource, Field(discriminator="kind")]
 
 
+_ZONES = {"jpx": "Asia/Tokyo", "us": "America/New_York"}
+"""Exchange of a packaged holiday file to its clock."""
+
+
 class CalendarSettings(Section):
     """The exchange's trading days and hours."""
 
@@ -217,3 +221,14 @@ class CalendarSettings(Section):
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValueError(f"calendar.timezone {name!r} is no time zone; write it like Asia/Tokyo") from error
         return name
+
+    @model_validator(mode="after")
+    def _where_the_exchange_is(self) -> "CalendarSettings":
+        zone = _ZONES.get(self.exchange)
+        if zone is not None and self.holidays is None and self.timezone != zone:
+            raise ValueError(
+                f"calendar.exchange {self.exchange} trades by the clock of {zone}, and calendar.timezone is "
+                f"{self.timezone}: its bars would count as known at another hour. Set calendar.timezone={zone}, and "
+                "calendar.publication to the local time there"
+            )
+        return self

@@ -5,6 +5,7 @@
 """
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "assets_config"
 """The presets that come with the package."""
 _RESERVED = tuple("%@`*&!|>#")
 """A value that begins so is a text: what YAML means by it has no use in one value."""
+_CREDENTIALS = re.compile(r"//[^/@\s']*@")
 _KINDS = ("simulated", "files", "jquants")
 _LOADER: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The same language; libyaml reads it ten times as fast, and every step of a run reads its preset anew."""
@@ -150,7 +152,8 @@ def _key(override: str) -> str:
 def _explain(error: ValidationError, origin: str, overrides: Sequence[str]) -> str:
     lines = [_one(problem) for problem in error.errors()]
     where = f"{origin} with {', '.join(f'--set {item}' for item in overrides)}" if overrides else origin
-    return f"The settings in {where} cannot be used: " + "; ".join(dict.fromkeys(lines)) + "."
+    said = f"The settings in {where} cannot be used: " + "; ".join(dict.fromkeys(lines)) + "."
+    return _CREDENTIALS.sub("//…@", said)  # an address may hold a password
 
 
 def _one(problem: Any) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from model.daily_quotes.calendar import config_directory, known_at, read_holidays, trading_days
 from model.daily_quotes.settings import CalendarSettings
@@ -86,6 +87,16 @@ def test_a_year_has_the_known_number_of_trading_days() -> None:
     assert len(trading_days(JPX, date(2019, 1, 1), date(2019, 12, 31))) == 241
     assert len(trading_days(US, date(2020, 1, 1), date(2020, 12, 31))) == 253
     assert len(trading_days(US, date(2012, 1, 1), date(2012, 12, 31))) == 250
+
+
+def test_an_exchange_of_another_clock_is_refused_unless_its_days_are_ones_own() -> None:
+    with pytest.raises(ValidationError, match=r"Set calendar.timezone=America/New_York"):
+        CalendarSettings(exchange="us")
+    with pytest.raises(ValidationError, match=r"Set calendar.timezone=Asia/Tokyo"):
+        CalendarSettings(timezone="Europe/London")
+    for chosen in ({"exchange": "us", "timezone": "America/New_York"}, {"exchange": "from_data", "timezone": "UTC"}):
+        assert CalendarSettings.model_validate(chosen).timezone == chosen["timezone"]
+    assert CalendarSettings(timezone="Europe/London", holidays="own.yaml").timezone == "Europe/London"
 
 
 def test_days_found_in_the_data_can_be_the_calendar() -> None:

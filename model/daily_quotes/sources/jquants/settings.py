@@ -83,6 +83,11 @@ class JQuantsSource(Section):
         if not address:
             return address
         parts = urlsplit(address)
+        if parts.username is not None or parts.password is not None:
+            raise ValueError(
+                "source.base_url holds a user name or a password, which settings are no place for: they are written "
+                "beside every run. Let the proxy ask for none, or take them from its own environment"
+            )
         if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL):
             return address.rstrip("/")
         raise ValueError(

@@ -9,7 +9,7 @@ from model.daily_quotes.sources.access import Access
 from model.daily_quotes.sources.jquants.settings import JQuantsSource
 from model.daily_quotes.sources.jquants.source import JQuantsDays
 from model.daily_quotes.sources.source import open_source
-from model.errors import SourceError
+from model.errors import SettingsError, SourceError
 from model.settings import presets
 from model.settings.root import Settings
 
@@ -33,6 +33,12 @@ def test_the_plan_decides_the_rate_and_a_cap_can_only_lower_it(keys: dict[str, A
 def test_an_address_that_would_carry_the_key_in_the_open_is_refused(address: str) -> None:
     with pytest.raises(ValidationError, match="give an https address"):
         JQuantsSource(base_url=address)
+
+
+def test_an_address_with_a_password_is_refused_and_the_password_is_not_repeated() -> None:
+    with pytest.raises(SettingsError, match="no place for") as refused:
+        presets.load("jquants", ["source.base_url=https://user:hunter2@proxy.example"])
+    assert "hunter2" not in str(refused.value) and "proxy.example" in str(refused.value)
 
 
 def test_how_to_fetch_makes_nothing_stale_and_what_to_leave_out_does() -> None:
