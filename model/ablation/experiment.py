@@ -24,6 +24,7 @@ from model.lineage.code_version import code_version
 from model.metrics.ic import daily_ic
 from model.settings.root import Settings
 from model.store import atomic
+from model.store.hashing import merkle_root
 from model.store.store import Store
 from model.trained_model.checkpoint import training_key
 from model.trained_model.ensemble import Member, predict_ensemble, train_ensemble
@@ -34,6 +35,8 @@ from model.walk_forward_folds.splitter import LIVE, fold_keys
 ORACLE = "oracle"
 BASELINES = ("lightgbm", "ridge")
 _KEY = ("market", "model", "seed", "horizon", "Date")
+_JUDGED_BY = ("model.trained_model.ensemble", "model.metrics.ic")
+"""Modules whose code, and that of all they import, decides what a training's file says."""
 
 TRAININGS = {"market": pl.String, "model": pl.String, "seed": pl.Int64, "fold": pl.String, "attention": pl.Float64}
 """What is kept of each training beside its predictions."""
@@ -120,7 +123,7 @@ def _trained(
     network = variant.network(settings.network)
     lookback = settings.tensors.lookback
     key = training_key(own, network, settings.training, lookback=lookback, seed=seed)
-    path = home / "trainings" / f"{key[:32]}-{code_version('model.trained_model.trainer')[:12]}.json"
+    path = training_file(home, key)
     if path.is_file():
         kept = json.loads(path.read_text(encoding="utf-8"))
         attention = kept["attention"]
@@ -151,6 +154,12 @@ def _trained(
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic.write_bytes(path, (json.dumps({"attention": attention, "daily": rows}) + "\n").encode())
     return _named(daily, variant.market, variant.name, seed), attention
+
+
+def training_file(home: Path, key: str) -> Path:
+    """Where the figures of a training of this key are kept, as long as the code that makes them is the same."""
+    code = merkle_root({name: code_version(name) for name in _JUDGED_BY})
+    return home / "trainings" / f"{key[:32]}-{code[:12]}.json"
 
 
 def _attention(history: list[Record]) -> float | None:

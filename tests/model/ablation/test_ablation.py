@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from model.ablation import experiment
 from model.ablation.claims import CLAIMS, document, summary
 from model.ablation.experiment import BASELINES, ORACLE, TRAININGS, Outcome, Plan, run
 from model.ablation.markets import MARKETS, OWN, judged_horizon, market_settings, markets_of
@@ -191,6 +192,18 @@ def ablate(place: Path, settings: Settings, plan: Plan) -> tuple[Outcome, list[s
     data = Store(place / "tabular")
     outcome = run(place, settings, plan, date(2024, 1, 1), lambda what, done, total, note: told.append(note), data)
     return outcome, told
+
+
+@pytest.mark.parametrize("changed", ["model.trained_model.ensemble", "model.metrics.ic"])
+def test_figures_are_kept_only_for_the_code_that_made_them(
+    changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = experiment.training_file(tmp_path, "a" * 64)
+    assert before == experiment.training_file(tmp_path, "a" * 64)
+    assert before != experiment.training_file(tmp_path, "b" * 64)
+    real = experiment.code_version
+    monkeypatch.setattr(experiment, "code_version", lambda name: "other" if name == changed else real(name))
+    assert experiment.training_file(tmp_path, "a" * 64) != before
 
 
 def test_a_run_judges_every_variant_on_its_test_days_and_a_second_one_trains_nothing(place: Path) -> None:
