@@ -63,9 +63,12 @@ STATEMENTS = BesideTable(
     ),
     ("Date", "Code", "PublishedAt", "FiscalYearEnd", "Quarter"),
 )
+ALL_SECTIONS = "TokyoNagoya"
+"""The Section of a row that is the total of the others, so that it is never added to them: J-Quants' name for it."""
 INVESTOR_FLOW = BesideTable(
     "investor_flow",
-    "Traded value by type of investor and market section, a row a week (PeriodStart to PeriodEnd), in currency units.",
+    "Traded value by type of investor and market section, a row a week (PeriodStart to PeriodEnd), in currency units. "
+    "The Section TokyoNagoya is the total of all of them.",
     pl.Schema(
         {
             "Date": pl.Date(),

@@ -3,6 +3,7 @@
 import polars as pl
 
 from model.daily_quotes.availability import AVAILABLE_FROM, as_of, days_between
+from model.daily_quotes.beside import ALL_SECTIONS
 
 MARKET = pl.Schema(
     {
@@ -54,7 +55,8 @@ def build_market(
 def flow_in_force(records: pl.DataFrame) -> pl.DataFrame:
     """What counts from each day on: AvailableFrom, PeriodEnd and the sums of the latest week, ``FlowFrom``.
 
-    A sum is over the sections that have a value; it is null where none has.
+    A sum is over the sections that have a value; it is null where none has. The row of all sections together is
+    taken only where it is alone.
     """
     ordered = records.sort(AVAILABLE_FROM, "PublishedAt", "Date", "PeriodEnd", "Section")
     events = [
@@ -76,6 +78,9 @@ def flow_still_needed(records: pl.DataFrame) -> pl.DataFrame:
 
 def _latest_week(known: pl.DataFrame) -> pl.DataFrame:
     total = {name: pl.when(pl.col(column).count() > 0).then(pl.col(column).sum()) for column, name in _NETS.items()}
-    return flow_still_needed(known).select(
-        PeriodEnd=pl.col("PeriodEnd").max(), **total, FlowFrom=pl.col(AVAILABLE_FROM).max()
+    together = pl.col("Section") == ALL_SECTIONS
+    return (
+        flow_still_needed(known)
+        .filter(~together | together.all())
+        .select(PeriodEnd=pl.col("PeriodEnd").max(), **total, FlowFrom=pl.col(AVAILABLE_FROM).max())
     )
