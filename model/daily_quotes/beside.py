@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from model.daily_quotes.beside_rules import RULES
 from model.daily_quotes.schema import CANONICAL, rising_by
 from model.errors import SourceError
 
@@ -144,7 +145,6 @@ TABLES: Mapping[str, BesideTable] = {
 """Every table that may lie beside the bars, by name."""
 
 _MORE_NEVER_NULL = {"indices": ("PublishedAt",), "revisions": ("SupersededAt",), "investor_flow": ("PeriodStart",)}
-_KINDS = ("weekly", "daily")
 
 
 def empty_beside(name: str) -> pl.DataFrame:
@@ -172,8 +172,8 @@ def validate_beside(name: str, frame: pl.DataFrame) -> pl.DataFrame:
         if dtype == pl.Float64:
             wrong = frame.select((~pl.col(column).is_finite()).sum()).item()
             _refuse(wrong, f"{where} has a {column} that is no finite number", "A missing number is null, never NaN")
-    for wrong, what, remedy in _value_rules(name, frame):
-        _refuse(wrong, f"{where} has {what}", remedy)
+    for rule in RULES.get(name, ()):
+        _refuse(int(rule.broken(frame).sum()), f"{where} has {rule.what}", rule.remedy)
     broken = frame.select((~rising_by(table.key)).slice(1).sum()).item() if frame.height > 1 else 0
     _refuse(broken, f"{where} is not sorted by {', '.join(table.key)}, or repeats them,", "Sort and deduplicate it")
     return frame
@@ -189,29 +189,6 @@ def _require_columns(table: BesideTable, frame: pl.DataFrame, where: str) -> Non
         f"{'; unknown columns ' + ', '.join(extra) if extra else ''}. The columns are {', '.join(table.schema)}, in "
         "this order."
     )
-
-
-def _value_rules(name: str, frame: pl.DataFrame) -> list[tuple[int, str, str]]:
-    """Rows that break a rule of this table: how many, what is wrong, what to do."""
-    if name == "statements":
-        wrong = frame.filter(~pl.col("Quarter").is_between(1, 4)).height
-        return [(wrong, "a Quarter other than 1, 2, 3 or 4", "4 stands for the full year")]
-    if name == "margin":
-        kinds = frame.filter(~pl.col("Kind").is_in(_KINDS)).height
-        return [(kinds, f"a Kind other than {' and '.join(_KINDS)}", "Name the kind"), _records(frame, "RecordDate")]
-    if name == "short_selling":
-        return [_records(frame, "RecordDate")]
-    if name == "investor_flow":
-        return [_records(frame, "PeriodEnd")]
-    if name == "revisions":
-        wrong = frame.filter(pl.col("SupersededAt") <= pl.col("KnownAt")).height
-        return [(wrong, "a SupersededAt that is not after KnownAt", "A version ends after it began")]
-    return []
-
-
-def _records(frame: pl.DataFrame, column: str) -> tuple[int, str, str]:
-    wrong = frame.filter(pl.col(column) > pl.col("Date")).height
-    return wrong, f"a {column} after the Date under which it lies", "Date is the day of publication"
 
 
 def _refuse(count: int, what: str, remedy: str) -> None:

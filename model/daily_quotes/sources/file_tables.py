@@ -6,6 +6,7 @@ from datetime import date
 import polars as pl
 
 from model.daily_quotes.beside import TABLES, BesideTable
+from model.daily_quotes.beside_rules import RULES
 from model.daily_quotes.settings import FilesSource
 from model.daily_quotes.sources.file_columns import FileFrame, codes, dates, numbers, time_stamps
 from model.daily_quotes.sources.file_finding import FoundFile
@@ -50,7 +51,10 @@ def _canonical(
         missing = columns["PublishedAt"].is_null()
         file.refuse("PublishedAt", missing, "is empty", "Say when each row was published, or leave the row out.")
     day = dates(file) if file.has("Date") else _first_day(file, columns["PublishedAt"], timezone, days)
-    return pl.DataFrame({"Date": day, **columns}).select(list(table.schema))
+    frame = pl.DataFrame({"Date": day, **columns}).select(list(table.schema))
+    for rule in RULES.get(table.name, ()):
+        file.refuse(rule.column, rule.broken(frame), f"holds {rule.what}", f"{rule.remedy}.")
+    return frame
 
 
 def _column(file: FileFrame, name: str, dtype: pl.DataType) -> pl.Series:

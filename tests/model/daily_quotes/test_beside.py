@@ -70,6 +70,9 @@ def test_a_canonical_table_comes_back_as_it_is() -> None:
         (lambda f: f.with_columns(Code=pl.lit(None, dtype=pl.String)), "nulls where none may be: Code in 3 rows"),
         (lambda f: f.with_columns(Sales=pl.lit(float("nan"))), "Sales that is no finite number in 3 rows"),
         (lambda f: f.with_columns(Quarter=pl.lit(5, dtype=pl.Int8)), "Quarter other than 1, 2, 3 or 4 in 3 rows"),
+        (lambda f: f.with_columns(FiscalYearEnd=date(2204, 3, 31)), "FiscalYearEnd more than 18 months after .* in 3"),
+        (lambda f: f.with_columns(FiscalYearEnd=date(1203, 3, 31)), "or 10 years before it, in 3 rows"),
+        (lambda f: f.with_columns(SharesOutstanding=-5.0), "a negative SharesOutstanding in 3 rows. Correct it"),
         (lambda f: f.reverse(), "not sorted by Date, Code, PublishedAt"),
         (lambda f: pl.concat([f.head(1), f]), "or repeats them, in 1 rows"),
     ],
@@ -91,6 +94,24 @@ def test_margin_may_lack_its_time_of_publication_but_not_come_before_its_record(
         validate_beside("margin", margin((early, "1301", "weekly", late, None, 5.0, 2.0)))
     with pytest.raises(SourceError, match="a Kind other than weekly and daily"):
         validate_beside("margin", margin((late, "1301", "monthly", early, None, 5.0, 2.0)))
+
+
+@pytest.mark.parametrize("column", ["MarginLong", "MarginShort"])
+def test_negative_balances_are_refused(column: str) -> None:
+    rows = margin((date(2024, 1, 9), "1301", "weekly", date(2024, 1, 5), None, 5.0, 2.0))
+    with pytest.raises(SourceError, match=f"a negative {column} in 1 rows"):
+        validate_beside("margin", rows.with_columns(pl.lit(-3.0).alias(column)))
+
+
+@pytest.mark.parametrize(("ratio", "right"), [(0.0, True), (1.0, True), (-0.1, False), (57.3, False)])
+def test_a_share_of_short_sales_lies_from_0_to_1(ratio: float, right: bool) -> None:
+    row = (date(2024, 1, 9), "Banks", date(2024, 1, 9), at(9, 8), ratio)
+    rows = pl.DataFrame([row], schema=TABLES["short_selling"].schema, orient="row")
+    if right:
+        assert validate_beside("short_selling", rows) is rows
+    else:
+        with pytest.raises(SourceError, match=r"a ShortRatio below 0 or above 1 in 1 rows. Write 0.4 for 40 percent"):
+            validate_beside("short_selling", rows)
 
 
 def test_an_unknown_table_and_rows_on_days_without_bars_are_refused() -> None:

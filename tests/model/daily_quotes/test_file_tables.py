@@ -92,6 +92,14 @@ REFUSED: dict[str, tuple[pl.DataFrame, tuple[str, ...]]] = {
     "quarter": (statements(Quarter=[1, 5, 2]), ("'Quarter'", "none of 1, 2, 3 and 4", "1 of 3 rows")),
     "no_publication": (statements(PublishedAt=["", "2020-01-06 09:00:00", "-"]), ("'PublishedAt'", "2 of 3 rows")),
     "no_date": (statements(FiscalYearEnd=["2020-03-31", "March", "2020-03-31"]), ("'FiscalYearEnd'", "March")),
+    "year_end": (
+        statements(FiscalYearEnd=["2020-03-31", "2202-03-31", "2020-03-31"]),
+        ("'FiscalYearEnd'", "18 months after PublishedAt", "1 of 3 rows", "row 2 (FiscalYearEnd=2202-03-31, Code=NA)"),
+    ),
+    "negative_shares": (
+        statements(SharesOutstanding=["1", "-", "-5"]),
+        ("a negative SharesOutstanding", "1 of 3 rows", "SharesOutstanding=-5"),
+    ),
     "repeated": (pl.concat([statements(), statements().head(1)]), ("2 of 4 rows", "Code=0013", "Remove the repeats")),
     "closed_day": (
         statements(Date=["2020-01-06", "2020-01-04", "2020-01-08"]),

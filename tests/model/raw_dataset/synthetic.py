@@ -179,7 +179,8 @@ def _flow(rng: np.random.Generator, days: tuple[date, ...]) -> list[dict[str, An
             continue
         for section in ("Prime", "Growth", "Prime"):  # the third is a correction of the first
             delay = timedelta(days=int(rng.integers(3, 10)))
-            value = {name: float(rng.integers(-9, 10)) for name in ("ForeignNet", "IndividualNet", "Total")}
+            value = {name: float(rng.integers(-9, 10)) for name in ("ForeignNet", "IndividualNet")}
+            value["Total"] = float(rng.integers(0, 10))
             period = {"Section": section, "PeriodStart": day - timedelta(days=4), "PeriodEnd": day}
             rows.append(period | value | {"PublishedAt": local(day + delay, 18)})
     return rows

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import polars as pl
 
 from model.daily_quotes.beside import INDICES, INVESTOR_FLOW, MARGIN, SHORT_SELLING
+from model.daily_quotes.beside_rules import no_share
 from model.daily_quotes.sources.jquants import tables
 from model.daily_quotes.sources.jquants.canonical import sector_names
 from model.daily_quotes.sources.jquants.published import PARTITION, Context, published
@@ -31,7 +32,7 @@ def investor_flow(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
         PublishedAt=published(rows, "PubDate", context, tables.INVESTOR_FLOW.publishes),
         ForeignNet=pl.col("FrgnBal") * _THOUSAND,
         IndividualNet=pl.col("IndBal") * _THOUSAND,
-        Total=pl.col("TotTot") * (_THOUSAND / 2),
+        Total=_not_negative("TotTot") * (_THOUSAND / 2),
     )
     return _unique(frame, INVESTOR_FLOW.key).select(list(INVESTOR_FLOW.schema))
 
@@ -48,8 +49,8 @@ def margin(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
         Kind=kind.to_series(),
         RecordDate=record,
         PublishedAt=published(rows, "PubDate", context, tables.MARGIN.publishes),
-        MarginLong="LongVol",
-        MarginShort="ShrtVol",
+        MarginLong=_not_negative("LongVol"),
+        MarginShort=_not_negative("ShrtVol"),
     )
     return _newest_of_a_day(frame)
 
@@ -62,8 +63,8 @@ def daily_margin(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
         Kind=pl.lit("daily"),
         RecordDate=dates(rows, "AppDate"),
         PublishedAt=published(rows, "PubDate", context),
-        MarginLong="LongOut",
-        MarginShort="ShrtOut",
+        MarginLong=_not_negative("LongOut"),
+        MarginShort=_not_negative("ShrtOut"),
     )
     return _newest_of_a_day(frame)
 
@@ -77,7 +78,7 @@ def short_selling(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
         Sector=sector_names(pl.col("S33")),
         RecordDate=dates(rows, "Date"),
         PublishedAt=published(rows, "Date", context),
-        ShortRatio=pl.when(total > 0).then(short / total),
+        ShortRatio=pl.when((total > 0) & ~no_share(short / total)).then(short / total),
     )
     return _unique(frame, SHORT_SELLING.key).select(list(SHORT_SELLING.schema))
 
@@ -117,6 +118,11 @@ MAPPINGS: Mapping[str, tuple[str, Mapped]] = {
     "sector_indices": ("indices", sector_indices),
 }
 """Which canonical table each kept table becomes, and how."""
+
+
+def _not_negative(column: str) -> pl.Expr:
+    """A figure that cannot be negative, null where it is: one mistyped figure must not stop everything."""
+    return pl.when(pl.col(column) >= 0).then(pl.col(column))
 
 
 def _unique(frame: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:

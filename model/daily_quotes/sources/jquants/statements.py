@@ -11,6 +11,7 @@ from datetime import time
 import polars as pl
 
 from model.daily_quotes.beside import FORECAST, REPORTED, STATEMENTS
+from model.daily_quotes.beside_rules import impossible_year_end
 from model.daily_quotes.sources.jquants.published import PARTITION, Context, published
 from model.daily_quotes.sources.jquants.versions import SEEN
 from model.daily_quotes.sources.jquants.visible import dates
@@ -40,10 +41,12 @@ _LAST_SECOND = time(23, 59, 59)
 def statements(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
     """Statements and revisions of forecasts.
 
-    Left out are documents that hold neither (dividends), and the fourth and fifth quarters of irregular years, for
-    which the table has no place (:func:`without_place` counts them). What a company publishes in the same minute on
-    the same period becomes one row, in which the later document counts.
+    Left out are documents that hold neither (dividends), the fourth and fifth quarters of irregular years, for which
+    the table has no place, and those under a fiscal year that cannot be (:func:`without_place` counts them). More own
+    shares than shares make no number of shares. What a company publishes in the same minute on the same period becomes
+    one row, in which the later document counts.
     """
+    outstanding = pl.col("ShOutFY") - pl.col("TrShFY").fill_null(0.0)
     figures = [*REPORTED, *FORECAST]
     frame = rows.select(
         Date=PARTITION,
@@ -52,28 +55,36 @@ def statements(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
         FiscalYearEnd=dates(rows, "CurFYEn"),
         NextYearEnd=dates(rows, "NxtFYEn"),
         Quarter=pl.col("CurPerType").replace_strict(_QUARTERS, default=None, return_dtype=pl.Int8),
-        SharesOutstanding=pl.col("ShOutFY") - pl.col("TrShFY").fill_null(0.0),
+        SharesOutstanding=pl.when(outstanding >= 0).then(outstanding),
         **{name: _figure(*names) for name, names in _REPORTED.items()},
         **{f"{name}This": _figure(*names) for name, names in _THIS_YEAR.items()},
         **{f"{name}Next": _figure(*names) for name, names in _NEXT_YEAR.items()},
         DiscNo="DiscNo",
         Seen=SEEN,
     )
-    complete = _forecasts(frame).filter(_any(figures) & pl.col("Quarter").is_not_null())
+    published_on = pl.col("PublishedAt").dt.date()
+    next_is_possible = ~impossible_year_end("NextYearEnd", published_on)
+    frame = _forecasts(frame.with_columns(NextYearEnd=pl.when(next_is_possible).then("NextYearEnd")))
+    complete = frame.filter(_any(figures) & pl.col("Quarter").is_not_null())
     key = list(STATEMENTS.key)
-    ordered = complete.filter(pl.col("FiscalYearEnd").is_not_null()).sort(*key, "Seen", "DiscNo", nulls_last=False)
+    ordered = complete.filter(~impossible_year_end("FiscalYearEnd", published_on)).sort(
+        *key, "Seen", "DiscNo", nulls_last=False
+    )
     merged = ordered.group_by(key, maintain_order=True).agg(pl.col(name).drop_nulls().last() for name in figures)
     return merged.select(list(STATEMENTS.schema))
 
 
 def without_place(rows: pl.DataFrame) -> int:
     """How many documents with figures or forecasts the canonical table has no place for: those of a fourth or fifth
-    quarter of an irregular fiscal year, or of a kind of period that is not known here."""
+    quarter of an irregular fiscal year, of a kind of period that is not known here, or under a fiscal year that cannot
+    be (its end mistyped)."""
     if not rows.height:  # as on most calendar days
         return 0
     names = {name for pairs in (_REPORTED, _THIS_YEAR, _NEXT_YEAR) for pair in pairs.values() for name in pair}
     known = pl.col("CurPerType").is_in(list(_QUARTERS)).fill_null(False)
-    return rows.filter(_any(sorted(names)) & ~known).height
+    dated = rows.with_columns(dates(rows, name).alias(name) for name in ("DiscDate", "CurFYEn"))
+    wrong = impossible_year_end("CurFYEn", pl.col("DiscDate")).fill_null(False)
+    return dated.filter(_any(sorted(names)) & (~known | wrong)).height
 
 
 def _figure(plain: str, alone: str) -> pl.Expr:

@@ -70,6 +70,19 @@ def test_a_dash_is_a_missing_number(open_days: Open) -> None:
     assert rows["Date"].unique().to_list() == [date(2024, 1, 10)]  # Friday, a holiday on Monday, then two trading days
 
 
+def test_a_figure_that_cannot_be_is_missing_and_stops_nothing(open_days: Open, market: FakeMarket) -> None:
+    record = date(2024, 1, 16)
+    market.alerts.append(alert(DAY, "13010", record, -11.0, 676.0))
+    market.shorts[:] = [row | {"SellExShortVa": -200.0} if row["Date"] == str(DAY) else row for row in market.shorts]
+    source = open_days()
+    beside = source.read(list(source.index().days)).beside
+    daily = beside["margin"].filter(pl.col("Kind") == "daily")
+    assert daily.select("MarginLong", "MarginShort").rows() == [(676.0, None)]
+    ratios = beside["short_selling"]
+    assert ratios.filter(pl.col("RecordDate") == DAY)["ShortRatio"].unique().to_list() == [None]
+    assert ratios.filter(pl.col("RecordDate") != DAY)["ShortRatio"].unique().to_list() == [0.4]
+
+
 def test_daily_balances_keep_a_correction_beside_what_it_corrects(open_days: Open, market: FakeMarket) -> None:
     record = date(2024, 1, 16)
     market.alerts += [alert(DAY, "13010", record, 11.0, 676.0), alert(date(2024, 1, 18), "13010", record, 12.0, 676.0)]
@@ -174,6 +187,20 @@ def test_quarters_of_irregular_years_are_left_out_and_counted_once_whatever_the_
     assert open_days().coverage().left_out == {"statements": {str(DAY): 2}}
     market.statements.pop(0)
     open_days(plan="standard", recheck_hours=0.0).index()
+    assert open_days().coverage().left_out == {"statements": {str(DAY): 1}}
+
+
+def test_a_statement_under_a_year_that_cannot_be_is_left_out_and_counted(open_days: Open, market: FakeMarket) -> None:
+    market.statements += [
+        statement(DAY, "72030", "1", Sales="100", CurFYEn="2202-03-31"),
+        statement(DAY, "86970", "2", Sales="200", ShOutFY="5", TrShFY="50"),
+        statement(DAY, "13010", "3", DocType="EarnForecastRevision", CurPerType="FY", NxFNp="9", NxtFYEn="2502-03-31"),
+    ]
+    rows = read(open_days, "statements")
+    assert figures(rows, "Code", "FiscalYearEnd", "Sales", "SharesOutstanding", "ForecastProfit") == [
+        ("13010", date(2025, 3, 31), None, None, 9.0),
+        ("86970", date(2024, 3, 31), 200.0, None, None),
+    ]
     assert open_days().coverage().left_out == {"statements": {str(DAY): 1}}
 
 
