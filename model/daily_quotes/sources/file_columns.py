@@ -24,7 +24,8 @@ _ZONE = r"(Z|[+-]\d{2}(:?\d{2})?)$"
 _ZONED, _LOCAL = "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f"
 _LARGEST = 9.0e18
 """Volumes are 64-bit whole numbers."""
-
+_FIRST_YEAR = 1900
+"""What lies before it is a year of two digits, read as one of four."""
 
 TIME = pl.Datetime("us", "UTC")
 
@@ -128,7 +129,16 @@ def dates(file: FileFrame, name: str = "Date") -> pl.Series:
     else:
         raise file.refuse_type(name, "date")
     file.refuse(name, parsed.is_null(), f"is no date in the format {file.settings.date_format}", remedy)
+    two_digits = (
+        "Set source.date_format (%y stands for a year of two digits, %Y for one of four), or correct those rows."
+    )
+    _refuse_early_years(file, name, parsed, two_digits)
     return parsed.alias(name)
+
+
+def _refuse_early_years(file: FileFrame, name: str, days: pl.Series, remedy: str) -> None:
+    early = (days.dt.year() < _FIRST_YEAR).fill_null(False)
+    file.refuse(name, early, f"lies before the year {_FIRST_YEAR}", remedy)
 
 
 def _dates_of_stamps(file: FileFrame, name: str, column: pl.Series) -> pl.Series:
@@ -179,9 +189,9 @@ def time_stamps(file: FileFrame, name: str) -> pl.Series:
         parsed = zoned.zip_with(zoned.is_not_null(), _in_utc(local, file.timezone))
     else:
         raise file.refuse_type(name, "time stamp")
-    file.refuse(
-        name, parsed.is_null() & ~missing, "is no time stamp", "Write it like 2020-01-06T16:30:00+09:00 in every row."
-    )
+    remedy = "Write it like 2020-01-06T16:30:00+09:00 in every row."
+    file.refuse(name, parsed.is_null() & ~missing, "is no time stamp", remedy)
+    _refuse_early_years(file, name, parsed, remedy)
     return parsed.alias(name)
 
 

@@ -15,7 +15,12 @@ from model.errors import SourceError
 
 
 def read_table(
-    name: str, files: Sequence[FoundFile], settings: FilesSource, timezone: str, days: Sequence[date]
+    name: str,
+    files: Sequence[FoundFile],
+    settings: FilesSource,
+    timezone: str,
+    days: Sequence[date],
+    today: date = date.max,
 ) -> pl.DataFrame:
     """The canonical table ``name`` from its files.
 
@@ -24,12 +29,13 @@ def read_table(
 
     Args:
         days: the days of the bars, in order.
+        today: the date that nothing may be published after.
 
     Raises:
         SourceError: a file is unreadable, lacks a column, says something impossible, or repeats a row.
     """
     table = TABLES[name]
-    frames = [_canonical(table, found, settings, timezone, days) for found in files]
+    frames = [_canonical(table, found, settings, timezone, days, today) for found in files]
     frame = pl.concat(frames).filter(pl.col("Date") <= days[-1])
     if settings.start is not None:
         frame = frame.filter(pl.col("Date") >= settings.start)
@@ -41,7 +47,7 @@ def read_table(
 
 
 def _canonical(
-    table: BesideTable, found: FoundFile, settings: FilesSource, timezone: str, days: Sequence[date]
+    table: BesideTable, found: FoundFile, settings: FilesSource, timezone: str, days: Sequence[date], today: date
 ) -> pl.DataFrame:
     rows = read_columns(found, settings, may_be_empty=True)
     check_table_columns(rows, found.path, table.name, [name for name in table.schema if name != "Date"])
@@ -50,7 +56,12 @@ def _canonical(
     if "PublishedAt" not in table.nullable_key:
         missing = columns["PublishedAt"].is_null()
         file.refuse("PublishedAt", missing, "is empty", "Say when each row was published, or leave the row out.")
-    day = dates(file) if file.has("Date") else _first_day(file, columns["PublishedAt"], timezone, days)
+    _refuse_future(file, "PublishedAt", columns["PublishedAt"].dt.convert_time_zone(timezone).dt.date(), today)
+    if file.has("Date"):
+        day = dates(file)
+        _refuse_future(file, "Date", day, today)
+    else:
+        day = _first_day(file, columns["PublishedAt"], timezone, days)
     frame = pl.DataFrame({"Date": day, **columns}).select(list(table.schema))
     for rule in RULES.get(table.name, ()):
         file.refuse(rule.column, rule.broken(frame), f"holds {rule.what}", f"{rule.remedy}.")
@@ -90,6 +101,12 @@ _READERS: dict[pl.DataType, Callable[[FileFrame, str], pl.Series]] = {
     pl.String(): _text,
     pl.Datetime("us", "UTC"): time_stamps,
 }
+
+
+def _refuse_future(file: FileFrame, name: str, days: pl.Series, today: date) -> None:
+    remedy = "Remove or correct those rows, or correct source.date_format."
+    late = (days > today).fill_null(False)
+    file.refuse(name, late, f"lies in the future (today is {today})", remedy)
 
 
 def _first_day(file: FileFrame, published: pl.Series, timezone: str, days: Sequence[date]) -> pl.Series:

@@ -67,7 +67,9 @@ class FilesOfBars(IndexedSource):
         del canonical, received  # whole markets: no copy is held longer than it is used
         batch = self._batch_of(frame, rows, where, versioned)
         zone = self.calendar.timezone
-        beside = {name: read_table(name, found, self.settings, zone, batch.days) for name, found in tables.items()}
+        beside = {
+            name: read_table(name, found, self.settings, zone, batch.days, self.today) for name, found in tables.items()
+        }
         return replace(batch, beside={**batch.beside, **beside})
 
     def _batch_of(self, frame: pl.DataFrame, received: pl.DataFrame, where: str, versioned: bool) -> DayBatch:

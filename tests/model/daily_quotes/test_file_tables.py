@@ -100,6 +100,22 @@ REFUSED: dict[str, tuple[pl.DataFrame, tuple[str, ...]]] = {
         statements(SharesOutstanding=["1", "-", "-5"]),
         ("a negative SharesOutstanding", "1 of 3 rows", "SharesOutstanding=-5"),
     ),
+    "future": (
+        statements(PublishedAt=["2020-01-06 09:00:00", "2099-01-07T10:00:00", "2020-01-08T06:00:00Z"]),
+        ("'PublishedAt'", "in the future (today is", "1 of 3 rows", "PublishedAt=2099-01-07T10:00:00", "date_format"),
+    ),
+    "early_publication": (
+        statements(PublishedAt=["2020-01-06 09:00:00", "0020-01-07T10:00:00", "2020-01-08T06:00:00Z"]),
+        ("'PublishedAt'", "before the year 1900", "1 of 3 rows", "PublishedAt=0020-01-07T10:00:00"),
+    ),
+    "early_year_end": (
+        statements(FiscalYearEnd=["20-03-31", "20-03-31", "2020-03-31"]),
+        ("'FiscalYearEnd'", "before the year 1900", "2 of 3 rows", "FiscalYearEnd=20-03-31", "source.date_format"),
+    ),
+    "future_day": (
+        statements(Date=["2020-01-06", "2099-01-07", "2020-01-08"]),
+        ("'Date'", "in the future", "1 of 3 rows", "Date=2099-01-07"),
+    ),
     "repeated": (pl.concat([statements(), statements().head(1)]), ("2 of 4 rows", "Code=0013", "Remove the repeats")),
     "closed_day": (
         statements(Date=["2020-01-06", "2020-01-04", "2020-01-08"]),

@@ -256,6 +256,16 @@ def test_dates_that_are_none_or_lie_ahead_are_refused(tmp_path: Path) -> None:
     assert "has type Float64" in message(source(write(tmp_path / "bars.parquet", numbers)))
 
 
+@pytest.mark.parametrize("exchange", ["jpx", "from_data"])
+def test_years_of_two_digits_are_refused_and_read_with_their_format(tmp_path: Path, exchange: str) -> None:
+    short = bars().with_columns(pl.col("Date").dt.strftime("%y-%m-%d"))
+    path = write(tmp_path / "short.csv", short)
+    shown = message(source(path, exchange=exchange))
+    for each in ("'Date'", str(path), "before the year 1900", f"{short.height} of", "Date=20-01-06", "%y"):
+        assert each in shown, (each, shown)
+    assert list(source(path, exchange=exchange, date_format="%y-%m-%d").index().days) == DAYS
+
+
 def test_repeated_rows_are_refused(tmp_path: Path) -> None:
     repeated = pl.concat([bars(), bars().filter(pl.col("Code") == "TRUE").tail(1)])
     text = message(source(write(tmp_path / "bars.csv", repeated)))
