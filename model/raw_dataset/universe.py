@@ -1,7 +1,8 @@
 """The point-in-time universe: who may be predicted and traded, chosen with what was known the day before.
 
 On each effective date the ``size`` most traded names of the last ``lookback_days`` trading days become members, by
-the median of their traded value, days without trading counting as 0. The window ends on the day before.
+the median of their traded value, days without trading counting as 0. The window ends on the day before. Where nobody
+can become one the old members go; where there is nothing to choose by (the exchange stood still) they stay.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from model.raw_dataset.settings import UniverseSettings
 UNIVERSE = pl.Schema(
     {"EffectiveDate": pl.Date(), "Code": pl.String(), "rank": pl.Int32(), "median_turnover": pl.Float64()}
 )
+"""One row a member and choice; a choice that nobody came out of is one row of rank 0 without a Code."""
 _LISTED_DAYS = 5
 """A member must have had a close in this many days before the effective date: it is still listed."""
 
@@ -37,7 +39,7 @@ def window(days: Sequence[date], effective: date, settings: UniverseSettings) ->
 
 
 def choose(rows: pl.DataFrame, days: Sequence[date], effective: date, settings: UniverseSettings) -> pl.DataFrame:
-    """The members from ``effective`` on, best first.
+    """The members from ``effective`` on, best first; no row at all where the choice could not be made.
 
     Args:
         rows: Date, Code, Close (as traded), TurnoverValue of the window's ``days``.
@@ -60,6 +62,8 @@ def choose(rows: pl.DataFrame, days: Sequence[date], effective: date, settings: 
         )
         .sort(["median_turnover", "Code"], descending=[True, False])
     )
+    if eligible.is_empty():
+        return _nobody(effective) if _can_choose(rows, days) else pl.DataFrame(schema=UNIVERSE)
     members = eligible if settings.size is None else eligible.head(settings.size)
     return members.select(
         EffectiveDate=pl.lit(effective, dtype=pl.Date),
@@ -67,6 +71,18 @@ def choose(rows: pl.DataFrame, days: Sequence[date], effective: date, settings: 
         rank=pl.int_range(1, pl.len() + 1, dtype=pl.Int32),
         median_turnover="median_turnover",
     )
+
+
+def _can_choose(rows: pl.DataFrame, days: Sequence[date]) -> bool:
+    """Whether any name was traded on most of the days and priced on one of the last: else there are no data to tell."""
+    traded = rows.filter(pl.col("TurnoverValue") > 0)["Date"].n_unique()
+    priced = rows.filter(pl.col("Close").is_not_null() & (pl.col("Date") >= days[-min(_LISTED_DAYS, len(days))]))
+    return 2 * traded > len(days) and not priced.is_empty()
+
+
+def _nobody(effective: date) -> pl.DataFrame:
+    row = {"EffectiveDate": effective, "Code": None, "rank": 0, "median_turnover": None}
+    return pl.DataFrame([row], schema=UNIVERSE)
 
 
 def in_force(universe: pl.DataFrame, first: date, last: date) -> pl.DataFrame:

@@ -181,7 +181,7 @@ def _choices(store: Store) -> pl.DataFrame:
     members = store.read_table(ASSET, UNIVERSE_FILE)
     traded = pl.col("median_turnover")
     return members.group_by("EffectiveDate", maintain_order=True).agg(
-        size=pl.len(), threshold=traded.min(), largest=traded.max()
+        size=pl.col("Code").count(), threshold=traded.min(), largest=traded.max()
     )
 
 

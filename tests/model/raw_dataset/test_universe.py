@@ -59,7 +59,35 @@ def test_the_most_traded_names_by_their_median_day_are_chosen_by_hand() -> None:
     chosen = choose(frame, days, DAYS[5], UniverseSettings(size=3, lookback_days=5))
     assert chosen.rows() == [(DAYS[5], "gone", 1, 9.0), (DAYS[5], "steady", 2, 5.0), (DAYS[5], "tie", 3, 5.0)]
     cheap = choose(frame, days, DAYS[5], UniverseSettings(size=3, lookback_days=5, min_price=101.0))
-    assert cheap.is_empty()
+    assert cheap.rows() == [(DAYS[5], None, 0, None)]
+
+
+def test_members_go_where_nobody_can_become_one_and_stay_where_there_is_nothing_to_choose_by() -> None:
+    values = UniverseSettings(size=3, lookback_days=5, min_price=50.0)
+    members = choose(traded({"A": [5.0] * 5, "B": [4.0] * 5}, DAYS[:5]), DAYS[:5], DAYS[5], values)
+    keys = pl.DataFrame({"Date": [DAYS[7], DAYS[20]], "Code": ["A", "A"]})
+    span = DAYS[10:15]
+
+    def still_in(window: pl.DataFrame) -> list[bool]:
+        chosen = choose(window, span, DAYS[15], values)
+        universe = pl.concat([members, chosen])
+        assert in_force(universe, DAYS[16], DAYS[20]).equals(members if chosen.is_empty() else chosen)
+        return membership(keys, universe).to_list()
+
+    usual = traded({"A": [5.0] * 5, "B": [4.0] * 5}, span)
+    assert still_in(usual) == [True, True]
+    assert still_in(usual.with_columns(Close=pl.lit(10.0))) == [True, False]
+
+    def stopped_from(day: date) -> pl.DataFrame:  # the exchange stands still: rows without prices or trades
+        fields = [pl.when(pl.col("Date") < day).then(pl.col(name)).alias(name) for name in ("Close", "TurnoverValue")]
+        return usual.with_columns(fields)
+
+    assert still_in(stopped_from(span[2])) == [True, True]
+    one_day = stopped_from(span[4])
+    assert still_in(one_day) == [True, True]
+    assert still_in(one_day.with_columns(Close=pl.col("Close") / 10)) == [True, False]
+    unpriced = usual.with_columns(Close=pl.lit(None, dtype=pl.Float64))
+    assert still_in(unpriced) == [True, True]
 
 
 def test_names_without_a_close_in_the_last_days_are_not_chosen() -> None:
