@@ -49,13 +49,14 @@ _LONGEST_CLOSING = timedelta(days=30)
 class Exchange:
     """What the rules need to know of an exchange: its hours, and which days are business days.
 
-    With ``calendar.exchange: from_data`` nobody can say which days ahead are trading days, and every weekday counts
-    as a business day.
+    With ``calendar.exchange: from_data`` the days ``observed`` in the data are the business days of the past. Nobody
+    can say which days before or after them are trading days: there every weekday counts as one.
     """
 
     hours: calendar.Hours
     settings: CalendarSettings
     config_dir: Path | None = None
+    observed: tuple[date, ...] = ()
 
     def local(self, moments: pl.Series) -> pl.Series:
         """Moments in UTC as naive local times."""
@@ -64,20 +65,31 @@ class Exchange:
     def business_days(self, first: date, last: date) -> list[date]:
         """The business days from ``first`` to ``last``, as far as the exchange's holidays are known."""
         if self.settings.exchange == "from_data":
-            span = ((first + timedelta(days=offset)) for offset in range((last - first).days + 1))
-            return [day for day in span if day.weekday() < 5]
+            return self._observed_days(first, last)
         _, last_year, _ = calendar.read_holidays(calendar.holiday_file(self.settings, self.config_dir))
         end = min(last, date(last_year, 12, 31))
         return list(calendar.trading_days(self.settings, first, end, config_dir=self.config_dir))
 
+    def _observed_days(self, first: date, last: date) -> list[date]:
+        span = [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
+        if not self.observed:
+            return [day for day in span if day.weekday() < 5]
+        begin, end, seen = self.observed[0], self.observed[-1], set(self.observed)
+        return [day for day in span if (day in seen if begin <= day <= end else day.weekday() < 5)]
 
-def open_exchange(settings: CalendarSettings, config_dir: Path | None = None) -> Exchange:
+
+def open_exchange(
+    settings: CalendarSettings, config_dir: Path | None = None, observed: Iterable[date] = ()
+) -> Exchange:
     """The exchange of these settings.
+
+    Args:
+        observed: the days found in the source; only ``from_data`` uses them.
 
     Raises:
         SettingsError: when trading closes is nowhere said.
     """
-    return Exchange(calendar.trading_hours(settings, config_dir), settings, config_dir)
+    return Exchange(calendar.trading_hours(settings, config_dir), settings, config_dir, tuple(sorted(observed)))
 
 
 def with_availability(table: str, rows: pl.DataFrame, exchange: Exchange) -> pl.DataFrame:
@@ -176,7 +188,8 @@ def _after_record(records: pl.Series, days: int, exchange: Exchange) -> pl.Serie
     if not len(records):
         return records
     first, last = _span(records)
-    business = exchange.business_days(first, last + _LONGEST_CLOSING)
+    next_days = [day for day in exchange.observed if day > last][:days]  # far away where the data have a gap
+    business = exchange.business_days(first, max([last, *next_days]) + _LONGEST_CLOSING)
     place = np.searchsorted(np.array(business, dtype="datetime64[D]"), records.to_numpy(), side="right") + days - 1
     if place.max() >= len(business):
         raise DataError(

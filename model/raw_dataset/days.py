@@ -22,11 +22,12 @@ from model.store.store import Store
 
 @dataclass(frozen=True)
 class Days:
-    """The days in a store, as known at ``as_of`` (None: now)."""
+    """The days in a store, as known at ``as_of`` (None: now); ``observed`` are all of them, in order."""
 
     store: Store
     calendar: CalendarSettings
     as_of: datetime | None = None
+    observed: tuple[date, ...] = ()
 
     @cached_property
     def exchange(self) -> Exchange:
@@ -35,7 +36,7 @@ class Days:
         Raises:
             SettingsError: when trading closes is nowhere said.
         """
-        return open_exchange(self.calendar)
+        return open_exchange(self.calendar, observed=self.observed)
 
     def known(self, contents: dict[date, str]) -> dict[date, str]:
         """The days whose bars were published by ``as_of``."""

@@ -40,8 +40,9 @@ def materialise(run: StageRun) -> Manifest:
         DataError: there are too few days or names.
         SourceError: too large a share of the rows is wrong.
     """
-    days = Days(run.store, run.settings.calendar, run.settings.quality.as_of)
-    contents = days.known(day_contents(run.identity.inputs))
+    everything = day_contents(run.identity.inputs)
+    days = Days(run.store, run.settings.calendar, run.settings.quality.as_of, tuple(everything))
+    contents = days.known(everything)
     require_days(tuple(contents), run.settings.quality.min_days, run.settings.universe)
     previous = run.store.manifest(ASSET)
     with run.writer(ASSET) as writer:

@@ -147,6 +147,38 @@ def test_margin_without_one_counts_business_days_after_its_record(
     assert str(with_availability("margin", frame, open_exchange(exchange))["AvailableFrom"][0]) == day
 
 
+FROM_DATA = CalendarSettings(exchange="from_data", close="15:30")
+MAY = [*map(date.fromisoformat, ("2024-05-01", "2024-05-02", "2024-05-07", "2024-05-08", "2024-05-09", "2024-05-10"))]
+"""Golden Week as it is found in the data: closed on the 3rd and the 6th."""
+
+
+@pytest.mark.parametrize(
+    ("observed", "record", "day"),
+    [
+        (MAY, "2024-05-02", "2024-05-09"),
+        (MAY[:3], "2024-05-02", "2024-05-09"),  # of the days ahead every weekday counts
+        (MAY[:2], "2024-05-02", "2024-05-07"),
+        (MAY, "2024-04-26", "2024-05-01"),  # before the first day of the data too
+        ([*MAY[:2], date(2025, 5, 2)], "2024-05-02", "2025-05-06"),  # a year without data
+    ],
+)
+def test_business_days_of_the_past_are_those_of_the_data(observed: list[date], record: str, day: str) -> None:
+    recorded = date.fromisoformat(record)
+    frame = rows("margin", {"Date": recorded, "Kind": "weekly", "RecordDate": recorded})
+    exchange = open_exchange(FROM_DATA, observed=observed)
+    assert str(with_availability("margin", frame, exchange)["AvailableFrom"][0]) == day
+
+
+@pytest.mark.parametrize("place", range(1, len(MAY)))
+def test_whether_a_balance_counts_on_a_day_does_not_depend_on_the_days_after_it(place: int) -> None:
+    frame = rows("margin", *({"Date": day, "Kind": "weekly", "RecordDate": day} for day in MAY[:place]))
+    then, later = (
+        with_availability("margin", frame, open_exchange(FROM_DATA, observed=days))["AvailableFrom"] <= MAY[place]
+        for days in (MAY[: place + 1], MAY)
+    )
+    assert then.equals(later)
+
+
 def test_no_row_counts_before_the_day_under_which_it_is_filed() -> None:
     frame = rows("statements", {"Date": date(2024, 1, 10), "PublishedAt": moment("2024-01-04 09:00")})
     assert with_availability("statements", frame, open_exchange(JPX))["AvailableFrom"][0] == date(2024, 1, 10)

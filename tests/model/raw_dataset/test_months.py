@@ -21,6 +21,7 @@ from model.store.manifest import Manifest
 from model.store.store import Store
 from tests.model.raw_dataset import brute_force
 from tests.model.raw_dataset.synthetic import (
+    CALENDAR,
     CODES,
     DAYS,
     SECTORS,
@@ -273,3 +274,20 @@ def test_a_day_found_late_is_counted_where_the_days_found_are_the_calendar(
     assert contents(now) == contents(build(linked(store, tmp_path / "fresh", only_days=True), settings))
     after = store.read_chunks(ASSET, "slow", start=date(2024, 12, 1))["DaysSinceStatement"]
     assert set((after - before).drop_nulls()) == {0.0, 1.0}
+
+
+def test_margin_counts_in_the_days_found_where_they_are_the_calendar(tmp_path: Path, handmade: Market) -> None:
+    untold = (
+        handmade.beside["margin"]
+        .filter(pl.col("Kind") == "weekly")
+        .with_columns(PublishedAt=pl.lit(None, dtype=pl.Datetime("us", "UTC")))
+    )
+    market = Market(handmade.quotes, {}).with_table("margin", untold)
+    tables = []
+    for name, calendar in (("listed", CALENDAR), ("found", CalendarSettings(exchange="from_data", close="15:30"))):
+        store = Store(tmp_path / name)
+        market.publish(store)
+        for until in (DAYS[25], DAYS[-1]):
+            build(store, sections(calendar=calendar), until=until)
+        tables.append(store.read_chunks(ASSET, "slow").select("Date", "Code", "MarginLong", "DaysSinceMargin"))
+    assert tables[0]["MarginLong"].count() > 8 and tables[0].equals(tables[1])
