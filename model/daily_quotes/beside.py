@@ -49,9 +49,9 @@ FORECAST = ("ForecastSales", "ForecastOperatingProfit", "ForecastProfit")
 
 STATEMENTS = BesideTable(
     "statements",
-    "Financial statements and forecasts. Quarter 4 is the full year, and its forecasts are for the next year. A row "
-    "without reported figures is a revision of forecasts: FiscalYearEnd is then the year forecast and Quarter 1, 2 "
-    "or 3. A correction is a new row with its own PublishedAt.",
+    "Financial statements and forecasts. Quarter 4 is the full year, and its forecasts are for the next twelve months. "
+    "A row without reported figures is a revision of forecasts: FiscalYearEnd is then the year forecast and Quarter 1, "
+    "2 or 3; so are forecasts for a next year of another length. A correction is a new row with its own PublishedAt.",
     pl.Schema(
         {
             "Date": pl.Date(),

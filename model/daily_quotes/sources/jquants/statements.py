@@ -2,7 +2,8 @@
 
 A summary is a quarterly statement, a revision of forecasts, or an announcement on dividends. Figures are cumulative
 in the fiscal year. Consolidated documents speak through the plain columns, non-consolidated ones through the plain or
-the ``NC`` ones. The forecasts of a full-year statement are those for the next year (``NxF...``).
+the ``NC`` ones. The forecasts of a full-year statement are those for the next year (``NxF...``); where that year is
+not twelve months long they are a row of their own, under the year that they forecast.
 """
 
 from collections.abc import Mapping
@@ -62,14 +63,11 @@ def statements(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
         DiscNo="DiscNo",
         Seen=SEEN,
     )
-    published_on = pl.col("PublishedAt").dt.date()
-    next_is_possible = ~impossible_year_end("NextYearEnd", published_on)
-    frame = _forecasts(frame.with_columns(NextYearEnd=pl.when(next_is_possible).then("NextYearEnd")))
-    complete = frame.filter(_any(figures) & pl.col("Quarter").is_not_null())
     key = list(STATEMENTS.key)
-    ordered = complete.filter(~impossible_year_end("FiscalYearEnd", published_on)).sort(
-        *key, "Seen", "DiscNo", nulls_last=False
-    )
+    possible = ~impossible_year_end("FiscalYearEnd", pl.col("PublishedAt").dt.date())
+    mapped = _with_irregular_years(_forecasts(_with_next_year(frame)))
+    complete = mapped.filter(_any(figures) & pl.col("Quarter").is_not_null() & possible)
+    ordered = complete.sort(*key, "Seen", "DiscNo", nulls_last=False)
     merged = ordered.group_by(key, maintain_order=True).agg(pl.col(name).drop_nulls().last() for name in figures)
     return merged.select(list(STATEMENTS.schema))
 
@@ -90,6 +88,27 @@ def without_place(rows: pl.DataFrame) -> int:
 def _figure(plain: str, alone: str) -> pl.Expr:
     nonconsolidated = pl.col("DocType").str.contains("NonConsolidated").fill_null(False)
     return pl.when(nonconsolidated).then(pl.coalesce(plain, alone)).otherwise(pl.col(plain))
+
+
+def _with_next_year(frame: pl.DataFrame) -> pl.DataFrame:
+    """The end of the next year where it can be one: after that of this year, and not more than eighteen months."""
+    this = pl.col("FiscalYearEnd")
+    possible = pl.col("NextYearEnd").is_between(this.dt.offset_by("1d"), this.dt.offset_by("18mo")).fill_null(True)
+    return frame.with_columns(NextYearEnd=pl.when(possible).then("NextYearEnd"))
+
+
+def _with_irregular_years(frame: pl.DataFrame) -> pl.DataFrame:
+    """Full-year statements that forecast a year of another length than twelve months as two rows: what is reported,
+    and the forecasts as a revision under the year that they are for."""
+    usual = pl.col("FiscalYearEnd").dt.offset_by("1y").dt.truncate("1mo")
+    differs = pl.col("NextYearEnd").dt.truncate("1mo") != usual
+    other = ((pl.col("Quarter") == 4) & differs).fill_null(False)
+    ahead = frame.filter(other).with_columns(
+        pl.col("NextYearEnd").alias("FiscalYearEnd"),
+        pl.lit(1, dtype=pl.Int8).alias("Quarter"),
+        *(pl.lit(None, dtype=pl.Float64).alias(name) for name in REPORTED),
+    )
+    return pl.concat([frame.with_columns(pl.when(~other).then(pl.col(name)).alias(name) for name in FORECAST), ahead])
 
 
 def _forecasts(frame: pl.DataFrame) -> pl.DataFrame:

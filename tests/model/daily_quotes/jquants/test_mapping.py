@@ -6,9 +6,11 @@ from typing import Any
 import polars as pl
 import pytest
 
+from model.daily_quotes.availability import open_exchange, with_availability
 from model.daily_quotes.sources.jquants.rows import to_frame
 from model.daily_quotes.sources.jquants.tables import BARS, DAILY_MARGIN, MARGIN, STATEMENTS, opens_at, units
 from model.errors import SourceError
+from model.raw_dataset.statements import forecasts_in_force
 from tests.model.daily_quotes.jquants.conftest import JPX, FakeClock, Open
 from tests.model.daily_quotes.jquants.market import CODES, FakeMarket, alert, balance, bar, statement
 from tests.model.daily_quotes.jquants.server import JQuantsServer
@@ -137,6 +139,28 @@ def test_a_full_year_statement_forecasts_the_next_year(open_days: Open, market: 
     rows = read(open_days, "statements")
     assert figures(rows, "FiscalYearEnd", "Quarter", "Sales", "ForecastSales", "ForecastProfit") == [
         (date(2024, 3, 31), 4, 200.0, 220.0, 9.0)
+    ]
+
+
+def test_forecasts_for_a_year_of_nine_months_lie_under_its_own_end(open_days: Open, market: FakeMarket) -> None:
+    kind = {"DocType": "FYFinancialStatements_Consolidated_JP", "CurPerType": "FY", "CurFYEn": "2023-12-31"}
+    irregular = kind | {"NxtFYEn": "2024-09-30", "Sales": "400", "NxFNp": "30"}
+    market.statements += [
+        statement(DAY, "72030", "1", **irregular),
+        statement(DAY, "86970", "2", **irregular | {"NxtFYEn": "2034-12-31"}),  # no year is so long
+        statement(date(2024, 1, 18), "72030", "3", CurPerType="1Q", CurFYEn="2024-09-30", Sales="110", FNP="20"),
+    ]
+    rows = read(open_days, "statements")
+    assert figures(rows, "Code", "FiscalYearEnd", "Quarter", "Sales", "ForecastProfit") == [
+        ("72030", date(2023, 12, 31), 4, 400.0, None),
+        ("72030", date(2024, 9, 30), 1, None, 30.0),
+        ("86970", date(2023, 12, 31), 4, 400.0, 30.0),
+        ("72030", date(2024, 9, 30), 1, 110.0, 20.0),
+    ]
+    known = forecasts_in_force(with_availability("statements", rows, open_exchange(JPX)))
+    assert figures(known.filter(pl.col("Code") == "72030"), "ForecastProfit", "ForecastProfitBefore") == [
+        (30.0, None),
+        (20.0, 30.0),
     ]
 
 
