@@ -53,7 +53,7 @@ def validate_canonical(frame: pl.DataFrame) -> pl.DataFrame:
     """Return ``frame`` unchanged if it is a canonical table.
 
     Raises:
-        SourceError: columns, dtypes, nulls, order or uniqueness are not canonical.
+        SourceError: columns, dtypes, nulls, numbers, order or uniqueness are not canonical.
     """
     if frame.schema != CANONICAL:
         found = {name: str(dtype) for name, dtype in frame.schema.items()}
@@ -68,6 +68,7 @@ def validate_canonical(frame: pl.DataFrame) -> pl.DataFrame:
     if any(nulls.values()):
         found_nulls = ", ".join(f"{name} in {count} rows" for name, count in nulls.items() if count)
         raise SourceError(f"The canonical table of {frame.height} rows has nulls where none may be: {found_nulls}.")
+    _require_finite(frame)
     broken = frame.select((~rising()).slice(1).sum()).item() if frame.height > 1 else 0
     if broken:
         raise SourceError(
@@ -75,6 +76,20 @@ def validate_canonical(frame: pl.DataFrame) -> pl.DataFrame:
             f"at {broken} rows."
         )
     return frame
+
+
+def _require_finite(frame: pl.DataFrame) -> None:
+    floats = [name for name, dtype in CANONICAL.items() if dtype == pl.Float64]
+    counts = frame.select((~pl.col(floats).is_finite()).sum()).row(0, named=True)
+    found = {name: count for name, count in counts.items() if count}
+    if found:
+        name = next(iter(found))
+        first = frame.filter(~pl.col(name).is_finite()).row(0, named=True)
+        raise SourceError(
+            f"The canonical table of {frame.height} rows has numbers that are not finite: "
+            f"{', '.join(f'{name} in {count} rows' for name, count in found.items())}, the first being code "
+            f"{first['Code']} on {first['Date']}. Correct the source; a missing number is null, never NaN."
+        )
 
 
 def rising() -> pl.Expr:

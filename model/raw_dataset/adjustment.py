@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from model.daily_quotes.availability import AVAILABLE_FROM, as_of
+from model.errors import SourceError
 
 STATE = pl.Schema({"Code": pl.String(), "cumulative": pl.Float64(), "last_close": pl.Float64()})
 """What one month hands to the next: each code's factor so far and its last known adjusted close."""
@@ -36,13 +37,29 @@ def with_cumulative(quotes: pl.DataFrame, state: pl.DataFrame) -> pl.DataFrame:
     """Canonical rows with ``cumulative`` and the state's ``last_close``.
 
     The product runs on from the state one factor at a time, so that the bits do not depend on where months are cut.
+
+    Raises:
+        SourceError: a factor is not a finite number above zero: it would spoil every later day of its code.
     """
+    _require_factors(quotes)
     before = state.select("Code", "last_close", so_far="cumulative")
     joined = quotes.join(before, on="Code", how="left", maintain_order="left")
     first = pl.col("Code").is_first_distinct()
     factor = pl.col("AdjustmentFactor")
     started = pl.when(first).then(pl.col("so_far").fill_null(1.0) * factor).otherwise(factor)
     return joined.with_columns(cumulative=started.cum_prod().over("Code")).drop("so_far")
+
+
+def _require_factors(quotes: pl.DataFrame) -> None:
+    factor = pl.col("AdjustmentFactor")
+    wrong = quotes.filter(~((factor > 0) & factor.is_finite()))
+    if wrong.height:
+        first = wrong.row(0, named=True)
+        raise SourceError(
+            f"The AdjustmentFactor is not a finite number above zero in {wrong.height} of {quotes.height} rows, the "
+            f"first being code {first['Code']} on {first['Date']} ({first['AdjustmentFactor']}). A 2-for-1 split is "
+            "0.5 on its first day, no split is 1: correct the source, and run the command again."
+        )
 
 
 def next_state(state: pl.DataFrame, panel: pl.DataFrame) -> pl.DataFrame:

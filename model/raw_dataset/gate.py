@@ -15,7 +15,8 @@ from model.raw_dataset.settings import QualitySettings
 
 FIELDS = (*PRICES, "Volume")
 NOT_POSITIVE = {name: f"{name.lower()}_not_positive" for name in PRICES}
-NULLING = (*NOT_POSITIVE.values(), "high_below_low", "close_outside_range", "open_outside_range")
+NOT_FINITE = {name: f"{name.lower()}_not_finite" for name in PRICES}
+NULLING = (*NOT_POSITIVE.values(), *NOT_FINITE.values(), "high_below_low", "close_outside_range", "open_outside_range")
 """Reasons that null a field."""
 KEEPING = ("volume_not_positive", "volume_missing", "close_missing", "return_suspicious")
 """Reasons that change nothing but are written down; without trading volume a row is not Tradable."""
@@ -70,7 +71,7 @@ def gate(quotes: pl.DataFrame, settings: QualitySettings) -> Gated:
 def traded_value() -> pl.Expr:
     """Value traded in currency units: as reported, else close times volume; null without a trade."""
     traded = (pl.col("Close") > 0) & (pl.col("Volume") > 0)
-    reported = pl.when(pl.col("TurnoverValue") > 0).then(pl.col("TurnoverValue"))
+    reported = pl.when(_positive("TurnoverValue")).then(pl.col("TurnoverValue"))
     return pl.when(traded).then(pl.coalesce(reported, pl.col("Close") * pl.col("Volume")))
 
 
@@ -118,17 +119,23 @@ def _refuse_share(what: str, count: int, rows: int, limit: float, found: pl.Data
     )
 
 
+def _positive(name: str) -> pl.Expr:
+    """Whether a column is a finite number above zero; polars orders NaN and infinity there as well."""
+    return (pl.col(name) > 0) & pl.col(name).is_finite()
+
+
 def _mark_rows(quotes: pl.DataFrame, settings: QualitySettings) -> pl.DataFrame:
     """One Boolean column a reason that the row alone decides, and the fields as received."""
-    low, high = (pl.when(pl.col(name) > 0).then(pl.col(name)) for name in ("Low", "High"))
+    low, high = (pl.when(_positive(name)).then(pl.col(name)) for name in ("Low", "High"))
     slack = settings.range_tolerance
     crossed = (high < low).fill_null(False)
     marks = {reason: pl.col(name) <= 0 for name, reason in NOT_POSITIVE.items()}
+    marks |= {reason: ~pl.col(name).is_finite() for name, reason in NOT_FINITE.items()}
     marks["high_below_low"] = crossed
     for name in ("Close", "Open"):
         above, below = pl.col(name) > high * (1.0 + slack), pl.col(name) < low * (1.0 - slack)
         outside = above.fill_null(False) | below.fill_null(False)
-        marks[f"{name.lower()}_outside_range"] = ~crossed & (pl.col(name) > 0) & outside
+        marks[f"{name.lower()}_outside_range"] = ~crossed & _positive(name) & outside
     marks["volume_not_positive"] = pl.col("Volume") <= 0
     marks["volume_missing"] = pl.col("Volume").is_null() & pl.col("Close").is_not_null()
     marks["close_missing"] = pl.col("Close").is_null()
@@ -141,13 +148,11 @@ def _mark_rows(quotes: pl.DataFrame, settings: QualitySettings) -> pl.DataFrame:
 def _believed() -> list[pl.Expr]:
     """The price fields with what cannot be believed nulled; the close outweighs the range around it."""
     range_wrong = pl.col("high_below_low") | pl.col("close_outside_range")
-    wrong = {
-        "Open": pl.col(NOT_POSITIVE["Open"]) | pl.col("open_outside_range"),
-        "High": pl.col(NOT_POSITIVE["High"]) | range_wrong,
-        "Low": pl.col(NOT_POSITIVE["Low"]) | range_wrong,
-        "Close": pl.col(NOT_POSITIVE["Close"]),
-    }
-    return [pl.when(~mark).then(pl.col(name)).alias(name) for name, mark in wrong.items()]
+    around = {"Open": pl.col("open_outside_range"), "High": range_wrong, "Low": range_wrong, "Close": pl.lit(False)}
+    return [
+        pl.when(~(pl.col(NOT_POSITIVE[name]) | pl.col(NOT_FINITE[name]) | mark)).then(pl.col(name)).alias(name)
+        for name, mark in around.items()
+    ]
 
 
 def _suspicious(settings: QualitySettings) -> pl.Expr:

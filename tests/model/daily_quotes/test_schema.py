@@ -1,5 +1,7 @@
 """The canonical table accepts itself and nothing else."""
 
+import math
+
 import polars as pl
 import pytest
 from pydantic import ValidationError
@@ -33,6 +35,15 @@ def test_wrong_types_columns_nulls_and_order_are_refused(rows: pl.DataFrame) -> 
         validate_canonical(rows.reverse())
     with pytest.raises(SourceError, match="not sorted"):
         validate_canonical(pl.concat([rows.head(1), rows.head(1)]))
+
+
+@pytest.mark.parametrize("name", ["Open", "Close", "TurnoverValue", "AdjustmentFactor"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_numbers_that_are_not_finite_are_refused(rows: pl.DataFrame, name: str, value: float) -> None:
+    code = rows["Code"][1]
+    wrong = rows.with_columns(pl.when(pl.col("Code") == code).then(value).otherwise(pl.col(name)).alias(name))
+    with pytest.raises(SourceError, match=rf"not finite: {name} in 5 rows.*code {code} on 2020-01-06"):
+        validate_canonical(wrong)
 
 
 def test_settings_refuse_what_makes_no_sense() -> None:

@@ -1,5 +1,6 @@
 """Forward adjustment by hand, and independent of where months are cut."""
 
+import math
 from datetime import date, timedelta
 
 import polars as pl
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.errors import SourceError
 from model.raw_dataset.adjustment import empty_state, next_state, with_cumulative
 from model.raw_dataset.panel import PANEL, build_month
 from model.raw_dataset.settings import QualitySettings, UniverseSettings
@@ -59,6 +61,19 @@ def test_a_consolidation_and_a_day_without_a_close_by_hand() -> None:
     assert panel["Tradable"].to_list() == [True, False, True]
     assert panel["InUniverse"].to_list() == [True, False, True]
     assert state.rows() == [("A", 10.0, 10.5)]
+
+
+@pytest.mark.parametrize("factor", [math.nan, math.inf, 0.0, -0.5])
+def test_a_factor_that_would_spoil_every_later_day_is_refused(factor: float) -> None:
+    with pytest.raises(SourceError, match=r"AdjustmentFactor is not .* in 1 of 3 rows, the first being code A on 2020"):
+        build(quotes([10.0, 10.0, 10.0], [1.0, factor, 1.0]), empty_state())
+
+
+def test_a_close_that_is_not_finite_counts_as_missing_and_the_next_day_goes_on() -> None:
+    panel, state = build(quotes([10.0, math.inf, math.nan, 11.0], [1.0] * 4), empty_state())
+    assert panel["AdjClose"].to_list() == [10.0, None, None, 11.0]
+    assert panel["Tradable"].to_list() == panel["InUniverse"].to_list() == [True, False, False, True]
+    assert state.rows() == [("A", 1.0, 11.0)]
 
 
 def test_a_code_keeps_its_state_through_months_in_which_it_is_absent() -> None:

@@ -1,5 +1,6 @@
 """The quality gate on rows whose defects are known."""
 
+import math
 from datetime import date
 from typing import Any
 
@@ -35,6 +36,12 @@ def rows(*changes: dict[str, Any]) -> pl.DataFrame:
         ({"High": 0.0}, "high_not_positive", ("High",)),
         ({"Low": 0.0}, "low_not_positive", ("Low",)),
         ({"Close": 0.0}, "close_not_positive", ("Close",)),
+        ({"Open": math.nan}, "open_not_finite", ("Open",)),
+        ({"High": math.inf}, "high_not_finite", ("High",)),
+        ({"Low": math.nan}, "low_not_finite", ("Low",)),
+        ({"Close": math.nan}, "close_not_finite", ("Close",)),
+        ({"Close": math.inf}, "close_not_finite", ("Close",)),
+        ({"Close": -math.inf}, "close_not_positive;close_not_finite", ("Close",)),
         ({"High": 8.0, "Low": 9.0}, "high_below_low", ("High", "Low")),
         ({"Close": 12.5}, "close_outside_range", ("High", "Low")),
         ({"Close": 8.5}, "close_outside_range", ("High", "Low")),
@@ -60,7 +67,7 @@ def test_each_defect_is_written_down_and_nulls_what_cannot_be_believed(
     assert found["reason"] == reason
     assert found["treatment"] == ("field_nulled" if nulled else "row_kept")
     received = {**GOOD, **{name: value for name, value in change.items() if name in GOOD}}
-    assert {name: found[name] for name in GOOD} == received
+    assert {name: found[name] for name in GOOD} == pytest.approx(received, nan_ok=True)
     expected = {name: None if name in nulled else value for name, value in received.items()}
     assert gated.rows.select(list(GOOD)).row(0, named=True) == expected
     assert gated.rows.columns == given_rows.columns and gated.rows.height == 1
@@ -121,15 +128,15 @@ def test_too_large_a_share_of_defects_is_refused_and_names_the_key() -> None:
 def test_the_value_traded_is_the_reported_one_or_price_times_volume() -> None:
     frame = pl.DataFrame(
         {
-            "Close": [10.0, 10.0, 0.0, 10.0, None],
-            "Volume": [5, 5, 5, 0, 5],
-            "TurnoverValue": [49.0, None, 7.0, 7.0, 7.0],
+            "Close": [10.0, 10.0, 0.0, 10.0, None, 10.0, 10.0],
+            "Volume": [5, 5, 5, 0, 5, 5, 5],
+            "TurnoverValue": [49.0, None, 7.0, 7.0, 7.0, math.nan, math.inf],
         }
     )
-    assert frame.select(traded_value()).to_series().to_list() == [49.0, 50.0, None, None, None]
+    assert frame.select(traded_value()).to_series().to_list() == [49.0, 50.0, None, None, None, 50.0, 50.0]
 
 
-price = st.one_of(st.none(), st.sampled_from([0.0, 1.0, 2.0, 5.0, 9.5]))
+price = st.one_of(st.none(), st.sampled_from([0.0, 1.0, 2.0, 5.0, 9.5, math.nan, math.inf, -math.inf]))
 
 
 @settings(max_examples=25, deadline=None)
@@ -140,7 +147,7 @@ def test_what_passes_the_gate_is_consistent_and_nothing_is_lost(values: list[tup
     assert gated.rows.select("Date", "Code").equals(frame.select("Date", "Code"))
     clean = gated.rows
     for name in ("Open", "High", "Low", "Close"):
-        assert (clean[name].drop_nulls() > 0).all()
+        assert (clean[name].drop_nulls() > 0).all() and clean[name].drop_nulls().is_finite().all()
     assert (clean["High"] >= clean["Low"]).drop_nulls().all()
     for name in ("Open", "Close"):
         assert (clean["High"] >= clean[name]).drop_nulls().all() and (clean[name] >= clean["Low"]).drop_nulls().all()

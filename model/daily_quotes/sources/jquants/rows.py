@@ -1,5 +1,6 @@
 """From the JSON rows of an answer to a table: columns and numbers checked, repeated rows merged, sorted by key."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from model.errors import SourceError
 
 MISSING = frozenset({"", "-", "*", "－", "＊", "―", "None", "nan", "null"})
 """What stands for a missing number."""
+_LARGEST = 9.0e18
+"""No figure is larger, and volumes become 64-bit whole numbers."""
 
 _Records = Sequence[Mapping[str, Any]]
 
@@ -18,14 +21,14 @@ def to_frame(endpoint: Endpoint, records: _Records, unit: str) -> pl.DataFrame:
     """The kept columns of an answer, one row a key, sorted by key.
 
     Raises:
-        SourceError: a column is missing, a number is none, a row speaks of another day than the one asked for, or
-            two rows of one key contradict each other.
+        SourceError: a column is missing, a number is none, not finite or too large, a row speaks of another day than
+            the one asked for, or two rows of one key contradict each other.
     """
     where = f"J-Quants {endpoint.path} for {unit}"
     if not records:
         return pl.DataFrame(schema=endpoint.schema)
     columns = [pl.Series(name, _texts(endpoint, name, records, where), dtype=pl.String) for name in endpoint.texts]
-    columns += [pl.Series(name, _numbers(name, records, where), dtype=pl.Float64) for name in endpoint.numbers]
+    columns += [_numbers(name, records, where) for name in endpoint.numbers]
     frame = pl.DataFrame(columns)
     _require_key(endpoint, frame, where)
     if endpoint.dated:
@@ -50,7 +53,7 @@ def _texts(endpoint: Endpoint, name: str, records: _Records, where: str) -> list
     return [None if value is None or value == "" else str(value) for value in values]
 
 
-def _numbers(name: str, records: _Records, where: str) -> list[float | None]:
+def _numbers(name: str, records: _Records, where: str) -> pl.Series:
     values: list[float | None] = []
     for record in records:
         if name not in record:
@@ -61,13 +64,33 @@ def _numbers(name: str, records: _Records, where: str) -> list[float | None]:
             continue
         try:
             values.append(float(value.replace(",", "") if isinstance(value, str) else value))
+        except OverflowError:
+            values.append(math.inf)
         except (TypeError, ValueError):
             raise SourceError(
                 f"{where}: the column {name!r} holds {str(value)[:40]!r}, which is neither a number nor a sign for a "
                 f"missing one, in at least one of {len(records)} rows (code {record.get('Code', '?')}). The interface "
                 "may have changed; look for a newer version of this program."
             ) from None
-    return values
+    numbers = pl.Series(name, values, dtype=pl.Float64)
+    _require_usable(numbers, records, where)
+    return numbers
+
+
+def _require_usable(numbers: pl.Series, records: _Records, where: str) -> None:
+    """NaN and infinity, which JSON does not have and Python reads, would spread from a factor to every later day."""
+    wrong = ~(numbers.abs() <= _LARGEST)  # polars orders NaN after all numbers
+    count = int(wrong.sum())
+    if not count:
+        return
+    first = wrong.arg_max()
+    assert first is not None
+    record = records[first]
+    raise SourceError(
+        f"{where}: the column {numbers.name!r} holds {str(record[numbers.name])[:40]!r}, which is not finite or larger "
+        f"than any figure, in {count} of {len(records)} rows (first: code {record.get('Code', '?')}). Nothing of the "
+        "answer was kept: run the command again later, and report it to J-Quants if it stays so."
+    )
 
 
 def _no_column(name: str, gone: int, records: _Records, where: str) -> SourceError:

@@ -1,5 +1,6 @@
 """From the API's columns to the canonical tables, worked out by hand."""
 
+import math
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -275,6 +276,11 @@ def test_rows_that_came_twice_count_once_in_any_order() -> None:
         ([bar(DAY, "1", 100.0), bar(DAY, "1", 101.0)], r"contradicts itself: 1 of 2 keys.*Code=1"),
         ([bar(date(2024, 1, 18), "1", 100.0)], r"1 of 1 rows have the Date 2024-01-18, which was not asked for"),
         ([bar(DAY, "1", 100.0) | {"C": "cheap"}], r"column 'C' holds 'cheap'"),
+        ([bar(DAY, "1", 100.0), bar(DAY, "2", 100.0) | {"C": math.nan}], r"'C' holds 'nan'.* in 1 of 2 .*code 2"),
+        ([bar(DAY, "1", 100.0) | {"AdjFactor": "inf"}], r"/equities/bars/daily for 2024.*'AdjFactor' holds 'inf'"),
+        ([bar(DAY, "1", 100.0) | {"C": "-1e999"}], r"column 'C' holds '-1e999'"),
+        ([bar(DAY, "1", 100.0) | {"Vo": 1e20}], r"column 'Vo' holds '1e\+20'"),
+        ([bar(DAY, "1", 100.0) | {"Vo": 10**400}], r"column 'Vo' holds '1000.* in 1 of 1 rows"),
         ([{"Date": str(DAY), "Code": "1"}], r"has no column 'UL' in 1 of 1 rows"),
         ([bar(DAY, "1", 100.0) | {"Code": None}], r"Code is empty in 1 of 1 rows"),
     ],
@@ -282,6 +288,27 @@ def test_rows_that_came_twice_count_once_in_any_order() -> None:
 def test_rows_that_cannot_be_right_are_refused(rows: list[dict[str, Any]], said: str) -> None:
     with pytest.raises(SourceError, match=said):
         to_frame(BARS, rows, str(DAY))
+
+
+@pytest.mark.parametrize(("name", "value"), [("AdjFactor", math.nan), ("C", math.inf), ("Vo", 1e20)])
+def test_a_bar_with_a_number_that_is_none_is_refused_before_it_is_kept(
+    open_days: Open, market: FakeMarket, name: str, value: float
+) -> None:
+    right = market.bars[str(DAY), "72030"][name]
+    market.bars[str(DAY), "72030"][name] = value
+    with pytest.raises(SourceError, match=f"{name!r} holds.* in 1 of 6 rows .*code 72030"):
+        open_days(tables=[]).index()
+    assert open_days(offline=True).read([DAY]).quotes.height == 0
+    market.bars[str(DAY), "72030"][name] = right
+    assert DAY in open_days(tables=[]).index().days
+
+
+def test_a_statement_with_a_number_that_is_none_spoils_no_later_read(open_days: Open, market: FakeMarket) -> None:
+    market.statements.append(statement(DAY, "72030", "1", Sales=math.nan, NP=5.0))
+    with pytest.raises(SourceError, match="'Sales' holds 'nan'"):
+        open_days().index()
+    market.statements[0]["Sales"] = 7.0
+    assert read(open_days, "statements")["Sales"].to_list() == [7.0]
 
 
 def test_a_negative_price_is_refused(open_days: Open, market: FakeMarket) -> None:
