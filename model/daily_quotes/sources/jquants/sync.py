@@ -60,7 +60,11 @@ class Sync:
         """
         started = self.clock.now()
         at = Moment(started, tuple(days), self.exchange)
-        coverage.awaited = {day: asked for day, asked in coverage.awaited.items() if date.fromisoformat(day) in days}
+        coverage.awaited = {
+            day: asked
+            for day, asked in coverage.awaited.items()
+            if date.fromisoformat(day) in days and not self._on_record(QUOTES, day)
+        }
         asks = [ask for ask in due(self.settings, self.cache, coverage, at) if not self._left_out(ask)]
         if asks:
             self._ask_all(asks, at, coverage)
@@ -105,14 +109,18 @@ class Sync:
             self._note_absent(ask.table, str(error), coverage)
             return
         except OutsideWindowError as error:
-            known = self.windows.get(ask.table.name)
+            before = self.windows.get(ask.table.name)
             self.windows[ask.table.name] = (error.first, error.last)
             status.window = [day.isoformat() if day else None for day in (error.first, error.last)]
-            if ask.table.cadence == "year" and known != (error.first, error.last) and not self._left_out(ask):
+            if ask.table.cadence == "year" and before != (error.first, error.last) and not self._left_out(ask):
                 self._ask(ask, at, coverage)
             return
         asked = self.clock.now().isoformat(timespec="seconds")
         status.state, status.message, status.asked = "present", "", asked
+        known = 0 if answer.height else self._on_record(ask.table, ask.unit)
+        if known:  # as cut as a much shorter answer; the ledger is left alone, so that the next sync asks again
+            self.client.notify(f"no rows of {ask.table.name} {ask.unit}, and {known} on record: those were kept")
+            return
         if ask.table.required:
             coverage.awaited.pop(ask.unit, None)
             if not answer.height:
@@ -121,6 +129,10 @@ class Sync:
         if ask.table.name == STATEMENTS.name:
             coverage.note_left_out(ask.table.name, ask.unit, without_place(answer))
         self._keep(ask, answer, at.days)
+
+    def _on_record(self, table: Table, unit: str) -> int:
+        entry = self.cache.entry(table.name, unit)
+        return 0 if entry is None else entry.rows
 
     def _note_absent(self, table: Table, message: str, coverage: Coverage) -> None:
         if table.required:

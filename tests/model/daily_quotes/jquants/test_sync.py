@@ -98,6 +98,60 @@ def test_an_empty_day_that_later_days_have_overtaken_is_refused_until_it_is_expl
     assert date(2024, 1, 10) not in index.days and len(index.days) == len(market.days) - 1
 
 
+@pytest.mark.parametrize("day", ["2024-01-10", "2024-01-18", "2024-01-19"])  # old, recent, and the newest
+@pytest.mark.parametrize("sweep", [5, 0])
+def test_an_empty_answer_for_a_day_on_record_is_a_cut_one_that_changes_nothing(
+    open_days: Open, server: JQuantsServer, market: FakeMarket, clock: FakeClock, day: str, sweep: int
+) -> None:
+    settings = {"end": "2024-01-19", "sweep_days_per_sync": sweep, "recheck_days": 2, "tables": []}
+    before = open_days(**settings).index()
+    kept = {key: market.bars.pop(key) for key in list(market.bars) if key[0] == day}
+    clock.wait(days=40)
+    notes: list[tuple[int, int, str]] = []
+    server.requests.clear()
+    for _ in range(6):  # until the sweep has come to the day
+        clock.wait(hours=2)
+        assert open_days(notes=notes, **settings).index() == before
+    asked = asked_days(server).count(day)
+    assert asked > 1 or (sweep == 0 and asked == 0 and day < "2024-01-18")
+    said = {note for _, _, note in notes if "on record" in note}
+    assert said == ({f"no rows of quotes {day}, and 6 on record: those were kept"} if asked else set())
+    assert open_days(**settings).coverage().awaited == {}
+    market.bars |= kept
+    clock.wait(hours=2)
+    assert open_days(**settings).index() == before
+    assert open_days(offline=True, **settings).read([date.fromisoformat(day)]).quotes.height == 5
+
+
+def test_a_day_on_record_that_was_once_taken_for_an_empty_one_is_awaited_no_more(
+    open_days: Open, clock: FakeClock
+) -> None:
+    source = open_days(end="2024-01-19", sweep_days_per_sync=0)
+    before = source.index()
+    coverage = source.coverage()
+    coverage.awaited["2024-01-10"] = "2024-01-19T09:30:00+00:00"
+    source._cache().write_coverage(coverage)
+    clock.wait(days=9)
+    assert source.index() == before and source.coverage().awaited == {}
+
+
+def test_a_year_that_comes_back_empty_is_asked_for_again_at_the_next_look(
+    open_days: Open, server: JQuantsServer, market: FakeMarket, clock: FakeClock
+) -> None:
+    clock.wait(days=-1)
+    open_days().index()
+    levels, market.topix = market.topix, []
+    clock.wait(days=1)
+    open_days().index()
+    market.topix = levels
+    server.requests.clear()
+    clock.wait(minutes=20)
+    source = open_days()
+    source.index()
+    assert len(server.asked("topix")) == 1
+    assert source.read([FRIDAY]).beside["indices"].filter(IndexCode="TOPIX")["Close"].to_list() == [2010.0]
+
+
 def test_a_day_without_any_trading_is_a_day_like_others(open_days: Open, market: FakeMarket) -> None:
     outage = date(2024, 1, 10)  # as on 2020-10-01: every name is there, and no price
     for key in [key for key in market.bars if key[0] == str(outage)]:
