@@ -31,8 +31,9 @@ def first_versions(answer: pl.DataFrame) -> pl.DataFrame:
 def update(table: Table, unit: str, known: pl.DataFrame, answer: pl.DataFrame, now: datetime) -> pl.DataFrame:
     """The versions after another answer; ``known`` itself where it says nothing new.
 
-    Tables of which a row is replaced (bars, index levels) date every novelty from now. In the others a new row counts
-    from its own publication, a changed one from now, and none ever goes away: it was published.
+    Tables of which a row is replaced (bars, index levels) date every novelty in a day from now. In a year, which is
+    asked for again as it grows, and in the other tables a new row counts from its own publication, a changed one from
+    now, and none ever goes away: it was published.
 
     Raises:
         SourceError: the answer has far fewer rows than are on record.
@@ -64,5 +65,5 @@ def update(table: Table, unit: str, known: pl.DataFrame, answer: pl.DataFrame, n
     )
     fresh = [first_versions(answer.join(changed, on=key, how="semi")).with_columns(stamp.alias(SEEN))]
     novel = first_versions(answer.join(added, on=key, how="semi"))
-    fresh.append(novel.with_columns(stamp.alias(SEEN)) if table.replaces else novel)
+    fresh.append(novel.with_columns(stamp.alias(SEEN)) if table.replaces and whole else novel)
     return pl.concat([old.drop("_ended"), *fresh]).sort(*key, SEEN, nulls_last=False, maintain_order=True)

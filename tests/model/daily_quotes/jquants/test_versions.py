@@ -158,6 +158,18 @@ def test_a_corrected_margin_figure_does_not_touch_the_day_it_was_first_published
     assert mine["PublishedAt"].to_list() == [None, clock.now()]
 
 
+def test_levels_of_the_days_of_a_pause_count_from_their_own_publication(open_days: Open, clock: FakeClock) -> None:
+    clock.wait(days=-7)
+    open_days(end="2024-01-19").index()
+    clock.wait(days=7)
+    source = open_days(end="2024-01-19")
+    batch = source.read(list(source.index().days))
+    for levels in batch.beside["indices"].partition_by("IndexCode"):
+        assert levels["Date"].to_list() == batch.quotes["Date"].unique().sort().to_list()
+        assert levels["PublishedAt"].to_list() == batch.quotes["KnownAt"].unique().sort().to_list()
+    assert batch.quotes["KnownAt"].max() == datetime(2024, 1, 19, 7, 30, tzinfo=UTC)
+
+
 def test_an_answer_that_was_cut_replaces_nothing(open_days: Open, market: FakeMarket, server: JQuantsServer) -> None:
     known = first_versions(bars({f"{code:05}": 1.0 for code in range(60)}))
     with pytest.raises(SourceError, match="cut answer"):
