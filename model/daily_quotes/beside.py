@@ -118,7 +118,8 @@ SHORT_SELLING = BesideTable(
 )
 INDICES = BesideTable(
     "indices",
-    "Levels of market indices on the day itself, such as TOPIX.",
+    "Levels of market indices on the day itself, such as TOPIX. A correction is a row of its own under the same Date; "
+    "the one with the latest PublishedAt counts.",
     pl.Schema(
         {
             "Date": pl.Date(),
@@ -130,7 +131,7 @@ INDICES = BesideTable(
             "PublishedAt": _TIME,
         }
     ),
-    ("Date", "IndexCode"),
+    ("Date", "IndexCode", "PublishedAt"),
 )
 REVISIONS = BesideTable(
     "revisions",
@@ -144,7 +145,7 @@ TABLES: Mapping[str, BesideTable] = {
 }
 """Every table that may lie beside the bars, by name."""
 
-_MORE_NEVER_NULL = {"indices": ("PublishedAt",), "revisions": ("SupersededAt",), "investor_flow": ("PeriodStart",)}
+_MORE_NEVER_NULL = {"revisions": ("SupersededAt",), "investor_flow": ("PeriodStart",)}
 
 
 def empty_beside(name: str) -> pl.DataFrame:

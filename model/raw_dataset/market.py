@@ -33,12 +33,13 @@ def build_market(
 
     Args:
         days: Date, sorted.
-        indices, flow: rows of the tables beside the bars with ``AvailableFrom``; empty where the source has none.
+        indices, flow: rows of the tables beside the bars with ``AvailableFrom``, in the order of their keys; empty
+            where the source has none. Of several versions of a level the last one counts.
         index: the IndexCode to take.
         positions: trading days, to count with.
     """
     prices = ("Open", "High", "Low", "Close")
-    chosen = indices.filter(pl.col("IndexCode") == index)
+    chosen = indices.filter(pl.col("IndexCode") == index).unique("Date", keep="last", maintain_order=True)
     levels = chosen.select("Date", *[pl.col(name).alias(f"Index{name}") for name in prices])
     joined = days.join(levels, on="Date", how="left", maintain_order="left")
     known = as_of(joined, flow_in_force(flow), [])

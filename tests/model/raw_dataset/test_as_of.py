@@ -17,7 +17,7 @@ from model.store.store import Store
 from tests.model.raw_dataset.synthetic import DAYS, Market, build, linked, local, sections
 
 
-def as_known(moment: datetime, **keys: Any) -> Any:
+def as_known(moment: datetime | None, **keys: Any) -> Any:
     quality = QualitySettings(min_names=2, min_days=5, max_quarantined_share=1.0, as_of=moment)
     return sections(quality=quality, universe=UniverseSettings(size=None), **keys)
 
@@ -42,6 +42,25 @@ def test_a_past_day_is_rebuilt_from_what_was_known_then(tmp_path: Path, handmade
     close = second.read_chunks(ASSET, "panel").filter(on)["Close"]
     assert close.to_list() == [old["Close"][0] + 1.0]
     assert second.read_table(ASSET, "calendar.parquet")["Date"].max() == DAYS[49]
+
+
+def test_a_corrected_level_counts_from_its_correction_and_the_older_one_before(
+    tmp_path: Path, handmade: Market, bare: Store
+) -> None:
+    indices = handmade.beside["indices"]
+    on = (pl.col("Date") == DAYS[12]) & (pl.col("IndexCode") == "TOPIX")
+    old = indices.filter(on)
+    fixed = old.with_columns(pl.col("Close") + 1.0, PublishedAt=pl.lit(local(DAYS[30], 9)))
+    store = linked(bare, tmp_path, only_days=True)
+    market = Market(handmade.quotes, {}).with_table("indices", pl.concat([indices, fixed]))
+    market.publish(store, DAYS)
+    closes = []
+    for moment in (local(DAYS[29], 20), local(DAYS[30], 9), None):
+        build(store, as_known(moment))
+        table = store.read_chunks(ASSET, "market")
+        assert table["Date"].is_unique().all()
+        closes.append(table.filter(pl.col("Date") == DAYS[12])["IndexClose"].item())
+    assert closes == [old["Close"][0], old["Close"][0] + 1.0, old["Close"][0] + 1.0]
 
 
 def test_a_row_that_was_withdrawn_or_not_there_yet_is_as_it_was_then(

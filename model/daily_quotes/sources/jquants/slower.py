@@ -13,7 +13,7 @@ from model.daily_quotes.sources.jquants import tables
 from model.daily_quotes.sources.jquants.canonical import sector_names
 from model.daily_quotes.sources.jquants.published import PARTITION, Context, published
 from model.daily_quotes.sources.jquants.statements import statements
-from model.daily_quotes.sources.jquants.versions import UNTIL
+from model.daily_quotes.sources.jquants.versions import SEEN, UNTIL
 from model.daily_quotes.sources.jquants.visible import dates
 
 Mapped = Callable[[pl.DataFrame, Context], pl.DataFrame]
@@ -95,15 +95,19 @@ def sector_indices(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
 
 
 def _levels(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
-    newest = rows.filter(pl.col(UNTIL).is_null())
-    frame = newest.select(
+    """All versions of the levels that are still served. No correction counts from before the day's publication: a
+    year may be asked for while its newest day is still being made up."""
+    there = rows.filter(pl.col(UNTIL).is_null().any().over("Date", "Code"))
+    own = published(there.with_columns(pl.lit(None, there.schema[SEEN]).alias(SEEN)), "Date", context)
+    known = published(there, "Date", context)
+    frame = there.select(
         Date=PARTITION,
         IndexCode="Code",
         Open="O",
         High="H",
         Low="L",
         Close="C",
-        PublishedAt=published(newest, "Date", context),
+        PublishedAt=pl.max_horizontal(known, own),
     )
     return _unique(frame, INDICES.key).select(list(INDICES.schema))
 

@@ -170,6 +170,45 @@ def test_levels_of_the_days_of_a_pause_count_from_their_own_publication(open_day
     assert batch.quotes["KnownAt"].max() == datetime(2024, 1, 19, 7, 30, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(("code", "place"), [("TOPIX", "topix"), ("0040", "indices")])
+def test_a_corrected_level_stays_beside_the_one_that_it_corrects(
+    open_days: Open, market: FakeMarket, clock: FakeClock, code: str, place: str
+) -> None:
+    before = open_days().index().days
+    rows = [row for row in getattr(market, place) if row["Date"] == str(DAY) and row.get("Code") != "0000"]
+    rows[0]["C"] = 9999.0
+    clock.wait(days=1)
+    source = open_days()
+    after = source.index().days
+    assert changed(before, after) == [DAY]
+    levels = source.read(list(after)).beside["indices"].filter(pl.col("IndexCode") == code, pl.col("Date") == DAY)
+    assert levels["PublishedAt"].to_list() == [datetime(2024, 1, 17, 7, 30, tzinfo=UTC), clock.now()]
+    assert levels["Close"][0] < 9999.0 == levels["Close"][1]
+
+
+def test_a_level_of_a_day_that_is_still_being_made_up_counts_once_from_its_publication(
+    open_days: Open, market: FakeMarket, clock: FakeClock
+) -> None:
+    clock.wait(hours=-2, minutes=-15)  # 16:15 in Tokyo
+    open_days().index()
+    market.topix[-1]["C"] = 9999.0
+    clock.wait(minutes=10)
+    open_days(recheck_hours=0.0).index()
+    clock.wait(minutes=20)
+    source = open_days()
+    levels = source.read(list(source.index().days)).beside["indices"].filter(IndexCode="TOPIX", Date=date(2024, 1, 19))
+    assert levels.select("Close", "PublishedAt").rows() == [(9999.0, datetime(2024, 1, 19, 7, 30, tzinfo=UTC))]
+
+
+def test_a_level_that_is_served_no_more_goes_away(open_days: Open, market: FakeMarket, clock: FakeClock) -> None:
+    open_days().index()
+    market.indices = [row for row in market.indices if (row["Date"], row["Code"]) != (str(DAY), "0040")]
+    clock.wait(days=1)
+    source = open_days()
+    source.index()
+    assert source.read([DAY]).beside["indices"]["IndexCode"].to_list() == ["TOPIX"]
+
+
 def test_an_answer_that_was_cut_replaces_nothing(open_days: Open, market: FakeMarket, server: JQuantsServer) -> None:
     known = first_versions(bars({f"{code:05}": 1.0 for code in range(60)}))
     with pytest.raises(SourceError, match="cut answer"):
