@@ -234,24 +234,28 @@ class PatientClient(ClientV2):
         return {}
 
     def _ban(self, response: requests.Response, attempt: int) -> float:
-        """Seconds to keep away after a 429: what the server asks for, or ever longer."""
-        said = response.headers.get("Retry-After", "").strip()
-        seconds = min(300.0, 10.0 * 2.0 ** (attempt - 1))
-        if re.fullmatch(r"\d+(\.\d+)?", said):
-            seconds = float(said)
-        elif said:
-            try:
-                until = parsedate_to_datetime(said)
-            except ValueError:
-                return seconds
-            until = until if until.tzinfo else until.replace(tzinfo=UTC)
-            seconds = max(0.0, (until - self._clock.now()).total_seconds())
+        """Seconds to keep away after a 429: what the server asks for, or ever longer; so too where it asks for less
+        than a second, which would spend all attempts at once."""
+        seconds = self._asked_for(response.headers.get("Retry-After", "").strip())
+        if seconds < 1.0:
+            return min(300.0, 10.0 * 2.0 ** (attempt - 1))
         if seconds > _LONGEST_BAN:
             raise SourceError(
                 f"J-Quants asks to stay away for {seconds / 60:.0f} minutes (HTTP 429). Run the command again after "
                 "that; if other programs use the key, set source.requests_per_minute below the plan's limit."
             )
         return seconds
+
+    def _asked_for(self, said: str) -> float:
+        """Seconds that a Retry-After asks for; 0 where it says nothing that can be understood."""
+        if re.fullmatch(r"\d+(\.\d+)?", said):
+            return float(said)
+        try:
+            until = parsedate_to_datetime(said)
+        except ValueError:
+            return 0.0
+        until = until if until.tzinfo else until.replace(tzinfo=UTC)
+        return (until - self._clock.now()).total_seconds()
 
     def _refused(self, response: requests.Response, url: str) -> None:
         """Raise for an answer that repeating does not mend.

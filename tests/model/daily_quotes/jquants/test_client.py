@@ -79,10 +79,12 @@ def test_retry_after_may_be_a_date(make: Make, server: JQuantsServer, clock: Fak
     assert clock.slept == [90.0]
 
 
-def test_a_429_without_a_hint_is_met_with_ever_longer_pauses(
-    make: Make, server: JQuantsServer, clock: FakeClock
+@pytest.mark.parametrize("said", ["", "0", "0.0", "0.2", "soon", "-5", "Fri, 19 Jan 2024 09:30:00 GMT"])
+def test_a_429_without_a_usable_hint_is_met_with_ever_longer_pauses(
+    make: Make, server: JQuantsServer, clock: FakeClock, said: str
 ) -> None:
-    server.faults = [Fault("status", BARS, times=3, status=429)]
+    headers = {"Retry-After": said} if said else {}
+    server.faults = [Fault("status", BARS, times=3, status=429, headers=headers)]
     make().rows(BARS, DAY)
     assert clock.slept == [10.0, 20.0, 40.0]
 
