@@ -21,9 +21,10 @@ from model.daily_quotes.sources.jquants.client import KEY_NAME, Patience, Patien
 from model.daily_quotes.sources.jquants.published import PARTITION, Context
 from model.daily_quotes.sources.jquants.rate import Clock, SystemClock, TokenBucket
 from model.daily_quotes.sources.jquants.settings import JQuantsSource
+from model.daily_quotes.sources.jquants.shares import days_between, in_shares_of_their_day
 from model.daily_quotes.sources.jquants.slower import MAPPINGS
 from model.daily_quotes.sources.jquants.sync import Sync
-from model.daily_quotes.sources.jquants.tables import QUOTES, TABLES
+from model.daily_quotes.sources.jquants.tables import QUOTES, STATEMENTS, TABLES
 from model.errors import SourceError
 from model.store.hashing import json_hash
 
@@ -135,6 +136,9 @@ class JQuantsDays:
             entries = cache.entries(name)
             for unit, seen, day in self._placed(name, entries, days):
                 contents[day].append([name, unit, seen, entries[unit].parts[seen]])
+                if name == STATEMENTS.name and seen != unit:  # a change, restated by the splits since the disclosure
+                    spanned = map(date.isoformat, days_between(date.fromisoformat(unit), day, days))
+                    contents[day] += [[QUOTES.name, each, *sorted(known[each].parts.values())] for each in spanned]
         return contents
 
     @staticmethod
@@ -160,5 +164,8 @@ class JQuantsDays:
             if rows is None:
                 continue
             rows = rows.with_columns(partition_days(rows[VISIBLE], days, TABLES[name].replaces).alias(PARTITION))
-            parts[canonical].append(mapping(rows.filter(pl.col(PARTITION).is_in(list(chosen))), context))
+            rows = rows.filter(pl.col(PARTITION).is_in(list(chosen)))
+            if name == STATEMENTS.name:
+                rows = in_shares_of_their_day(rows, cache, days)
+            parts[canonical].append(mapping(rows, context))
         return {name: pl.concat(frames).sort(BESIDE[name].key) for name, frames in parts.items()}

@@ -116,6 +116,50 @@ def test_a_changed_statement_counts_from_when_it_was_seen_and_its_first_version_
     assert rows["PublishedAt"].to_list() == [datetime(2024, 1, 17, 6, 30, tzinfo=UTC), clock.now()]
 
 
+@pytest.mark.parametrize(("split", "shares"), [(NEXT, 4950.0), (date(2024, 1, 22), 4950.0), (DAY, 990.0)])
+def test_a_statement_that_changes_after_a_split_counts_the_shares_of_the_day_of_the_change(
+    open_days: Open, market: FakeMarket, clock: FakeClock, split: date, shares: float
+) -> None:
+    market.statements += [statement(DAY, code, code, NP="10", ShOutFY="1000", TrShFY="10") for code in market.codes[:3]]
+    before = open_days().index().days
+    for row in market.statements[1:3]:  # 130A0 and 72030; 13010 does not change
+        row["NP"] = "12"
+    clock.wait(days=3)  # Monday, 18:30
+    market_day(market, date(2024, 1, 22))
+    for code in ("72030", "13010"):
+        market.bars[str(split), code]["AdjFactor"] = 0.2
+    source = open_days(recheck_days=250)
+    after = source.index().days
+    assert changed(before, after) == sorted({split, date(2024, 1, 22)})
+    rows = source.read(list(after)).beside["statements"]
+    first = rows.filter(pl.col("Date") == DAY).select("Code", "SharesOutstanding").rows()
+    assert first == [("13010", 990.0), ("130A0", 990.0), ("72030", 990.0)]
+    late = rows.filter(pl.col("Date") == date(2024, 1, 22))
+    assert late.select("Code", "SharesOutstanding", "Profit").rows() == [
+        ("130A0", 990.0, 12.0),
+        ("72030", shares, 12.0),
+    ]
+    assert source.read([date(2024, 1, 22)]).beside["statements"].equals(late)
+
+
+def test_a_split_that_is_corrected_later_makes_the_day_of_a_changed_statement_stale(
+    open_days: Open, market: FakeMarket, clock: FakeClock
+) -> None:
+    market.statements.append(statement(DAY, "72030", "7", NP="10", ShOutFY="1000"))
+    open_days().index()
+    market.statements[0]["NP"] = "12"
+    clock.wait(days=3)
+    market_day(market, date(2024, 1, 22))
+    before = open_days().index().days
+    market.bars[str(NEXT), "72030"]["AdjFactor"] = 0.5
+    clock.wait(hours=7)
+    source = open_days()
+    after = source.index().days
+    assert changed(before, after) == [NEXT, date(2024, 1, 22)]
+    rows = source.read(list(after)).beside["statements"]
+    assert rows.select("Date", "SharesOutstanding").rows() == [(DAY, 1000.0), (date(2024, 1, 22), 2000.0)]
+
+
 def test_a_statement_served_a_day_late_still_counts_from_its_disclosure(
     open_days: Open, market: FakeMarket, clock: FakeClock
 ) -> None:
