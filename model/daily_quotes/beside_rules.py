@@ -15,6 +15,8 @@ _MONTHS_AHEAD = 18
 """No fiscal year is longer; statements and forecasts speak of the present year or the next."""
 _YEARS_BACK = 10
 """Statements of older years are corrected after so many years at most."""
+_PERCENT = 2.0
+"""Ratios above it are percentages; one that is a little above 1 is an estimate, and no reason to refuse a file."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,10 @@ RULES: Mapping[str, tuple[ValueRule, ...]] = {
     "short_selling": (
         _recorded("RecordDate"),
         ValueRule(
-            "ShortRatio", no_share(pl.col("ShortRatio")), "a ShortRatio below 0 or above 1", "Write 0.4 for 40 percent"
+            "ShortRatio",
+            ~pl.col("ShortRatio").is_between(0.0, _PERCENT),
+            f"a ShortRatio below 0 or above {_PERCENT:g}",
+            "Write 0.4 for 40 percent",
         ),
     ),
     "investor_flow": (_recorded("PeriodEnd"), _not_negative("Total")),

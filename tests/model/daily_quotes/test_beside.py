@@ -103,14 +103,14 @@ def test_negative_balances_are_refused(column: str) -> None:
         validate_beside("margin", rows.with_columns(pl.lit(-3.0).alias(column)))
 
 
-@pytest.mark.parametrize(("ratio", "right"), [(0.0, True), (1.0, True), (-0.1, False), (57.3, False)])
-def test_a_share_of_short_sales_lies_from_0_to_1(ratio: float, right: bool) -> None:
+@pytest.mark.parametrize(("ratio", "right"), [(0.0, True), (1.05, True), (-0.1, False), (57.3, False)])
+def test_a_share_of_short_sales_is_no_percentage(ratio: float, right: bool) -> None:
     row = (date(2024, 1, 9), "Banks", date(2024, 1, 9), at(9, 8), ratio)
     rows = pl.DataFrame([row], schema=TABLES["short_selling"].schema, orient="row")
     if right:
         assert validate_beside("short_selling", rows) is rows
     else:
-        with pytest.raises(SourceError, match=r"a ShortRatio below 0 or above 1 in 1 rows. Write 0.4 for 40 percent"):
+        with pytest.raises(SourceError, match=r"a ShortRatio below 0 or above 2 in 1 rows. Write 0.4 for 40 percent"):
             validate_beside("short_selling", rows)
 
 
