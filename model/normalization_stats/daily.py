@@ -30,6 +30,7 @@ from model.normalization_stats.statistics import (
 )
 from model.quality_features.digests import COLUMNS, called, digests_file, read_digests
 from model.quality_features.read import HEAD, TABLE, band_columns, read_features
+from model.store.day_digests import DayDigests, Mask
 from model.store.hashing import json_hash, merkle_root
 from model.store.manifest import FileEntry, Manifest
 from model.store.stage import StageRun
@@ -140,20 +141,32 @@ class MonthChunks:
         self._keep_digests(month)
         if self._taken_over(file, input_hash := self._made_from(month)):
             return file
-        due, kept = self._due(month, dates)
-        parts = [kept] if kept is not None else []
-        if due:
-            kinds = {name: self.kinds[name] for names in due.values() for name in names}
-            days_due = sorted({day for days in due for day in days})
-            stretch = dates[dates.index(days_due[0]) : dates.index(days_due[-1]) + 1]
-            members = read_members(self.run.store, stretch, tuple(kinds))
-            quantiles = self.run.settings.normalization.clip_quantiles
-            for days, names in due.items():
-                own = {name: kinds[name] for name in names}
-                found = daily_statistics(members.only(names, days), list(own.values()), quantiles)
-                parts.append(daily_table(days, names, found))
-        self._write(file, pl.concat(parts).sort("Date", "feature"), ("Date", "feature"), input_hash)
+        names = sorted(self.kinds)
+        daily, kept = self._kept(month, dates, names)
+        self._compute(daily, ~kept, dates, names)
+        self._write(file, daily_table(dates, names, daily), ("Date", "feature"), input_hash)
         return file
+
+    def _compute(self, daily: Daily, due: Mask, dates: tuple[date, ...], names: Sequence[str]) -> None:
+        """Put in the statistics that are due ``[features, days]``; features that are due on the same days together."""
+        if not due.any():
+            return
+        days = np.flatnonzero(due.any(axis=0))
+        wanted = tuple(names[number] for number in np.flatnonzero(due.any(axis=1)).tolist())
+        members = read_members(self.run.store, dates[int(days[0]) : int(days[-1]) + 1], wanted)
+        patterns, alike = np.unique(due, axis=0, return_inverse=True)
+        for number, pattern in enumerate(patterns):
+            rows, columns = np.flatnonzero(alike == number).tolist(), np.flatnonzero(pattern).tolist()
+            if not columns:
+                continue
+            own = [names[row] for row in rows]
+            found = daily_statistics(
+                members.only(own, [dates[column] for column in columns]),
+                [self.kinds[name] for name in own],
+                self.run.settings.normalization.clip_quantiles,
+            )
+            for name in ("n", *STATISTICS):
+                getattr(daily, name)[np.ix_(rows, columns)] = getattr(found, name)
 
     def _keep_digests(self, month: str) -> None:
         """Put the digests of the features beside the chunk, if the features are those that the fold was made from."""
@@ -162,49 +175,54 @@ class MonthChunks:
         if entry is not None and self._of_now:
             self.writer.adopt(file, self.run.store.directory(SOURCE), entry)
 
-    def _due(
-        self, month: str, dates: tuple[date, ...]
-    ) -> tuple[dict[tuple[date, ...], tuple[str, ...]], pl.DataFrame | None]:
-        """Days to the features whose statistics must be computed on them, and the statistics that are kept."""
+    def _kept(self, month: str, dates: tuple[date, ...], names: Sequence[str]) -> tuple[Daily, Mask]:
+        """The statistics that the fold's own chunk has ``[features, days]``, and where they are still those."""
+        shape = len(names), len(dates)
+        daily = Daily(np.zeros(shape, np.int64), *(np.full(shape, np.nan) for _ in STATISTICS))
+        nothing = np.zeros(shape, np.bool_)
         manifest = self.run.store.manifest(ASSET, self.fold.name)
         chunk = f"{DAILY}/{month}.parquet"
         if manifest is None or chunk not in manifest.files or not self.writer.has(digests_file(month)):
-            return {dates: tuple(self.kinds)}, None
+            return daily, nothing
         now = read_digests(self.run.store, self._source, month)
         before = read_digests(self.run.store, manifest, month)
         if now is None or before is None:
-            return {dates: tuple(self.kinds)}, None
-        same = now.equal(before)
-        head = [now.columns.index(name) for name in called(TABLE, HEAD)]
-        same &= same[:, head].all(axis=1, keepdims=True)  # who is in the universe concerns every feature
-        names = self._computed_as_before(manifest)
-        day, feature = np.nonzero(same[:, [now.columns.index(name) for name in names.values()]])
-        kept = pl.DataFrame(
-            {
-                "Date": pl.Series(now.days).cast(pl.Date).gather(day),
-                "feature": pl.Series(list(names), dtype=pl.String).gather(feature),
-            }
+            return daily, nothing
+        held = self.run.store.read_table(ASSET, chunk, self.fold.name)
+        days = pl.Series(dates, dtype=pl.Date)
+        place = held.select(
+            feature=pl.col("feature").cast(pl.Enum(names), strict=False).to_physical().cast(pl.Int64).fill_null(-1),
+            day=days.search_sorted(held["Date"]).cast(pl.Int64),
+            known=pl.col("Date").is_in(days.implode()),
         )
-        own = self.run.store.read_table(ASSET, chunk, self.fold.name).filter(pl.col("Date").is_in(list(dates)))
-        own = own.join(kept, on=["Date", "feature"], how="semi")
-        return self._grouped(dates, own), own
+        here = (place["known"] & (place["feature"] >= 0)).to_numpy()
+        cells = place["feature"].to_numpy()[here], place["day"].to_numpy()[here]
+        for name in ("n", *STATISTICS):
+            getattr(daily, name)[cells] = held[name].to_numpy()[here]
+        there = nothing.copy()
+        there[cells] = True
+        return daily, there & self._same(now, before, manifest, days, names)
+
+    def _same(
+        self, now: DayDigests, before: DayDigests, manifest: Manifest, days: pl.Series, names: Sequence[str]
+    ) -> Mask:
+        """Where the features are as they were, and their statistics computed as they were ``[features, days]``."""
+        equal = now.equal(before)
+        head = [now.columns.index(name) for name in called(TABLE, HEAD)]
+        equal &= equal[:, head].all(axis=1, keepdims=True)  # who is in the universe concerns every feature
+        same = np.zeros((len(names), len(days)), dtype=np.bool_)
+        column = {name: now.columns.index(digest) for name, digest in self._computed_as_before(manifest).items()}
+        rows = np.array([number for number, name in enumerate(names) if name in column], dtype=np.int64)
+        _, here, day = np.intersect1d(days.to_physical().to_numpy(), now.days, return_indices=True)
+        columns = np.array([column[names[row]] for row in rows], dtype=np.int64)
+        same[np.ix_(rows, here)] = equal[np.ix_(day, columns)].T
+        return same
 
     def _computed_as_before(self, manifest: Manifest) -> dict[str, str]:
         """Features whose statistics in the fold's artefact are computed as now, and what their digests are called."""
         before = manifest.extra.get(COMPUTED_AS, {})
         same = [band for band, made_as in self._computed_as.items() if before.get(band) == made_as]
         return {name: digest for band in same for name in self.bands[band] for digest in called(band, [name])}
-
-    def _grouped(self, dates: tuple[date, ...], kept: pl.DataFrame) -> dict[tuple[date, ...], tuple[str, ...]]:
-        """The features that are not kept on every day, together with those that are wanted on the same days."""
-        pairs = pl.DataFrame({"feature": list(self.kinds)}).join(pl.DataFrame({"Date": dates}), how="cross")
-        due = pairs.join(kept, on=["Date", "feature"], how="anti", maintain_order="left")
-        by_feature = due.group_by("feature", maintain_order=True).agg("Date")
-        by_days = by_feature.group_by("Date", maintain_order=True).agg("feature")
-        return {
-            tuple(days): tuple(names)
-            for days, names in zip(by_days["Date"].to_list(), by_days["feature"].to_list(), strict=True)
-        }
 
     @cached_property
     def _source(self) -> Manifest:

@@ -10,18 +10,25 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
+from model.quality_features.places import OLD, Places
 from model.store.day_digests import Mask, day_edges
 
-_OLD, _NEW = "__old", "__new"
+_NEW = "__new"
 _FEW = 20
 """A part with so many times fewer rows than its days have is one of few codes."""
 
 
 @dataclass
 class Patch:
-    """A chunk that is being brought up to date, sorted by a key of which Date is the first."""
+    """A chunk that is being brought up to date, sorted by a key of which Date is the first.
+
+    Args:
+        chunk: as it is stored.
+        places: where the rows stand that the chunk must have now; found in the chunk by default.
+    """
 
     chunk: pl.DataFrame
+    places: Places | None = None
     differs: Mask = field(init=False)
     """Where a day's cross-section is not as it was ``[days of the chunk, columns beside Date]``."""
     rows_differ: bool = field(init=False, default=False)
@@ -60,10 +67,16 @@ class Patch:
         if keys.equals(held):  # whole days, no join
             self._put(pl.int_range(first, last, eager=True), part.drop(key))
             return
-        near = _near(held.with_row_index(_OLD, offset=first), part, key)
+        near = self._near(part) if "Code" in key and part.height * _FEW < held.height else None
+        near = held.with_row_index(OLD, offset=first) if near is None else near
         at = keys.with_row_index(_NEW).join(near, on=key, how="inner", maintain_order="left")
         values = part.drop(key)
-        self._put(at[_OLD], values if at.height == part.height else values[at[_NEW]])
+        self._put(at[OLD], values if at.height == part.height else values[at[_NEW]])
+
+    def _near(self, part: pl.DataFrame) -> pl.DataFrame:
+        """The rows that a part of few codes can speak of: a cheap choice before the join."""
+        places = self.places or Places(self.chunk)
+        return places.of(frozenset(part["Code"].unique()))
 
     def _rearrange(self, keys: pl.DataFrame, key: Sequence[str]) -> None:
         """Let the chunk have these rows. Days whose rows are the same are taken as they are; a join is slower."""
@@ -106,9 +119,9 @@ class Patch:
         run = last - first == len(into)  # whole days of all names: slices, which copy nothing
         before = self.chunk.select(values.columns)
         before = before.slice(first, len(into)) if run else before[into]
-        other = before.rename({name: _OLD + name for name in before.columns})
+        other = before.rename({name: OLD + name for name in before.columns})
         unequal = pl.concat([values, other], how="horizontal").select(
-            pl.col(name).ne_missing(pl.col(_OLD + name)) for name in values.columns
+            pl.col(name).ne_missing(pl.col(OLD + name)) for name in values.columns
         )
         names = [name for name, differ in unequal.select(pl.all().any()).row(0, named=True).items() if differ]
         if not names:
@@ -123,10 +136,3 @@ class Patch:
             rows = self.chunk.select(names)
             put = pl.concat([rows.slice(0, first), values.select(names), rows.slice(last)])
             self.chunk = self.chunk.with_columns(put)
-
-
-def _near(near: pl.DataFrame, part: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
-    """The rows that a part of few codes can speak of: a cheap choice before the join."""
-    if "Code" in key and part.height * _FEW < near.height:
-        near = near.filter(pl.col("Code").is_in(part["Code"].unique().implode()))
-    return near

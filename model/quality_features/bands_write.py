@@ -16,10 +16,12 @@ from itertools import chain
 import numpy as np
 import polars as pl
 
+from model.errors import StoreError
 from model.quality_features.bands_jobs import Job, Mask
 from model.quality_features.bands_patch import Patch
 from model.quality_features.coverage import count
 from model.quality_features.digests import StoredDigests
+from model.quality_features.places import Places
 from model.quality_features.read import ASSET, HEAD, KEY
 from model.store.day_digests import DayDigests
 from model.store.stage import StageRun
@@ -73,6 +75,12 @@ class Chunks:
     changed: Collection[str]
     rows: Callable[[str], pl.DataFrame]
     """Date, Code, InUniverse of a month."""
+    places: Callable[[str], Places]
+    """Where a month's rows stand."""
+
+    def keeps_rows(self, month: str, table: Table) -> bool:
+        """Whether a stored chunk has the very rows that the panel has."""
+        return month not in self.changed and "Code" in table.key and bool(table.names)
 
     def now(self, month: str, columns: Sequence[str]) -> pl.DataFrame | None:
         """Some of the columns of a changed month, each row once; None where the month is as recorded."""
@@ -253,23 +261,30 @@ class Update:
         if heads is not None:
             chunk, digests = of_month[0], DayDigests.of(of_month[0], heads[month])
         else:
-            old = self.run.store.read_table(ASSET, _file(table, month))
-            chunk, digests = self._patched(table, month, old, of_month)
+            chunk, digests = self._patched(table, month, of_month)
         members = self.chunks.rows(month)["InUniverse"] if "Code" in table.key else None
         self.counts[table.name, month] = count(table.name, month, chunk, members)
         if digests is None:
             self.writer.reuse(_file(table, month))
             return False
-        root = digests.root(chunk.schema)
-        self.writer.chunk(table.name, month, chunk, key=table.key, input_hash=table.made_by, content_hash=root)
+        self.writer.chunk(
+            table.name,
+            month,
+            chunk,
+            key=table.key,
+            input_hash=table.made_by,
+            content_hash=digests.root(chunk.schema),
+            in_order=heads is None and self.chunks.keeps_rows(month, table),
+        )
         self.digests[table.name, month] = digests
         return True
 
     def _patched(
-        self, table: Table, month: str, old: pl.DataFrame, parts: Sequence[pl.DataFrame]
+        self, table: Table, month: str, parts: Sequence[pl.DataFrame]
     ) -> tuple[pl.DataFrame, DayDigests | None]:
         """A month's chunk from its present state, and its digests where anything differs."""
-        patch = Patch(old)
+        old = self._stored(table, month)
+        patch = Patch(old, self.chunks.places(month) if "Code" in table.key else None)
         rows = self.chunks.now(month, table.head)
         if rows is not None:
             patch.rows(rows, table.key)
@@ -279,6 +294,24 @@ class Update:
             return patch.chunk, None
         before = self.stored.of(month, table.name, old.columns)
         return patch.chunk, DayDigests.of(patch.chunk, before, patch.differs)
+
+    def _stored(self, table: Table, month: str) -> pl.DataFrame:
+        """A month's chunk as it lies in the store.
+
+        Where the panel's rows are as recorded, the chunk's keys are the panel's, which all tables share; they are not
+        read again.
+        """
+        file = _file(table, month)
+        if not self.chunks.keeps_rows(month, table):
+            return self.run.store.read_table(ASSET, file)
+        rows = self.chunks.rows(month)
+        values = self.run.store.read_table(ASSET, file, columns=list(table.names))
+        if values.height != rows.height:
+            raise StoreError(
+                f"{ASSET}/{file} has {values.height} rows where the panel has {rows.height}. Remove the folder "
+                f"{self.run.store.directory(ASSET)} and run `gogooku run`."
+            )
+        return pl.DataFrame([*(rows[name] for name in table.head), *values.get_columns()])
 
     def _days(self, group: Sequence[str]) -> tuple[date, date]:
         return self.chunks.months[group[0]][0], self.chunks.months[group[-1]][-1]

@@ -11,11 +11,14 @@ from datetime import date
 from pathlib import Path
 from threading import Lock
 
+import numpy as np
 import polars as pl
 
 from model.errors import DataError, StoreError
 from model.quality_features.language.columns import COLUMNS, MEMBER, SECTOR
+from model.quality_features.places import rows_of
 from model.quality_features.read import KEY, PANEL
+from model.store.day_digests import day_edges
 from model.store.manifest import FileEntry
 from model.store.store import Store
 
@@ -143,8 +146,9 @@ class Panel:
         """Where the rows of some codes stand in a month, and the first of each day; several jobs ask for the same."""
         found = self._found.get((month, codes))
         if found is None:
-            wanted = pl.col("Code").is_in(list(codes)) | pl.col("Date").is_first_distinct()
-            found = self._found[month, codes] = rows.select(pl.arg_where(wanted)).to_series()
+            _, edges = day_edges(rows)
+            found = pl.Series(np.union1d(rows_of(rows["Code"], codes), edges[:-1]))
+            self._found[month, codes] = found
         return found
 
     def _table(self, table: str, month: str, columns: Sequence[str]) -> pl.DataFrame:

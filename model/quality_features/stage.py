@@ -25,6 +25,7 @@ from model.quality_features.coverage import KEY as COVERAGE_KEY
 from model.quality_features.digests import StoredDigests
 from model.quality_features.engine import feature_plan
 from model.quality_features.language.columns import MEMBER
+from model.quality_features.places import Places
 from model.quality_features.read import ASSET, DAYS_FILE, HEAD, KEY
 from model.quality_features.rows_changes import Changes, find_changes
 from model.quality_features.rows_panel import SOURCE, Panel
@@ -36,8 +37,8 @@ from model.store.store import Store
 from model.store.writer import ArtifactWriter
 
 LABELS = "labels"
-_HEADS_KEPT = 14
-"""A block of months and what a long window reaches beyond it; some MB each."""
+_HEADS_KEPT = 32
+"""Months that the longest window reaches after a day; some MB each."""
 
 
 def materialise(run: StageRun) -> Manifest:
@@ -52,7 +53,8 @@ def materialise(run: StageRun) -> Manifest:
         changes = _record_panel(run, w, panel)
         layout = bands(run.settings.features)
         w.json("catalogue.json", catalogue_document(run.settings.features, layout))
-        chunks = Chunks(changes.months, changes.read, _heads(panel))
+        heads = _heads(panel)
+        chunks = Chunks(changes.months, changes.read, heads, _places(heads))
         families = {"features": _features(run, layout, panel, changes), "labels": _labels(run, panel, changes)}
         stored = StoredDigests(run.store)
         updates = {name: Update(run, w, family, chunks, stored) for name, family in families.items()}
@@ -83,6 +85,10 @@ def _heads(panel: Panel) -> Callable[[str], pl.DataFrame]:
         return panel.month(month, [MEMBER]).with_columns(pl.col(MEMBER).fill_null(False))
 
     return read
+
+
+def _places(heads: Callable[[str], pl.DataFrame]) -> Callable[[str], Places]:
+    return lru_cache(maxsize=_HEADS_KEPT)(lambda month: Places(heads(month)))
 
 
 def _features(run: StageRun, layout: Sequence[Band], panel: Panel, changes: Changes) -> Family:

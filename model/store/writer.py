@@ -91,16 +91,19 @@ class ArtifactWriter:
         input_hash: str | None = None,
         content_hash: str | None = None,
         hashed: bool = True,
+        in_order: bool = False,
     ) -> FileEntry:
         """Write a Parquet table (LZ4), sorted by ``key`` and unique on it.
 
         Args:
             content_hash: the hash of its values, where the caller has one; else that of the table as a whole.
+            in_order: whether the keys are those of a table of the store, whose order was checked when it was written.
 
         Raises:
             StoreError: the rows are not sorted by the key, or the key repeats.
         """
-        self._check_key(name, frame, key)
+        if not in_order:
+            self._check_key(name, frame, key)
         path = self._new(name)
         # Minimum and maximum help a reader to skip rows by key; those of a hundred features help nobody.
         # zstd would save an eighth of the disk and cost a third more time in writing, twice as much in reading.
@@ -125,10 +128,11 @@ class ArtifactWriter:
         *,
         input_hash: str,
         content_hash: str | None = None,
+        in_order: bool = False,
     ) -> FileEntry:
         """Write one month of a chunked table, with the hash of what it was computed from."""
         name = f"{table}/{month}.parquet"
-        return self.table(name, frame, key, input_hash=input_hash, content_hash=content_hash)
+        return self.table(name, frame, key, input_hash=input_hash, content_hash=content_hash, in_order=in_order)
 
     def previous(self, name: str) -> FileEntry | None:
         """The entry of a file of the artefact that this one will replace."""
