@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from model.quality_features.engine import reduced
 from model.quality_features.read import KEY, TABLE
 from model.quality_features.rows_panel import SLOW_COLUMNS
 from model.quality_features.selection import VALIDITY_WINDOWS, describe, validity_names
@@ -25,6 +26,9 @@ BANDS: tuple[tuple[str, int | None], ...] = (
 """Table of each band and the longest lookback in it, in trading days (None: any)."""
 MARKET = f"{TABLE}_market"
 """The band of the market-wide features, keyed by Date alone."""
+REDUCTIONS = "reductions"
+"""What market-wide features are made of (:mod:`model.quality_features.language.reductions`), keyed by Date alone. No
+band: nothing but features reads it."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Band:
     @property
     def key(self) -> tuple[str, ...]:
         """What its rows are sorted by and unique on."""
-        return ("Date",) if self.table == MARKET else KEY
+        return ("Date",) if self.table in (MARKET, REDUCTIONS) else KEY
 
     @property
     def head(self) -> tuple[str, ...]:
@@ -73,6 +77,19 @@ def bands(settings: FeatureSettings) -> tuple[Band, ...]:
         held.setdefault(_table(column), []).append(column)
     order = [table for table, _ in BANDS] + [MARKET]
     return tuple(Band(table, tuple(held[table])) for table in order if table in held)
+
+
+def reduction_band(settings: FeatureSettings) -> Band:
+    """The table of the reductions; it may have no columns."""
+    return Band(
+        REDUCTIONS,
+        tuple(
+            Column(
+                each.name, each.lookback_days, market=True, slow=any(source in SLOW_COLUMNS for source in each.inputs)
+            )
+            for each in reduced(settings)
+        ),
+    )
 
 
 def columns(settings: FeatureSettings) -> tuple[Column, ...]:

@@ -1,13 +1,13 @@
 """Compute features of a stretch of days from the store: what must be read for them, and the engine's call."""
 
-from bisect import bisect_left
-from collections.abc import Collection, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Collection, Sequence
 from datetime import date
 
 import polars as pl
 
 from model.quality_features.bands_jobs import Job
-from model.quality_features.engine import compute_features, feature_plan
+from model.quality_features.engine import compute_features, compute_market, feature_plan, market_plan
 from model.quality_features.language.columns import COLUMNS, MEMBER, SECTOR
 from model.quality_features.language.plan import Plan
 from model.quality_features.rows_panel import Panel
@@ -46,6 +46,31 @@ def compute_job(
         threads=threads,
         market=panel.market(start, job.last),
     )
+
+
+def market_job(
+    panel: Panel,
+    days: Sequence[date],
+    settings: FeatureSettings,
+    reduced: Callable[[Sequence[str]], pl.DataFrame],
+    job: Job,
+) -> pl.DataFrame:
+    """Market-wide features of a job, one row a day, from what the names of each day were reduced to.
+
+    Args:
+        panel: gives raw_dataset's market table.
+        days: the panel's trading days.
+        settings: what is selected.
+        reduced: reads Date and the reductions of some months.
+        job: of market-wide features.
+    """
+    start = days_before(days, job.first, market_plan(settings, job.names).lookback_days - 1)
+    window = days[bisect_left(days, start) : bisect_right(days, job.last)]
+    values = reduced(sorted({f"{day:%Y-%m}" for day in window}))
+    beside = panel.market(start, job.last)
+    if beside is not None:
+        values = values.join(beside, on="Date", how="left", maintain_order="left")
+    return compute_market(window, values, settings, job.first, job.last, job.names)
 
 
 def days_before(days: Sequence[date], day: date, count: int) -> date:

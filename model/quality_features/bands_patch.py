@@ -63,20 +63,21 @@ class Patch:
         if part.is_empty():
             return
         first, last = self._rows_of_days(part)
-        keys, held = part.select(key), self.chunk.select(key).slice(first, last - first)
-        if keys.equals(held):  # whole days, no join
-            self._put(pl.int_range(first, last, eager=True), part.drop(key))
+        keys, values = _columns(part, key), part.drop(key)
+        near = self._near(part, first, last) if "Code" in key and part.height * _FEW < last - first else None
+        if near is None:
+            near = _columns(self.chunk, key).slice(first, last - first).with_row_index(OLD, offset=first)
+        if keys.equals(_columns(near, key)):  # all rows of these days, or of these codes: no join
+            self._put(near[OLD], values)
             return
-        near = self._near(part) if "Code" in key and part.height * _FEW < held.height else None
-        near = held.with_row_index(OLD, offset=first) if near is None else near
         at = keys.with_row_index(_NEW).join(near, on=key, how="inner", maintain_order="left")
-        values = part.drop(key)
         self._put(at[OLD], values if at.height == part.height else values[at[_NEW]])
 
-    def _near(self, part: pl.DataFrame) -> pl.DataFrame:
-        """The rows that a part of few codes can speak of: a cheap choice before the join."""
-        places = self.places or Places(self.chunk)
-        return places.of(frozenset(part["Code"].unique()))
+    def _near(self, part: pl.DataFrame, first: int, last: int) -> pl.DataFrame:
+        """The rows of a part's codes from row ``first`` to before ``last``."""
+        near = (self.places or Places(self.chunk)).of(frozenset(part["Code"].unique()))
+        start, stop = np.searchsorted(near[OLD].to_numpy(), (first, last))
+        return near.slice(int(start), int(stop - start))
 
     def _rearrange(self, keys: pl.DataFrame, key: Sequence[str]) -> None:
         """Let the chunk have these rows. Days whose rows are the same are taken as they are; a join is slower."""
@@ -136,3 +137,8 @@ class Patch:
             rows = self.chunk.select(names)
             put = pl.concat([rows.slice(0, first), values.select(names), rows.slice(last)])
             self.chunk = self.chunk.with_columns(put)
+
+
+def _columns(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """Some columns; a query takes longer than all the rest of a small patch."""
+    return pl.DataFrame([frame[name] for name in names])

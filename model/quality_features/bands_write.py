@@ -50,6 +50,10 @@ class Table:
     """Hash of what decides the values beside the panel (settings, code, columns). A chunk of another is made whole."""
     jobs: Callable[[Mask], Sequence[Job]]
     """What must be computed again, given the days on which everything is."""
+    compute: Callable[[Job], pl.DataFrame] | None = None
+    """Computes a job where the table has a way of its own, from another table of the family; see ``inner``."""
+    inner: bool = False
+    """Whether other tables are computed from it: it is brought up to date before them, and nothing else reads it."""
 
     def pick(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The table's columns, as far as they are in a result of the engine; each row once."""
@@ -145,14 +149,16 @@ class Update:
         self._whole(stale)
         tables = self.family.tables
         planned = {table.name: self._jobs(table, stale[table.name]) for table in tables}
-        together = self._together(planned.values())
-        with ThreadPoolExecutor(max_workers=self.run.settings.runtime.threads) as pool:
-            patches = [
-                pool.submit(self._patch, table, stale[table.name], planned[table.name], together) for table in tables
-            ]
-            for finished, (table, patch) in enumerate(zip(tables, patches, strict=True), start=1):
-                patch.result()
-                self.run.progress(finished, len(tables), f"{table.name} up to date")
+        together = self._together([planned[table.name] for table in tables if table.compute is None])
+        finished = 0
+        for inner in (True, False):
+            due = [table for table in tables if table.inner == inner]
+            with ThreadPoolExecutor(max_workers=self.run.settings.runtime.threads) as pool:
+                patches = [pool.submit(self._patch, t, stale[t.name], planned[t.name], together) for t in due]
+                for table, patch in zip(due, patches, strict=True):
+                    patch.result()
+                    finished += 1
+                    self.run.progress(finished, len(tables), f"{table.name} up to date")
         return time.perf_counter() - began
 
     def _stale(self, table: Table) -> set[str]:
@@ -210,20 +216,21 @@ class Update:
     def _patch(
         self, table: Table, whole: set[str], jobs: Sequence[Job], together: Mapping[_Span, pl.DataFrame]
     ) -> None:
+        compute = table.compute or self.family.compute
         months = self.chunks.months
         kept = [month for month in months if month not in whole]
         touched = [m for m in kept if m in self.chunks.changed or any(job.within(*self._days([m])) for job in jobs)]
         for month in kept:
             if month not in touched:
                 self.writer.reuse(_file(table, month))
-        shared = [job for job in jobs if job.codes is None and (job.first, job.last) in together]
+        shared = [job for job in jobs if table.compute is None and job.codes is None and _span(job) in together]
         small = [job for job in jobs if job not in shared and _is_small(table, job)]
         large = [job for job in jobs if job not in small and job not in shared]
-        frames = [together[job.first, job.last] for job in shared] + [self.family.compute(job) for job in small]
+        frames = [together[_span(job)] for job in shared] + [compute(job) for job in small]
         self._count([table], frames)
         for group in self._groups(dict.fromkeys(touched)):
             due = [part for job in large if (part := job.within(*self._days(group))) is not None]
-            of_group = [self.family.compute(job) for job in due]
+            of_group = [compute(job) for job in due]
             self._count([table], of_group)
             self._write(table, group, [*frames, *of_group])
 
@@ -262,8 +269,9 @@ class Update:
             chunk, digests = of_month[0], DayDigests.of(of_month[0], heads[month])
         else:
             chunk, digests = self._patched(table, month, of_month)
-        members = self.chunks.rows(month)["InUniverse"] if "Code" in table.key else None
-        self.counts[table.name, month] = count(table.name, month, chunk, members)
+        if not table.inner:
+            members = self.chunks.rows(month)["InUniverse"] if "Code" in table.key else None
+            self.counts[table.name, month] = count(table.name, month, chunk, members)
         if digests is None:
             self.writer.reuse(_file(table, month))
             return False
@@ -330,6 +338,10 @@ class Update:
                 group = []
         if group:
             yield group
+
+
+def _span(job: Job) -> _Span:
+    return job.first, job.last
 
 
 def _is_small(table: Table, job: Job) -> bool:

@@ -13,8 +13,10 @@ import polars as pl
 
 from model.errors import SettingsError
 from model.quality_features.language.columns import COLUMNS, MEMBER, SECTOR
+from model.quality_features.language.feature import Feature
 from model.quality_features.language.operators import nearest
 from model.quality_features.language.plan import Options, Plan, compile_plan
+from model.quality_features.language.reductions import over_reductions, reductions
 from model.quality_features.selection import VALIDITY_WINDOWS, feature_names, select, validity_names
 from model.quality_features.settings import FeatureSettings
 from model.quality_features.table import compute_table
@@ -46,13 +48,15 @@ def compute_features(
         settings: what is selected, and the minimum shares.
         first: first date of the result.
         last: last date of the result.
-        names: only these features and validity flags, in this order; None for all, in the order of the catalogue.
+        names: only these features, validity flags and reductions, in this order; None for all features and flags, in
+            the order of the catalogue.
         codes: only these codes' rows; comparisons across names still see all the panel's.
         threads: blocks of codes or days computed at the same time; does not change a bit.
         market: raw_dataset's market table (Date and its columns, sorted by Date); None: missing throughout.
 
     Returns:
-        Date, Code, InUniverse, the features (Float32, null where undefined), the validity flags (Boolean).
+        Date, Code, InUniverse, the features (Float32, null where undefined), the validity flags (Boolean), the
+        reductions (Float64, NaN where undefined).
 
     Raises:
         DataError: the panel lacks a column or is not sorted and unique.
@@ -63,8 +67,31 @@ def compute_features(
     return frame if names is None else frame.select("Date", "Code", MEMBER, *names)
 
 
+def compute_market(
+    days: Sequence[date], market: pl.DataFrame, settings: FeatureSettings, first: date, last: date, names: Sequence[str]
+) -> pl.DataFrame:
+    """Market-wide features from their reductions: the same bits as from the panel, without a name of it.
+
+    Args:
+        days: the trading days that ``market_plan(settings, names)`` looks back on before ``first``, to ``last``.
+        market: Date, raw_dataset's market table and the reductions of these days, sorted.
+        settings: what is selected, and the minimum shares.
+        first: first date of the result.
+        last: last date of the result.
+        names: of market-wide features.
+
+    Returns:
+        As :func:`compute_features`, one row a day, whose Code is empty.
+    """
+    rows = pl.DataFrame({"Date": days}, schema={"Date": pl.Date}).with_columns(
+        pl.lit("").alias("Code"), pl.lit(True).alias(MEMBER)
+    )
+    plan = market_plan(settings, tuple(names))
+    return compute_table(rows, plan, first, last, market=market).select("Date", "Code", MEMBER, *names)
+
+
 def feature_plan(settings: FeatureSettings, names: tuple[str, ...] | None = None) -> Plan:
-    """The compiled plan of the selected features and validity flags, or of some of them.
+    """The compiled plan of the selected features and validity flags, or of some of these and of the reductions.
 
     Raises:
         SettingsError: a name is not among the columns that the settings select.
@@ -74,17 +101,33 @@ def feature_plan(settings: FeatureSettings, names: tuple[str, ...] | None = None
 
 @lru_cache(maxsize=64)
 def _plan(settings: FeatureSettings, names: tuple[str, ...] | None) -> Plan:
-    features = select(settings)
+    features, exact = select(settings), reduced(settings)
     flags = dict(zip(validity_names(), VALIDITY_WINDOWS, strict=True))
-    if names is not None:
-        known = [feature.name for feature in features] + list(flags)
-        for name in names:
-            if name not in known:
-                raise SettingsError(f"The settings select no feature {name!r}.{nearest(name, known)}")
-        features = tuple(feature for feature in features if feature.name in names)
-        flags = {name: days for name, days in flags.items() if name in names}
-    options = Options(settings.minimum_share, settings.minimum_sector_names, settings.market_index)
-    return compile_plan(features, options, flags)
+    if names is None:
+        return compile_plan(features, _options(settings), flags)
+    known = [*(feature.name for feature in features), *flags]
+    for name in names:
+        if name not in known and all(name != feature.name for feature in exact):
+            raise SettingsError(f"The settings select no feature {name!r}.{nearest(name, known)}")
+    features, exact = (tuple(each for each in listed if each.name in names) for listed in (features, exact))
+    return compile_plan(features, _options(settings), {n: days for n, days in flags.items() if n in names}, exact)
+
+
+@lru_cache(maxsize=64)
+def market_plan(settings: FeatureSettings, names: tuple[str, ...]) -> Plan:
+    """The compiled plan of some market-wide features over the reductions that they are made of."""
+    features = [over_reductions(each, settings.market_index) for each in select(settings) if each.name in names]
+    return compile_plan(features, _options(settings))
+
+
+@lru_cache(maxsize=16)
+def reduced(settings: FeatureSettings) -> tuple[Feature, ...]:
+    """What the market-wide features are made of: see :mod:`model.quality_features.language.reductions`."""
+    return reductions(select(settings), settings.market_index)
+
+
+def _options(settings: FeatureSettings) -> Options:
+    return Options(settings.minimum_share, settings.minimum_sector_names, settings.market_index)
 
 
 def max_lookback(settings: FeatureSettings, names: Iterable[str] | None = None) -> int:

@@ -15,9 +15,9 @@ import polars as pl
 
 from model.daily_quotes.settings import SimulatedSource
 from model.labels.labels import TURNOVER_DAYS, label_names, reach
-from model.quality_features.bands import MARKET, bands
+from model.quality_features.bands import MARKET, REDUCTIONS, bands, reduction_band
 from model.quality_features.bands_jobs import Job, label_jobs, reached
-from model.quality_features.read import ASSET, DAYS_FILE, is_band
+from model.quality_features.read import ASSET, DAYS_FILE
 from model.quality_features.rows_changes import NO_ROWS, Changes
 from model.quality_features.stage import LABELS, feature_jobs
 from model.store.store import Store
@@ -84,7 +84,8 @@ def _days(recorded: pl.DataFrame, changed: Collection[date]) -> pl.DataFrame:
 
 
 def _cost(settings: "Settings", changes: Changes, full: Mapping[str, Any]) -> Cost:
-    layout = bands(settings.features)
+    inner = reduction_band(settings.features)
+    layout = (*bands(settings.features), *([inner] if inner.columns else []))
     nothing_whole = np.zeros(len(changes.days), dtype=np.bool_)
     longest = max(band.lookback_days for band in layout)
     bars, slow = (reached(changes, what, 0, longest - 1) for what in ("features", "slow"))
@@ -106,8 +107,8 @@ def _cost(settings: "Settings", changes: Changes, full: Mapping[str, Any]) -> Co
     most = int(changes.day_table["rows"].to_numpy().max())
     seconds, cells, months = 0.0, 0, {}
     for table, (jobs, columns, lookback) in planned.items():
-        family = full["features" if is_band(table) else LABELS]
-        names = 1 if table == MARKET else most
+        family = full[LABELS if table == LABELS else "features"]
+        names = 1 if table in (MARKET, REDUCTIONS) else most
         spent, computed, touched = _table_cost(changes, jobs, columns, lookback, family, names)
         seconds, cells = seconds + spent, cells + computed
         months[table] = touched

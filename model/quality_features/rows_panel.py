@@ -77,6 +77,12 @@ class Panel:
         """Date, Code and the columns of a month, sorted; a column that the source does not have is absent."""
         return self._beside(month, self._table(PANEL, month, [*KEY, *columns]), columns)
 
+    def head(self, month: str) -> pl.DataFrame:
+        """Date, Code and InUniverse of a month, from what is kept of it where anything is; null says not a member."""
+        with self._reading:
+            rows = self._remembered(month, [MEMBER])
+        return rows.with_columns(pl.col(MEMBER).fill_null(False))
+
     def _beside(self, month: str, rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
         """The rows of a month with those of the columns beside that the slow table has."""
         slow = [name for name in columns if name in SLOW_COLUMNS]

@@ -16,15 +16,14 @@ import polars as pl
 
 from model.daily_quotes.settings import SimulatedSource
 from model.labels.labels import PANEL_COLUMNS, TURNOVER_DAYS, label_names, labels, reach
-from model.quality_features.bands import Band, bands, catalogue_document
-from model.quality_features.bands_compute import compute_job, days_before
+from model.quality_features.bands import MARKET, REDUCTIONS, Band, bands, catalogue_document, reduction_band
+from model.quality_features.bands_compute import compute_job, days_before, market_job
 from model.quality_features.bands_jobs import Job, Mask, Reached, feature_cells, jobs, label_jobs, reached
 from model.quality_features.bands_write import Chunks, Family, Table, Update
 from model.quality_features.coverage import COVERAGE_FILE, read_coverage
 from model.quality_features.coverage import KEY as COVERAGE_KEY
 from model.quality_features.digests import StoredDigests
 from model.quality_features.engine import feature_plan
-from model.quality_features.language.columns import MEMBER
 from model.quality_features.places import Places
 from model.quality_features.read import ASSET, DAYS_FILE, HEAD, KEY
 from model.quality_features.rows_changes import Changes, find_changes
@@ -55,7 +54,7 @@ def materialise(run: StageRun) -> Manifest:
         w.json("catalogue.json", catalogue_document(run.settings.features, layout))
         heads = _heads(panel)
         chunks = Chunks(changes.months, changes.read, heads, _places(heads))
-        families = {"features": _features(run, layout, panel, changes), "labels": _labels(run, panel, changes)}
+        families = {"features": _features(run, w, layout, panel, changes), "labels": _labels(run, panel, changes)}
         stored = StoredDigests(run.store)
         updates = {name: Update(run, w, family, chunks, stored) for name, family in families.items()}
         seconds = {name: update.bring() for name, update in updates.items()}
@@ -80,21 +79,19 @@ def _record_panel(run: StageRun, w: ArtifactWriter, panel: Panel) -> Changes:
 def _heads(panel: Panel) -> Callable[[str], pl.DataFrame]:
     """Reads Date, Code and InUniverse of a month; every band asks for those of the same few months."""
 
-    @lru_cache(maxsize=_HEADS_KEPT)
-    def read(month: str) -> pl.DataFrame:
-        return panel.month(month, [MEMBER]).with_columns(pl.col(MEMBER).fill_null(False))
-
-    return read
+    return lru_cache(maxsize=_HEADS_KEPT)(panel.head)
 
 
 def _places(heads: Callable[[str], pl.DataFrame]) -> Callable[[str], Places]:
     return lru_cache(maxsize=_HEADS_KEPT)(lambda month: Places(heads(month)))
 
 
-def _features(run: StageRun, layout: Sequence[Band], panel: Panel, changes: Changes) -> Family:
+def _features(run: StageRun, w: ArtifactWriter, layout: Sequence[Band], panel: Panel, changes: Changes) -> Family:
     settings = run.settings.features
     longest = max(band.lookback_days for band in layout)
     bars, slow = reached(changes, "features", 0, longest - 1), reached(changes, "slow", 0, longest - 1)
+    inner = reduction_band(settings)
+    of_market = partial(market_job, panel, changes.days, settings, partial(_reduced, w)) if inner.columns else None
     tables = tuple(
         Table(
             name=band.table,
@@ -103,13 +100,20 @@ def _features(run: StageRun, layout: Sequence[Band], panel: Panel, changes: Chan
             names=band.names,
             made_by=json_hash([settings.hashed(), run.identity.code_version, band.names]),
             jobs=partial(feature_jobs, settings, band, bars, slow),
+            compute=of_market if band.table == MARKET else None,
+            inner=band is inner,
         )
-        for band in layout
+        for band in ((*layout, inner) if inner.columns else layout)
     )
-    market = frozenset(column.name for band in layout for column in band.columns if column.market)
+    market = frozenset(column.name for band in (inner, *layout) for column in band.columns if column.market)
     threads = run.settings.runtime.threads
     compute = partial(compute_job, panel, changes.days, settings, market=market, threads=threads)
     return Family(tables, compute, settings.months_per_block)
+
+
+def _reduced(w: ArtifactWriter, months: Sequence[str]) -> pl.DataFrame:
+    """Date and the reductions of some months, as they are brought up to date by now."""
+    return pl.read_parquet([w.staged(f"{REDUCTIONS}/{month}.parquet") for month in months])
 
 
 def feature_jobs(
@@ -181,7 +185,8 @@ class _Oracle:
 def _coverage(store: Store, updates: Mapping[str, Update], months: Collection[str]) -> pl.DataFrame:
     """The counts of the chunks that were written, and the recorded ones of those that were taken over."""
     counts = {place: table for update in updates.values() for place, table in update.counts.items()}
-    kept = [(name, month) for update in updates.values() for name in update.done for month in months]
+    counted = [table.name for update in updates.values() for table in update.family.tables if not table.inner]
+    kept = [(name, month) for name in counted for month in months]
     kept = [place for place in kept if place not in counts]
     if kept:
         wanted = pl.DataFrame(kept, schema={"table": pl.String, "month": pl.String}, orient="row")

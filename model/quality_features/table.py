@@ -22,6 +22,7 @@ from model.quality_features.language.plan import Output, Plan
 from model.quality_features.windows import Array
 
 HEAD = ("Date", "Code", MEMBER)
+_TYPES = {"value": (pl.Float32, np.float32), "flag": (pl.Boolean, np.bool_), "exact": (pl.Float64, np.float64)}
 
 
 def panel_columns(plan: Plan) -> tuple[str, ...]:
@@ -54,7 +55,8 @@ def compute_table(
         market: Date and the market table's columns, sorted by Date; None: missing throughout.
 
     Returns:
-        Date, Code, InUniverse, then the outputs (Float32, null where undefined; flags Boolean).
+        Date, Code, InUniverse, then the outputs (Float32, null where undefined; flags Boolean; exact ones Float64, NaN
+        where undefined).
 
     Raises:
         DataError: the panel lacks a column or is not sorted and unique.
@@ -87,7 +89,7 @@ def compute_table(
 
 def _schema(outputs: tuple[Output, ...]) -> pl.Schema:
     columns: dict[str, pl.DataType] = {"Date": pl.Date(), "Code": pl.String(), MEMBER: pl.Boolean()}
-    columns |= {output.name: pl.Boolean() if output.flag else pl.Float32() for output in outputs}
+    columns |= {output.name: _TYPES[output.kind][0]() for output in outputs}
     return pl.Schema(columns)
 
 
@@ -121,7 +123,9 @@ def _dense(
 
 def _column(dense: DensePanel, name: str, first: int, market: pl.DataFrame | None) -> Array:
     """A column of the language from day number ``first`` on."""
-    spec = COLUMNS[name]
+    spec = COLUMNS.get(name)
+    if spec is None:  # what the names of a day were reduced to
+        return _market_column(dense, name, market)[first:]
     if spec.table == "market":
         values = _market_column(dense, spec.source, market)[first:]
     elif spec.source in dense.rows.columns:
@@ -173,7 +177,7 @@ class Rows:
         self.head = head
         self._cell = day * shape[1] + self._before[code]
         self._columns: list[tuple[Output, NDArray[np.generic]]] = [
-            (output, np.empty(shape, dtype=np.bool_ if output.flag else np.float32)) for output in outputs
+            (output, np.empty(shape, dtype=_TYPES[output.kind][1])) for output in outputs
         ]
         self._of: dict[int, list[NDArray[np.generic]]] = {}
         for output, grid in self._columns:
@@ -211,7 +215,7 @@ class Rows:
         if rows < len(values):
             values[:rows] = values[self._cell]
             values = values[:rows]
-        if output.flag:
+        if output.kind != "value":
             return pl.Series(output.name, values)
         finite = np.isfinite(values)
         valid = None if finite.all() else pa.py_buffer(np.packbits(finite, bitorder="little"))

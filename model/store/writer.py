@@ -157,8 +157,18 @@ class ArtifactWriter:
         return name in self._files
 
     def staged(self, name: str) -> Path:
-        """Where a file lies that has been written or taken over, before it is published."""
-        return self._staging / name
+        """Where a file lies that has been written or taken over, before it is published.
+
+        Raises:
+            StoreError: it was taken over, and its bytes are not what was written.
+        """
+        path = self._staging / name
+        if path in self._linked and not hashing.verifies(path, self._files[name].checksum):
+            raise StoreError(
+                f"{self._target / name} is not the file that was written (its bytes differ from the manifest). Remove "
+                f"the folder {self._target} and run `gogooku run` to compute it again."
+            )
+        return path
 
     def adopt(self, name: str, directory: Path, entry: FileEntry) -> FileEntry | None:
         """Take an equal file of another artefact over (a hard link); None where it has changed meanwhile.

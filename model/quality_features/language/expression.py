@@ -76,6 +76,11 @@ class Column(Expression):
 
 
 @dataclass(frozen=True, repr=False)
+class Reduced(Column):
+    """A value that the names of a day were reduced to, by its text: one a day, read like a market column."""
+
+
+@dataclass(frozen=True, repr=False)
 class Constant(Expression):
     """A finite number."""
 

@@ -15,7 +15,16 @@ from model.quality_features.language.columns import (
     MEMBER,
     SECTOR,
 )
-from model.quality_features.language.expression import Call, Column, Constant, Expression, substitute, text, walk
+from model.quality_features.language.expression import (
+    Call,
+    Column,
+    Constant,
+    Expression,
+    Reduced,
+    substitute,
+    text,
+    walk,
+)
 from model.quality_features.language.operators import OPERATORS, coalesce, market_mean, ret
 
 Scope = Literal["market", "stock", "cross_section"]
@@ -127,6 +136,8 @@ def scope(expression: Expression) -> Literal["constant", "market", "stock"]:
     for node in walk(expression):
         if isinstance(node, Constant):
             found[node] = "constant"
+        elif isinstance(node, Reduced):
+            found[node] = "market"
         elif isinstance(node, Column):
             found[node] = "market" if node.name in MARKET_SERIES else COLUMNS[node.name].scope
         elif isinstance(node, Call):
@@ -144,7 +155,7 @@ def scope(expression: Expression) -> Literal["constant", "market", "stock"]:
 def _problem(node: Expression) -> str | None:
     """What is wrong with a node that was built by hand, or None."""
     if isinstance(node, Column):
-        known = node.name in COLUMNS or node.name in MARKET_SERIES
+        known = isinstance(node, Reduced) or node.name in COLUMNS or node.name in MARKET_SERIES
         return None if known else f"there is no column '{node.name}'."
     if not isinstance(node, Call):
         return None

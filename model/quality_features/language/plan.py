@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from model.quality_features.language.columns import COLUMNS
-from model.quality_features.language.expression import Call, Column, Constant, Expression, rewrite
+from model.quality_features.language.expression import Call, Column, Constant, Expression, Reduced, rewrite
 from model.quality_features.language.feature import Feature, Nulls, resolve
 from model.quality_features.language.kernels import ALONE, CELLS, FAMILY, SHARED, STEPS, asked, smoothing
 from model.quality_features.language.operators import EXPANSIONS, OPERATORS
@@ -65,8 +65,8 @@ class Output:
 
     name: str
     node: int
-    flag: bool
-    """Boolean instead of Float32."""
+    kind: Literal["value", "flag", "exact"] = "value"
+    """Float32 with nulls, Boolean, or Float64 with NaN."""
 
 
 @dataclass(frozen=True)
@@ -105,23 +105,30 @@ class Options:
     market_index: str | None = None
 
 
-def compile_plan(features: Sequence[Feature], options: Options, flags: Mapping[str, int] | None = None) -> Plan:
+def compile_plan(
+    features: Sequence[Feature],
+    options: Options,
+    flags: Mapping[str, int] | None = None,
+    exact: Sequence[Feature] = (),
+) -> Plan:
     """The plan that computes the features, and a validity flag for each window of closes in ``flags``.
 
     Args:
         features: in the order of the result's columns.
         options: see :class:`Options`.
         flags: name of a flag to its window in days.
+        exact: more features, whose values are put out in full precision; they come last.
     """
     graph = _Graph(options)
     outputs = [
-        Output(feature.name, graph.add(resolve(feature, options.market_index).expression, feature.nulls), False)
+        Output(feature.name, graph.add(resolve(feature, options.market_index).expression, feature.nulls))
         for feature in features
     ]
     for name, days in (flags or {}).items():
         count = Call("count", (Column("close"),), (days,))
         needed = Constant(float(np.ceil(options.minimum_share * days)))
-        outputs.append(Output(name, graph.add(Call("at_least", (count, needed)), "share"), True))
+        outputs.append(Output(name, graph.add(Call("at_least", (count, needed)), "share"), "flag"))
+    outputs += [Output(feature.name, graph.add(feature.expression, feature.nulls), "exact") for feature in exact]
     nodes = graph.nodes
     _reach_back(nodes, {output.node for output in outputs})
     phases = schedule(nodes, [output.node for output in outputs])
@@ -151,7 +158,8 @@ class _Graph:
 
     def _new(self, expression: Expression, nulls: Nulls) -> int:
         if isinstance(expression, Column):
-            return self._node("column", expression.name, market=COLUMNS[expression.name].scope == "market")
+            market = isinstance(expression, Reduced) or COLUMNS[expression.name].scope == "market"
+            return self._node("column", expression.name, market=market)
         if isinstance(expression, Constant):
             return self._node("constant", "", parameters=(expression.value,), market=True)
         if not isinstance(expression, Call):

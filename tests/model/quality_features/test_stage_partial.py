@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from model.errors import StoreError
 from model.quality_features import stage
 from model.quality_features.bands_jobs import Job
 from model.quality_features.language.columns import COLUMNS
@@ -123,6 +124,45 @@ def test_a_mended_price_costs_the_months_that_each_memory_reaches(home: Path, hi
         *unchanged
     }
     assert all((folder / name).stat().st_nlink > 1 for name in unchanged if name.startswith("features"))
+
+
+def mended(history: pl.DataFrame, day: date) -> pl.DataFrame:
+    """Another close for one member of a day."""
+    of_day = (pl.col("Date") == day) & pl.col("InUniverse") & pl.col("AdjClose").is_not_null()
+    hit = (pl.col("Date") == day) & (pl.col("Code") == history.filter(of_day)["Code"][0])
+    return history.with_columns(AdjClose=pl.when(hit).then(pl.col("AdjClose") * 1.01).otherwise("AdjClose"))
+
+
+def test_after_a_mended_price_names_are_compared_only_on_days_near_it(
+    home: Path, history: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[Job] = []
+    compute = stage.compute_job
+
+    def noted(panel: Panel, days: Sequence[date], settings: FeatureSettings, job: Job, **more: Any) -> pl.DataFrame:
+        jobs.append(job)
+        return compute(panel, days, settings, job, **more)
+
+    monkeypatch.setattr(stage, "compute_job", noted)
+    days = days_of(history)
+    store, fix = build(home, mended(history, days[60]))
+    assert not [name for job in jobs for name in job.names if name.startswith("mkt_")]
+    near = [job for job in jobs if "market_mean(ret(close, 1))" in job.names]
+    assert [(job.first, job.last) for job in near] == [(days[60], days[62])]
+    recomputed = fix.extra["recomputed"]
+    assert recomputed["reductions"]["days"] == 3 and recomputed["features_market"]["days"] > 100
+    assert not differing_columns(store, FILES, panel=mended(history, days[60]))
+
+
+def test_a_reduction_whose_file_was_damaged_is_not_read(home: Path, history: pl.DataFrame) -> None:
+    days = days_of(history)
+    file = Store(home).directory(ASSET) / f"reductions/{days[0]:%Y-%m}.parquet"
+    damaged = bytearray(file.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    file.unlink()
+    file.write_bytes(damaged)
+    with pytest.raises(StoreError, match=rf"reductions/{days[0]:%Y-%m}.parquet is not the file that was written"):
+        build(home, mended(history, days[60]))
 
 
 def test_an_appended_day_touches_the_newest_month_and_the_labels_that_it_resolves(
