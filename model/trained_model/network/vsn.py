@@ -93,8 +93,8 @@ class GatedSum(nn.Module):
             channels.append(extra.flatten(0, 1))
         elif skip.shape[0] == 3:  # the second channel is absent: its weights rest
             first, skip = first[:, 0::2], skip[0::2]
-        both = selected_sum(channels, v.flatten(0, 1), first, self.second, self.bias, skip)
-        inner, outer = both.view(*v.shape[:2], -1).chunk(2, dim=-1)
+        found = selected_sum(channels, v.flatten(0, 1), first, self.second, self.bias, skip)
+        inner, outer = (part.view(*v.shape[:2], -1) for part in found)
         out: Tensor = self.norm(outer + self.gate(inner))
         return out
 
