@@ -17,7 +17,7 @@ from model.trained_model.network.last_query import by_operations, last_query
 from model.trained_model.network.min_gru import MinGRU
 from model.trained_model.network.projection import Affine
 
-WINDOWS_AT_A_TIME = 400
+WINDOWS_AT_A_TIME = 160
 """Windows that the LSTM reads together on a CPU; more would take its gates out of the cache."""
 
 
