@@ -21,7 +21,7 @@ from model.atft_tensors.panel import FoldPanel
 from model.trained_model import losses, step
 from model.trained_model.batches import Batch, DayBatches
 from model.trained_model.config import LossConfig
-from model.trained_model.network import gat, gated_skip, last_query, min_gru, selected_sum, temporal, vsn
+from model.trained_model.network import gat, gated_skip, grn, last_query, min_gru, selected_sum, temporal, vsn
 from model.trained_model.network.atft_gat_fan import AtftGatFan, PhaseSwitches
 from model.trained_model.network.config import NetworkConfig
 
@@ -152,6 +152,7 @@ _BY_HAND: tuple[tuple[Any, str, Any], ...] = (
     (vsn, "selected_sum", selected_sum.by_operations),
     (min_gru, "min_gru", min_gru.by_operations),
     (temporal, "gated_skip", gated_skip.by_operations),
+    (grn, "gated_rows", gated_skip.rows_by_operations),
     (temporal, "last_query", last_query.by_operations),
     (gat, "by_hand", lambda nodes: False),
 )

@@ -27,8 +27,8 @@ from model.trained_model.network.products import (
 )
 from model.trained_model.network.projection import Affine
 
-NUMBERS_AT_A_TIME = 200_000
-"""Rows times width of a block on a CPU: 800 KB for each of its arrays. A GPU takes all rows at once."""
+NUMBERS_AT_A_TIME = 100_000
+"""Rows times width of a block on a CPU: 400 KB for each of its arrays. A GPU takes all rows at once."""
 
 
 def gated_skip(
@@ -56,15 +56,33 @@ def gated_skip(
     return rows.view(length, windows, -1), last
 
 
+def gated_rows(
+    x: Tensor, skip: Tensor, weight: Tensor, bias: Tensor, norm_weight: Tensor, norm_bias: Tensor, eps: float
+) -> Tensor:
+    """The same of rows in any order, x [..., inputs] and skip [..., width] -> [..., width]."""
+    if torch.compiler.is_compiling():
+        return rows_by_operations(x, skip, weight, bias, norm_weight, norm_bias, eps)
+    rows, base = x.flatten(0, -2), skip.flatten(0, -2)
+    out, _ = _GatedSkip.apply(rows, base, None, None, weight, bias, norm_weight, norm_bias, eps, 0)
+    return torch.as_tensor(out).view_as(skip)
+
+
 def by_operations(
     x: Tensor, skip: Tensor | Affine, weight: Tensor, bias: Tensor, norm_weight: Tensor, norm_bias: Tensor, eps: float
 ) -> tuple[Tensor, Tensor]:
     """The same in ordinary operations, differentiated by torch; arguments as for :func:`gated_skip`."""
-    value, gate = functional.linear(x, weight, bias).chunk(2, dim=-1)
     base = skip.steps() if isinstance(skip, Affine) else skip
-    whole = (base + value * torch.sigmoid(gate)).to(weight.dtype)
-    out = functional.layer_norm(whole, whole.shape[-1:], norm_weight, norm_bias, eps)
+    out = rows_by_operations(x, base, weight, bias, norm_weight, norm_bias, eps)
     return out, out[-1]
+
+
+def rows_by_operations(
+    x: Tensor, skip: Tensor, weight: Tensor, bias: Tensor, norm_weight: Tensor, norm_bias: Tensor, eps: float
+) -> Tensor:
+    """:func:`gated_rows` in ordinary operations, differentiated by torch."""
+    value, gate = functional.linear(x, weight, bias).chunk(2, dim=-1)
+    whole = (skip + value * torch.sigmoid(gate)).to(weight.dtype)
+    return functional.layer_norm(whole, whole.shape[-1:], norm_weight, norm_bias, eps)
 
 
 class _GatedSkip(torch.autograd.Function):
@@ -111,9 +129,12 @@ class _GatedSkip(torch.autograd.Function):
         )
         d_weight = torch.zeros_like(weight, dtype=product)
         d_bias, d_norm_weight, d_norm_bias = (torch.zeros_like(v) for v in (weight[:, 0], norm_weight, norm_bias))
-        d_both = weight.new_empty(len(x), 2 * width)
+        d_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        factor = weight.to(product)
         start = len(x) - len(d_last)
-        for rows in _blocks(whole):
+        blocks = _blocks(whole)
+        both = weight.new_empty(blocks[0].stop, 2 * width)
+        for rows in blocks:
             d_whole, of_norm_weight, of_norm_bias = torch.ops.aten.native_layer_norm_backward(
                 _with_last(d_out, d_last, rows, start),
                 whole[rows],
@@ -131,13 +152,19 @@ class _GatedSkip(torch.autograd.Function):
             if d_base_weight is not None and d_base_bias is not None:
                 d_base_weight.addmm_(d_whole.to(product).t(), base[rows].to(product))
                 d_base_bias += d_whole.sum(0)
-            d_value, d_gate = d_both[rows].chunk(2, dim=1)
+            d_both = both[: rows.stop - rows.start]
+            d_value, d_gate = d_both.chunk(2, dim=1)
             torch.mul(d_whole, gate[rows], out=d_value)
             d_whole.mul_(gated[rows])
             torch.addcmul(d_whole, d_whole, gate[rows], value=-1.0, out=d_gate)
-            d_bias += d_both[rows].sum(0)
-            d_weight.addmm_(d_both[rows].to(product).t(), x[rows].to(product))
-        d_x = linear(d_both, weight.t(), None, product).to(x.dtype) if ctx.needs_input_grad[0] else None
+            d_bias += d_both.sum(0)
+            d_both = d_both.to(product)
+            d_weight.addmm_(d_both.t(), x[rows].to(product))
+            if d_x is not None:
+                if x.dtype == product:
+                    torch.mm(d_both, factor, out=d_x[rows])
+                else:
+                    d_x[rows] = torch.mm(d_both, factor)
         if d_skip is not None and base is not None:
             d_skip = linear(d_skip, base_weight.t(), None, product)
         if d_base_weight is not None:

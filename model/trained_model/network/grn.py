@@ -14,6 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from model.trained_model.network.gated_skip import gated_rows
+from model.trained_model.network.products import product_type
+
 
 class SharedDropout(nn.Module):
     """Dropout whose mask is shared by the steps of a window: [B, L, W] draws [B, 1, W], [B, W] is ordinary."""
@@ -44,6 +47,18 @@ class GLU(nn.Module):
         value, gate = self.linear(self.dropout(x)).chunk(2, dim=-1)
         out: Tensor = value * torch.sigmoid(gate)  # functional.glu computes the sigmoid again for the gradient
         return out
+
+
+def gated_norm(x: Tensor, skip: Tensor, gate: GLU, norm: nn.LayerNorm) -> Tensor:
+    """LayerNorm(skip + GLU(x)); x: [..., inputs], skip: [..., outputs] -> [..., outputs].
+
+    Whole sequences in full precision go by hand (see :mod:`model.trained_model.network.gated_skip`). In reduced
+    precision ordinary operations keep what lies between the products in it, which is faster.
+    """
+    linear = gate.linear
+    if x.dim() < 3 or product_type(linear.weight) != linear.weight.dtype:
+        return torch.as_tensor(norm(skip + gate(x)))
+    return gated_rows(gate.dropout(x), skip, linear.weight, linear.bias, norm.weight, norm.bias, norm.eps)
 
 
 class GateAddNorm(nn.Module):
@@ -89,8 +104,7 @@ class GRN(nn.Module):
         eta: Tensor = self.w2(a)
         if c is not None and self.w3 is not None:
             eta = eta + self.w3(c)
-        out: Tensor = self.norm(self.skip(a) + self.gate(self.w1(functional.elu(eta))))
-        return out
+        return gated_norm(self.w1(functional.elu(eta)), self.skip(a), self.gate, self.norm)
 
 
 class GroupedGRN(nn.Module):

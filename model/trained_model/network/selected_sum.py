@@ -4,30 +4,41 @@
 
 In ordinary operations each row's F * width numbers pass through memory about ten times and are kept for the backward
 pass: at 100 features that was a third of a training step and most of its memory. Here a block of rows fits the
-processor's cache, one k at a time (several beside each other where features are few, so that products stay wide):
-everything between the inputs and the matrix products lives and dies there, and the backward pass computes it anew
-(one multiply-add a number, against 2 * hidden in the products).
+processor's cache: everything between the inputs and the result lives and dies there, and the backward pass computes
+it anew.
+
+With v_j >= 0, ``v relu(z) = relu(v z)``, so that all of it reads the same numbers, u_j = (v_j x_j, v_j m_j, v_j):
+
+    inner = sum_j sum_k W_jk relu(first_jk . u_j) + v_j d_j,    skip = sum_j skip_j . u_j
+
+and all but the relu and its slope are matrix products, forward and backward. A block is kept with its rows along the
+last axis, where a product of every feature's few inputs is one batch.
 
 ``selected_sum`` works by hand, except under ``torch.compile``, which fuses ordinary operations by itself.
 """
 
 from collections.abc import Sequence
-from copy import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-COLUMNS = 160
-"""Most columns of a block, features times the k that are taken together."""
-NUMBERS_AT_A_TIME = 100_000
-"""Rows times columns of a block on a CPU: 400 KB for each of its arrays. A GPU takes all rows at once."""
+from model.trained_model.network.products import product_type
+
+NUMBERS_AT_A_TIME = 300_000
+"""Rows times what the second map reads of a row, on a CPU: 1.2 MB for each of a block's two large arrays."""
+TOGETHER = 64
+"""Rows of a block are a multiple of this, as the kernels of matrix products have them."""
+NUMBERS_AT_A_TIME_ON_A_GPU = 2**27
+"""512 MB for each of the two: no cache holds a block, and there are few calls."""
 
 
 def selected_sum(
     channels: Sequence[Tensor], v: Tensor, first: Tensor, second: Tensor, bias: Tensor, skip: Tensor
-) -> Tensor:
-    """[R, 2 * hidden]: the inner sum, then the skip.
+) -> tuple[Tensor, Tensor]:
+    """The inner sum and the skip, both [R, hidden].
+
+    A v of exactly 0 gets no gradient from the relu; softmax multiplies what it gets by that 0.
 
     Args:
         channels: one or two of [R, F], the values of each feature.
@@ -40,23 +51,23 @@ def selected_sum(
     if torch.compiler.is_compiling():
         return by_operations(channels, v, first, second, bias, skip)
     extra = channels[1] if len(channels) == 2 else None
-    out: Tensor = _SelectedSum.apply(channels[0], extra, v, first, second, bias, skip)
-    return out
+    inner, outer = _SelectedSum.apply(channels[0], extra, v, first, second, bias, skip)
+    return inner, outer
 
 
 def by_operations(
     channels: Sequence[Tensor], v: Tensor, first: Tensor, second: Tensor, bias: Tensor, skip: Tensor
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """The same in ordinary operations, differentiated by torch; arguments as for :func:`selected_sum`."""
     values = torch.stack([*channels, torch.ones_like(v)], dim=-1)  # [R, F, channels + 1]
     eta = torch.relu(torch.einsum("rfc,fcw->rfw", values, first)) * v.unsqueeze(-1)
     inner = eta.flatten(1) @ second + v @ bias
     weighted = torch.cat([v * channel for channel in channels] + [v], dim=-1)
-    return torch.cat([inner, weighted @ skip.flatten(0, 1)], dim=-1)
+    return inner, weighted @ skip.flatten(0, 1)
 
 
 class _SelectedSum(torch.autograd.Function):
-    """Elementwise work in the inputs' type, matrix products in the type that autocast asks for."""
+    """Products with ``hidden`` in the type that autocast asks for, everything else in the type of the weights."""
 
     @staticmethod
     def forward(
@@ -68,165 +79,137 @@ class _SelectedSum(torch.autograd.Function):
         second: Tensor,
         bias: Tensor,
         skip: Tensor,
-    ) -> Tensor:
-        device = x.device.type
-        product = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+    ) -> tuple[Tensor, Tensor]:
+        product = product_type(first)
         ctx.save_for_backward(x, extra, v, first, second, bias, skip)
         ctx.product = product
-        weights = _Weights(first, second, bias, skip, product)
+        weights = _Weights.of(first, second, bias, skip, product)
         channels = [x] if extra is None else [x, extra]
-        hidden = second.shape[1]
-        out = v.new_empty(len(v), 2 * hidden, dtype=product)
-        blocks = _blocks(v, weights)
-        buffers = v.new_empty(2, blocks[0].stop, weights.columns)
-        for rows in blocks:
-            values, by, both = [channel[rows] for channel in channels], v[rows], out[rows]
-            inner, outer = both[:, :hidden], both[:, hidden:]
-            torch.mm(by.to(product), weights.constant, out=both)
-            for value, matrix in zip(values, weights.skip, strict=True):
-                outer.addmm_((by * value).to(product), matrix)
-            values, by = [weights.beside(value) for value in values], weights.beside(by)
-            activation, eta = buffers[:, : len(by)]
-            for coefficients, matrix in zip(weights.first, weights.second, strict=True):
-                _activate(values, coefficients, activation)
-                inner.addmm_(torch.mul(activation, by, out=eta).to(product), matrix)
-        return out
+        inner, outer = (v.new_empty(len(v), second.shape[1], dtype=product) for _ in range(2))
+        space = _Space(len(v), weights.first)
+        for rows in space.blocks:
+            block = _Block([channel[rows] for channel in channels], v[rows], weights, space)
+            torch.mm(block.activate().to(product).t(), weights.second, out=inner[rows])
+            torch.mm(block.scaled.flatten(0, 1).to(product).t(), weights.skip, out=outer[rows])
+        return inner, outer
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, extra, v, first, second, bias, skip = ctx.saved_tensors
-        weights = _Weights(first, second, bias, skip, ctx.product)
-        total = weights.zeros_like()
+        weights = _Weights.of(first, second, bias, skip, ctx.product)
+        total = weights.zeros(first.dtype)
         channels = [x] if extra is None else [x, extra]
-        d_out = gradients[0].contiguous()
         d_v = torch.empty_like(v)
         d_channels = [torch.empty_like(x) if wanted else None for wanted in ctx.needs_input_grad[: len(channels)]]
-        blocks = _blocks(v, weights)
-        buffers = v.new_empty(3, blocks[0].stop, weights.columns)
-        for rows in blocks:
-            block = _Block([channel[rows] for channel in channels], v[rows], d_out[rows], weights, total)
-            d_v[rows], found = block.gradients(
-                [d is not None for d in d_channels], buffers[:, : rows.stop - rows.start]
-            )
-            for d_channel, of_block in zip(d_channels, found, strict=True):
-                if d_channel is not None and of_block is not None:
-                    d_channel[rows] = of_block
+        space = _Space(len(v), weights.first)
+        for rows in space.blocks:
+            block = _Block([channel[rows] for channel in channels], v[rows], weights, space)
+            d_inner, d_outer = (gradient[rows] for gradient in gradients)
+            d_scaled = block.gradients(d_inner, d_outer, total)
+            d_v[rows] = block.of_weights(d_scaled).t()
+            for d_channel, towards in zip(d_channels, d_scaled.unbind(1), strict=False):
+                if d_channel is not None:
+                    d_channel[rows] = (towards * block.scaled[:, -1]).t()
         d_channels += [None] * (2 - len(channels))
-        return (*d_channels, d_v, *total.as_given(first, second, bias, skip))
+        return (*d_channels, d_v, *total.as_given(skip))
 
 
 class _Block:
-    """Backward pass of one block of rows; gradients of the weights are added to ``total``."""
+    """Some rows, along the last axis of every array: r of them."""
 
-    def __init__(self, values: list[Tensor], by: Tensor, d_out: Tensor, weights: "_Weights", total: "_Weights") -> None:
-        self.values, self.by, self.d_out, self.weights, self.total = values, by, d_out, weights, total
-        self.inner, self.outer = d_out.chunk(2, dim=1)
+    def __init__(self, channels: Sequence[Tensor], v: Tensor, weights: "_Weights", space: "_Space") -> None:
+        self.weights = weights
+        values, self.scaled, self.d_scaled, self.eta, self.d_eta = space.arrays(len(v))
+        self.values, self.by = values[:-1], values[-1].copy_(v.t())
+        """[channels, F, r], and the weights of the features [F, r]."""
+        for channel, value, scaled in zip(channels, self.values, self.scaled.unbind(1), strict=False):
+            torch.mul(value.copy_(channel.t()), self.by, out=scaled)
+        self.scaled[:, -1] = self.by
 
-    def gradients(self, wanted: list[bool], buffers: Tensor) -> tuple[Tensor, list[Tensor | None]]:
-        """Of the weights of the features, and of each channel that is wanted."""
-        weights = self.weights
-        d_by, d_values = self._linear(wanted)
-        values, by = [weights.beside(value) for value in self.values], weights.beside(self.by)
-        beside = torch.zeros_like(by)
-        slopes = [torch.zeros_like(by) if want else None for want in wanted]
-        activation, scratch, d_eta = buffers
-        for k, coefficients in enumerate(weights.first):
-            _activate(values, coefficients, activation)
-            eta = torch.mul(activation, by, out=scratch).to(self.d_out.dtype)
-            self.total.second[k].addmm_(eta.t(), self.inner)
-            _product(self.inner, weights.second[k].t(), d_eta)
-            beside.addcmul_(d_eta, activation)
-            # towards the argument of the relu, which gets nothing where it is not above 0
-            d_pre = torch.ops.aten.threshold_backward.grad_input(d_eta, activation, 0, grad_input=scratch).mul_(by)
-            self.total.first[k, -1] += d_pre.sum(0)
-            for i, (value, slope) in enumerate(zip(values, slopes, strict=True)):
-                self.total.first[k, i] += torch.mul(d_pre, value, out=d_eta).sum(0)
-                if slope is not None:
-                    slope.addcmul_(d_pre, coefficients[i])
-        d_by += weights.together(beside)
-        for d_value, slope in zip(d_values, slopes, strict=True):
-            if d_value is not None and slope is not None:
-                d_value.add_(weights.together(slope))
-        return d_by, d_values
+    def activate(self) -> Tensor:
+        """[F * (width + 1), r], what the second map reads."""
+        return torch.bmm(self.weights.first.transpose(1, 2), self.scaled, out=self.eta).relu_().flatten(0, 1)
 
-    def _linear(self, wanted: list[bool]) -> tuple[Tensor, list[Tensor | None]]:
-        """The constants and the skip."""
-        like, product = self.by.dtype, self.d_out.dtype
-        self.total.constant.addmm_(self.by.to(product).t(), self.d_out)
-        d_by = torch.mm(self.d_out, self.weights.constant.t()).to(like)
-        d_values: list[Tensor | None] = []
-        for value, matrix, total, want in zip(self.values, self.weights.skip, self.total.skip, wanted, strict=True):
-            total.addmm_((self.by * value).to(product).t(), self.outer)
-            towards = torch.mm(self.outer, matrix.t()).to(like)  # v * value
-            d_by.addcmul_(towards, value)
-            d_values.append(towards.mul_(self.by) if want else None)
-        return d_by, d_values
+    def gradients(self, d_inner: Tensor, d_outer: Tensor, total: "_Weights") -> Tensor:
+        """Of ``scaled``, [F, channels + 1, r]; those of the weights are added to ``total``."""
+        first, second, skip = self.weights
+        product = second.dtype
+        eta = self.activate()
+        _add_product(total.second, eta.to(product), d_inner)
+        _add_product(total.skip, self.scaled.flatten(0, 1).to(product), d_outer)
+        # towards the argument of the relu, which gets nothing where it is not above 0
+        d_eta = _product(second, d_inner.t(), self.d_eta.flatten(0, 1))
+        torch.ops.aten.threshold_backward.grad_input(d_eta, eta, 0, grad_input=d_eta)
+        total.first.baddbmm_(self.scaled, self.d_eta.transpose(1, 2))
+        _product(skip, d_outer.t(), self.d_scaled.flatten(0, 1))
+        return self.d_scaled.baddbmm_(first, self.d_eta)
+
+    def of_weights(self, d_scaled: Tensor) -> Tensor:
+        """The gradient of the weights of the features, [F, r], from that of ``scaled``."""
+        found = self.by.copy_(d_scaled[:, -1])
+        for value, towards in zip(self.values, d_scaled.unbind(1), strict=False):
+            found.addcmul_(value, towards)
+        return found
 
 
-class _Weights:
-    """The weights as the blocks read them: several k beside each other in the columns, matrices in the product's type.
+class _Space:
+    """Where the blocks of one pass are worked out, one after another: fresh memory would have to be cleared first."""
 
-    K groups of k, C columns of a group (k by k, the features of each).
+    def __init__(self, rows: int, first: Tensor) -> None:
+        features, inputs, units = first.shape
+        numbers = NUMBERS_AT_A_TIME if first.device.type == "cpu" else NUMBERS_AT_A_TIME_ON_A_GPU
+        step = max(1, numbers // (features * units * TOGETHER)) * TOGETHER
+        self.blocks = [slice(start, min(start + step, rows)) for start in range(0, max(1, rows), step)]
+        self.shapes = (inputs, features), *[(features, inputs)] * 2, *[(features, units)] * 2
+        self.flat = [first.new_empty(a * b * self.blocks[0].stop) for a, b in self.shapes]
+
+    def arrays(self, length: int) -> list[Tensor]:
+        """[channels + 1, F, length], two of [F, channels + 1, length], two of [F, width + 1, length]."""
+        return [flat[: a * b * length].view(a, b, length) for flat, (a, b) in zip(self.flat, self.shapes, strict=True)]
+
+
+class _Weights(NamedTuple):
+    """The weights as the blocks read them, feature by feature, what meets ``hidden`` in the type of its products.
+
+    The bias is one more of the second map's inputs, v = relu(v): all that is done to those is then done to it.
     """
 
-    def __init__(self, first: Tensor, second: Tensor, bias: Tensor, skip: Tensor, product: torch.dtype) -> None:
-        features, inputs, width = first.shape
-        self.group = max(g for g in range(1, width + 1) if width % g == 0 and (g == 1 or g * features <= COLUMNS))
-        self.columns = self.group * features
-        ordered = first.permute(2, 1, 0).reshape(-1, self.group, inputs, features)
-        self.first = ordered.transpose(1, 2).reshape(-1, inputs, self.columns)
-        """[K, channels + 1, C]"""
-        ordered = second.view(features, width, -1).transpose(0, 1)
-        self.second = ordered.reshape(-1, self.columns, second.shape[1]).to(product)
-        """[K, C, hidden]"""
-        self.constant = torch.cat([bias, skip[-1]], dim=1).to(product)
-        """[F, 2 * hidden], what v alone is multiplied by"""
-        self.skip = skip[:-1].contiguous().to(product)
-        """[channels, F, hidden]"""
+    first: Tensor
+    """[F, channels + 1, width + 1]"""
+    second: Tensor
+    """[F * (width + 1), hidden]"""
+    skip: Tensor
+    """[F * (channels + 1), hidden]"""
 
-    def beside(self, rows: Tensor) -> Tensor:
-        """[R, F] repeated for each k of a group, [R, C]."""
-        return rows if self.group == 1 else rows.repeat(1, self.group)
+    @classmethod
+    def of(cls, first: Tensor, second: Tensor, bias: Tensor, skip: Tensor, product: torch.dtype) -> "_Weights":
+        """From the layout of the parameters."""
+        weights = torch.cat([second.view(*first[:, 0].shape, -1), bias.unsqueeze(1)], dim=1)
+        constant = torch.zeros_like(first[..., :1])
+        constant[:, -1] = 1.0
+        by_feature = skip.transpose(0, 1).flatten(0, 1)
+        return cls(torch.cat([first, constant], dim=2), weights.flatten(0, 1).to(product), by_feature.to(product))
 
-    def together(self, rows: Tensor) -> Tensor:
-        """[R, C] summed over the k of a group, [R, F]."""
-        return rows if self.group == 1 else rows.unflatten(1, (self.group, -1)).sum(1)
-
-    def zeros_like(self) -> "_Weights":
+    def zeros(self, dtype: torch.dtype) -> "_Weights":
         """Their gradients, to be summed up."""
-        zeros = copy(self)
-        for name in ("first", "second", "constant", "skip"):
-            setattr(zeros, name, torch.zeros_like(getattr(self, name)))
-        return zeros
+        return _Weights(*(torch.zeros_like(weight, dtype=dtype) for weight in self))
 
-    def as_given(self, first: Tensor, second: Tensor, bias: Tensor, skip: Tensor) -> tuple[Tensor, ...]:
-        """Back in the layout and type of the parameters."""
-        features, inputs, width = first.shape
-        of_bias, of_last = self.constant.split(bias.shape[1], dim=1)
-        ordered = self.first.view(-1, inputs, self.group, features).transpose(1, 2).reshape(width, inputs, features)
-        of_second = self.second.view(width, features, -1).transpose(0, 1).reshape(second.shape)
-        of_skip = torch.cat([self.skip, of_last.unsqueeze(0)])
-        back = (ordered.permute(2, 1, 0), of_second, of_bias, of_skip)
-        return tuple(value.to(like.dtype) for value, like in zip(back, (first, second, bias, skip), strict=True))
+    def as_given(self, skip: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Gradients of first, second, bias and skip in the layout of the parameters."""
+        features, _, units = self.first.shape
+        weights = self.second.view(features, units, -1)
+        by_channel = self.skip.view(skip.transpose(0, 1).shape).transpose(0, 1)
+        return self.first[..., :-1], weights[:, :-1].flatten(0, 1), weights[:, -1], by_channel
 
 
-def _activate(values: Sequence[Tensor], first: Tensor, out: Tensor) -> None:
-    """relu(a x + b m + c) into ``out`` [rows, C]; first: [channels + 1, C]."""
-    torch.addcmul(first[-1], values[0], first[0], out=out)
-    if len(values) == 2:
-        out.addcmul_(values[1], first[1])
-    out.relu_()
-
-
-def _product(left: Tensor, right: Tensor, out: Tensor) -> None:
+def _product(left: Tensor, right: Tensor, out: Tensor) -> Tensor:
     """left @ right into ``out``, which may be of another type than the factors."""
-    if out.dtype == left.dtype:
-        torch.mm(left, right, out=out)
+    return torch.mm(left, right, out=out) if out.dtype == left.dtype else out.copy_(torch.mm(left, right))
+
+
+def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """Add left @ right to ``total``, which may be of another type than the factors: its sum then is not rounded."""
+    if total.dtype == left.dtype:
+        total.addmm_(left, right)
     else:
-        out.copy_(torch.mm(left, right))
-
-
-def _blocks(v: Tensor, weights: _Weights) -> list[slice]:
-    """At least one, of equal length but for the last."""
-    step = max(1, NUMBERS_AT_A_TIME // weights.columns) if v.device.type == "cpu" else max(1, len(v))
-    return [slice(start, min(start + step, len(v))) for start in range(0, max(1, len(v)), step)]
+        total += torch.mm(left, right)

@@ -17,7 +17,7 @@ from model.trained_model.network.last_query import by_operations, last_query
 from model.trained_model.network.min_gru import MinGRU
 from model.trained_model.network.projection import Affine
 
-WINDOWS_AT_A_TIME = 400
+WINDOWS_AT_A_TIME = 160
 """Windows that the LSTM reads together on a CPU; more would take its gates out of the cache."""
 
 
@@ -87,7 +87,7 @@ class TemporalEncoder(nn.Module):
         if recurrence == "lstm":
             between = dropout if layers > 1 else 0.0  # torch warns about dropout on a single layer
             self.lstm = nn.LSTM(width, width, layers, dropout=between)
-            self.lstm_skip = GateAddNorm(width, dropout, layer_scale)
+            self.lstm_skip = SequenceSkip(width, dropout, layer_scale)
         elif recurrence == "min_gru":
             self.min_gru = MinGRU(width, layers, dropout)
             self.min_gru_skip = SequenceSkip(width, dropout, layer_scale)
@@ -125,18 +125,22 @@ class TemporalEncoder(nn.Module):
         """steps: [B, L, width], or the linear map that they are -> [B, width]."""
         if isinstance(steps, Affine) and not (self.recurrence == "min_gru" and steps.compact):
             steps = steps.steps().transpose(0, 1)
-        if not isinstance(steps, Affine) and self.recurrence == "lstm":
-            encoded = self._recur(steps.transpose(0, 1).contiguous())  # time first: each step is one block of memory
-            local: Tensor = self.lstm_skip(encoded.transpose(0, 1), steps)
-            newest = local[:, -1]
-            attended, _ = self.attention(local)
-        else:
-            by_time = steps if isinstance(steps, Affine) else steps.transpose(0, 1).contiguous()
-            local, newest = self.min_gru_skip(self.min_gru(by_time), by_time)
-            attended, _ = self.attention(local.transpose(0, 1), newest)
+        # time first: each step is one block of memory
+        by_time = steps if isinstance(steps, Affine) else steps.transpose(0, 1).contiguous()
+        local, newest = self._recur_and_skip(by_time)
+        attended, _ = self.attention(local.transpose(0, 1), newest)
         enriched = self.attention_skip(attended, newest)
         out: Tensor = self.output_skip(self.position_wise(enriched), newest)
         return out
+
+    def _recur_and_skip(self, steps: Tensor | Affine) -> tuple[Tensor, Tensor]:
+        """steps: [L, B, width] -> all steps [L, B, width] and the last on its own [B, width]."""
+        found: tuple[Tensor, Tensor]
+        if isinstance(steps, Affine) or self.recurrence == "min_gru":
+            found = self.min_gru_skip(self.min_gru(steps), steps)
+        else:
+            found = self.lstm_skip(self._recur(steps), steps)
+        return found
 
     def _recur(self, steps: Tensor) -> Tensor:
         """steps, result: [L, B, width]; in full precision on a processor that has no LSTM in the reduced one."""

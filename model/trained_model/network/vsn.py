@@ -21,7 +21,7 @@ does not jolt the network. The selection reads the sum.
 import torch
 from torch import Tensor, nn
 
-from model.trained_model.network.grn import GLU, GRN, GroupedGRN, uniform
+from model.trained_model.network.grn import GLU, GRN, GroupedGRN, gated_norm, uniform
 from model.trained_model.network.selected_sum import selected_sum
 
 
@@ -93,10 +93,9 @@ class GatedSum(nn.Module):
             channels.append(extra.flatten(0, 1))
         elif skip.shape[0] == 3:  # the second channel is absent: its weights rest
             first, skip = first[:, 0::2], skip[0::2]
-        both = selected_sum(channels, v.flatten(0, 1), first, self.second, self.bias, skip)
-        inner, outer = both.view(*v.shape[:2], -1).chunk(2, dim=-1)
-        out: Tensor = self.norm(outer + self.gate(inner))
-        return out
+        found = selected_sum(channels, v.flatten(0, 1), first, self.second, self.bias, skip)
+        inner, outer = (part.view(*v.shape[:2], -1) for part in found)
+        return gated_norm(inner, outer, self.gate, self.norm)
 
 
 class SelectedGRN(nn.Module):

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from model.trained_model.network import gated_skip as module
-from model.trained_model.network.gated_skip import by_operations, gated_skip
+from model.trained_model.network.gated_skip import by_operations, gated_rows, gated_skip, rows_by_operations
 from model.trained_model.network.grn import GateAddNorm
 from model.trained_model.network.projection import Affine
 from model.trained_model.network.temporal import SequenceSkip
@@ -65,6 +65,21 @@ def test_a_skip_given_as_its_linear_map_is_the_skip_formed_beforehand(
     for found, *expected in zip(*results, strict=True):
         for reference in expected:
             torch.testing.assert_close(found, reference, **({} if dtype == torch.float64 else TOLERANCE))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_rows_in_any_order_are_those_of_the_ordinary_operations(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "NUMBERS_AT_A_TIME", 60)
+    arguments = _arguments(7, 11, dtype)
+    weight = torch.randn(7, 11, 4, dtype=dtype)
+    results = []
+    for form in (gated_rows, rows_by_operations):
+        out = form(*arguments, 1e-5)
+        results.append((out, *torch.autograd.grad((out * weight).sum(), arguments)))
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, **({} if dtype == torch.float64 else TOLERANCE))
 
 
 def test_gradients_are_the_numerical_ones() -> None:

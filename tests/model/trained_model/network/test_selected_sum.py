@@ -27,16 +27,21 @@ def _leaves(arguments: Arguments) -> list[Tensor]:
     return [*arguments[0], *arguments[1:]]
 
 
+def _joined(found: tuple[Tensor, Tensor]) -> Tensor:
+    return torch.cat(found, dim=1)
+
+
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize(("rows", "features"), [(1, 3), (57, 3), (40, 50), (23, 200)])
 @pytest.mark.parametrize("numbers", [1, 900, 100_000])
 def test_values_and_gradients_are_those_of_the_ordinary_operations(
     channels: int, rows: int, features: int, numbers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "TOGETHER", 1)
     monkeypatch.setattr(module, "NUMBERS_AT_A_TIME", numbers)  # from a row in a block to all rows in one
     arguments = _arguments(rows, features, channels)
     weight = torch.randn(rows, 8, dtype=torch.float64)
-    found, expected = selected_sum(*arguments), by_operations(*arguments)
+    found, expected = _joined(selected_sum(*arguments)), _joined(by_operations(*arguments))
     torch.testing.assert_close(found, expected)
     gradients = torch.autograd.grad((found * weight).sum(), _leaves(arguments))
     for gradient, reference in zip(
@@ -50,8 +55,8 @@ def test_features_that_need_no_gradient_cost_none_and_change_nothing() -> None:
     fixed = ([value.detach() for value in arguments[0]], *arguments[1:])
     wanted = _leaves(arguments)[2:]
     for gradient, reference in zip(
-        torch.autograd.grad(selected_sum(*fixed).sum(), wanted),
-        torch.autograd.grad(selected_sum(*arguments).sum(), wanted),
+        torch.autograd.grad(_joined(selected_sum(*fixed)).sum(), wanted),
+        torch.autograd.grad(_joined(selected_sum(*arguments)).sum(), wanted),
         strict=True,
     ):
         assert torch.equal(gradient, reference)
@@ -59,9 +64,9 @@ def test_features_that_need_no_gradient_cost_none_and_change_nothing() -> None:
 
 def test_reduced_precision_is_near_full_precision_and_its_gradients_are_of_the_parameters_type() -> None:
     arguments = _arguments(64, 10, 2, torch.float32)
-    full = selected_sum(*arguments)
+    full = _joined(selected_sum(*arguments))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        reduced = selected_sum(*arguments)
+        reduced = _joined(selected_sum(*arguments))
     assert reduced.dtype == torch.bfloat16
     torch.testing.assert_close(reduced.float(), full, atol=0.1, rtol=0.05)
     gradients = torch.autograd.grad(reduced.float().sum(), _leaves(arguments))
