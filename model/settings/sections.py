@@ -13,7 +13,7 @@ class RuntimeSettings(Section):
     unhashed: ClassVar[frozenset[str]] = frozenset({"threads", "night_window", "parallel_steps"})
 
     threads: int = Field(default=2, ge=1, le=256)
-    """Threads that LightGBM, torch and the feature engine may use."""
+    """Threads that LightGBM and the feature engine may use; a training has its own, in `training`."""
     parallel_steps: int = Field(default=2, ge=1, le=64)
     """Steps of one Dagster run that may run at the same time (each in its own process)."""
     night_window: tuple[str, str] = ("0 20 * * 1-5", "0 7 * * 2-6")
