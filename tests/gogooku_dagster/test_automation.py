@@ -108,8 +108,8 @@ def test_another_configuration_tried_makes_the_report_anew_and_the_same_one_does
         from gogooku_dagster.defs.documents import documents_changed
 
         nonlocal cursor
-        context = dg.build_sensor_context(instance=place.instance, cursor=cursor)
-        result = documents_changed(context)
+        with dg.build_sensor_context(instance=place.instance, cursor=cursor) as context:
+            result = documents_changed(context)
         assert isinstance(result, dg.SensorResult)
         cursor = result.cursor
         for event in result.asset_events:

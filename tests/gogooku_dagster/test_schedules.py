@@ -31,10 +31,10 @@ def empty(tmp_path: Path) -> Iterator[Place]:
 def tick(place: Place, schedule: str, when: datetime) -> Any:
     """What a schedule asks for at a moment."""
     repository = place.definitions.get_repository_def()
-    context = dg.build_schedule_context(
+    with dg.build_schedule_context(
         instance=place.instance, scheduled_execution_time=when, repository_def=repository
-    )
-    return repository.get_schedule_def(schedule).evaluate_tick(context)
+    ) as context:  # which opens an instance of its own, and left open would stay Dagster's current one
+        return repository.get_schedule_def(schedule).evaluate_tick(context)
 
 
 def on_files_that_go_on(place: Place, **sections: Any) -> Place:
