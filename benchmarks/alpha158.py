@@ -2,8 +2,8 @@
 
 Each side runs in a process of its own on one core. pyqlib comes into an environment of its own the first time (it wants
 other versions of much), and reads the bars from its own binary files; ours reads the panel of raw_dataset from Parquet.
-pyqlib's handler holds the whole table; ours hands it on in blocks of names, which is why its memory does not grow with
-the number of names. Reading the bars is part of both times; starting Python and importing is not. The rate is per
+pyqlib's handler holds the whole table; ours hands it on in blocks of names and days, which is why its memory does not
+grow with their number. Reading the bars is part of both times; starting Python and importing is not. The rate is per
 second of processor time, of all threads together, so that other work on the machine does not show in it.
 
 ``python -m benchmarks.alpha158 PANEL SAMPLE`` is our side.
@@ -22,14 +22,14 @@ import numpy as np
 import polars as pl
 
 from model.quality_features.alpha158.features import features
-from model.quality_features.engine import PANEL_COLUMNS, compute_features
+from model.quality_features.engine import PANEL_COLUMNS, compute_features, max_lookback
 from model.quality_features.settings import FeatureSettings
 from model.store.writer import peak_memory_bytes, reset_peak_memory
 
 ROOT = Path(__file__).resolve().parents[1]
 QLIB_VERSION = "0.9.7"
 FIELDS = {"open": "AdjOpen", "high": "AdjHigh", "low": "AdjLow", "close": "AdjClose", "volume": "AdjVolume"}
-CODES_AT_A_TIME = 50
+CODES_AT_A_TIME, DAYS_AT_A_TIME = 150, 500
 SETTINGS = FeatureSettings(set="alpha158")
 NAMES = tuple(feature.name for feature in features())
 
@@ -124,21 +124,21 @@ def agreement(ours: pl.DataFrame, theirs: pl.DataFrame) -> float:
 
 
 def compute(path: Path) -> tuple[int, pl.DataFrame]:
-    """Every name's features, a block of names at a time; the number of rows, and the last day's values."""
+    """Every name's features, a block at a time; the number of rows, and the last day's values."""
     panel = pl.read_parquet(path, columns=list(PANEL_COLUMNS))
-    codes = panel["Code"].unique().sort()
-    starts = range(0, len(codes), CODES_AT_A_TIME)
-    blocks = [_compute(panel, codes[start : start + CODES_AT_A_TIME]) for start in starts]
-    return sum(rows for rows, _ in blocks), pl.concat(last_day for _, last_day in blocks)
-
-
-def _compute(panel: pl.DataFrame, codes: pl.Series) -> tuple[int, pl.DataFrame]:
-    """All values of some names are computed; of them the last day's are kept, the others are handed on to nobody."""
-    block = panel.filter(pl.col("Code").is_in(codes.implode()))
-    first, last = panel["Date"][0], panel["Date"][-1]
-    found = compute_features(block, SETTINGS, first, last, names=NAMES, threads=1)
-    ends = (found["Date"] == last).arg_true()
-    return found.height, found[ends]  # gathered, because a filter's result may be a view that holds on to everything
+    codes, days = panel["Code"].unique().sort(), panel["Date"].unique().sort().to_list()
+    before = max_lookback(SETTINGS, NAMES) - 1
+    rows, last_day = 0, []
+    for start in range(0, len(codes), CODES_AT_A_TIME):
+        own = panel.filter(pl.col("Code").is_in(codes[start : start + CODES_AT_A_TIME].implode()))
+        for first in range(0, len(days), DAYS_AT_A_TIME):
+            last = days[min(first + DAYS_AT_A_TIME, len(days)) - 1]
+            block = own.filter(pl.col("Date").is_between(days[max(first - before, 0)], last))
+            found = compute_features(block, SETTINGS, days[first], last, names=NAMES, threads=1)
+            rows += found.height
+        # gathered, because a filter's result may be a view that holds on to everything
+        last_day.append(found[(found["Date"] == days[-1]).arg_true()])
+    return rows, pl.concat(last_day)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -6,7 +6,6 @@ codes that appear later, on the other columns asked for, or on the number of thr
 """
 
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from model.quality_features.dense import DensePanel, check_columns, check_order, densify
 from model.quality_features.language.columns import COLUMNS, MEMBER, SECTOR
-from model.quality_features.language.evaluate import Grids, evaluate
+from model.quality_features.language.evaluate import Grids, each_of, evaluate
 from model.quality_features.language.plan import Output, Plan
 from model.quality_features.windows import Array
 
@@ -66,11 +65,10 @@ def compute_table(
     if not rows:
         return pl.DataFrame(schema=_schema(plan.outputs))
     days = len(dense.dates)
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        read = pool.map(
-            lambda each: _column(dense, each[0], max(days - rows - each[1], 0), market), plan.columns.items()
-        )
-        columns = dict(zip(plan.columns, read, strict=True))
+    read = each_of(
+        lambda each: _column(dense, each[0], max(days - rows - each[1], 0), market), plan.columns.items(), threads
+    )
+    columns = dict(zip(plan.columns, read, strict=True))
     across = max(days - rows - plan.across_back, 0)
     grids = Grids(
         columns,
@@ -198,8 +196,7 @@ class Rows:
 
     def frame(self, threads: int) -> pl.DataFrame:
         """The result as a table; what is not a finite number is null."""
-        with ThreadPoolExecutor(max_workers=threads) as pool:
-            return self.head.with_columns(list(pool.map(self._series, self._columns)))
+        return self.head.with_columns(each_of(self._series, self._columns, threads))
 
     @staticmethod
     def _chosen(values: Array, wanted: NDArray[np.bool_]) -> Array:

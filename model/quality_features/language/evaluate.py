@@ -7,7 +7,7 @@ threads shows in a bit.
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from model.quality_features.language.plan import Node, Plan
 from model.quality_features.language.schedule import Phase, Program
 from model.quality_features.windows import Array
 from model.quality_features.windows_shared import SharedWindows
+
+_Task = TypeVar("_Task")
+_Done = TypeVar("_Done")
 
 CELLS_PER_BLOCK = 24_576
 """Cells of a block: 192 KiB an array, so that the dozen arrays in use at a time stay in a core's 2 MiB of cache."""
@@ -94,17 +97,22 @@ def evaluate(
     """
     _keep_freed_memory()
     state = _State(plan, grids, sink, cells_per_block)
+    for phase in plan.phases:
+        for number in phase.kept:
+            node = plan.nodes[number]
+            state.kept[number] = np.empty((state.length(node), 1 if node.market else grids.codes))
+        run = _through_time if phase.through_time else _across_names
+        each_of(_call, list(run(state, phase, wanted)), threads)
+        for number in phase.forgotten:
+            state.kept.pop(number, None)
+
+
+def each_of(work: Callable[[_Task], _Done], tasks: Iterable[_Task], threads: int) -> list[_Done]:
+    """The results of independent tasks in order; one thread is the caller's own, which hands nothing over."""
+    if threads == 1:
+        return [work(task) for task in tasks]
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        for phase in plan.phases:
-            for number in phase.kept:
-                node = plan.nodes[number]
-                state.kept[number] = np.empty((state.length(node), 1 if node.market else grids.codes))
-            run = _through_time if phase.through_time else _across_names
-            tasks = list(run(state, phase, wanted))
-            for _ in map(_call, tasks) if threads == 1 else pool.map(_call, tasks):
-                pass  # an error in a block is raised here
-            for number in phase.forgotten:
-                state.kept.pop(number, None)
+        return list(pool.map(work, tasks))
 
 
 def _keep_freed_memory() -> None:
