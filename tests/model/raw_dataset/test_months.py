@@ -107,7 +107,8 @@ def row_of_beside(market: Market, data: "st.DataObject") -> Market:
     if data.draw(st.booleans()):
         return market.with_table(name, rows.filter(~place))
     number = next(column for column, dtype in rows.schema.items() if dtype == pl.Float64)
-    return market.with_table(name, rows.with_columns(pl.when(place).then(7.5).otherwise(number).alias(number)))
+    value = 0.75 if number == "ShortRatio" else 7.5  # a ratio above 2 is refused
+    return market.with_table(name, rows.with_columns(pl.when(place).then(value).otherwise(number).alias(number)))
 
 
 def late_correction(market: Market, data: "st.DataObject") -> Market:
