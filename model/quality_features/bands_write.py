@@ -16,7 +16,6 @@ from itertools import chain
 import numpy as np
 import polars as pl
 
-from model.errors import StoreError
 from model.quality_features.bands_jobs import Job, Mask
 from model.quality_features.bands_patch import Patch
 from model.quality_features.coverage import count
@@ -315,10 +314,7 @@ class Update:
         rows = self.chunks.rows(month)
         values = self.run.store.read_table(ASSET, file, columns=list(table.names))
         if values.height != rows.height:
-            raise StoreError(
-                f"{ASSET}/{file} has {values.height} rows where the panel has {rows.height}. Remove the folder "
-                f"{self.run.store.directory(ASSET)} and run `gogooku run`."
-            )
+            raise self.run.store.uneven(ASSET, file, values.height, "the panel", rows.height)
         return pl.DataFrame([*(rows[name] for name in table.head), *values.get_columns()])
 
     def _days(self, group: Sequence[str]) -> tuple[date, date]:

@@ -141,9 +141,6 @@ def _side_by_side(store: Store, month: str, parts: Sequence[_Part]) -> pl.DataFr
         if part.table == PANEL:
             held = held.with_columns(cs.boolean().fill_null(False))  # InUniverse, as the features have it
         if number and held.height != rows.height:
-            raise StoreError(
-                f"{ASSET}/{file} has {held.height} rows where {_file(parts[0].table, month)} has {rows.height}. "
-                f"Remove the folder {store.directory(ASSET)} and run `gogooku run`."
-            )
+            raise store.uneven(ASSET, file, held.height, _file(parts[0].table, month), rows.height)
         rows = rows.hstack(held) if number else held
     return rows

@@ -90,9 +90,8 @@ class Panel:
             return rows
         beside = self._table(SLOW, month, slow)
         if beside.height != rows.height:
-            raise StoreError(
-                f"{self._asset}'s slow table of {month} has {beside.height} rows where its panel has {rows.height}. "
-                f"Remove the folder {self._store.directory(self._asset)} and run `gogooku run`."
+            raise self._store.uneven(
+                self._asset, f"{SLOW}/{month}.parquet", beside.height, f"{PANEL}/{month}.parquet", rows.height
             )
         return rows.hstack(beside)
 

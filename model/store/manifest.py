@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import StoreError
+from model.store.hashing import verifies
 
 NAME = "manifest.json"
 SCHEMA_VERSION = 1
@@ -130,3 +131,22 @@ def _entry(values: dict[str, Any]) -> FileEntry:
     if "sha256" in values:  # as the checksum was called when it was one
         values["checksum"] = values.pop("sha256")
     return FileEntry(**values)
+
+
+def verify(path: Path, entry: FileEntry, folder: Path, name: str) -> None:
+    """Compare a file's bytes with its entry.
+
+    Args:
+        path: where the bytes lie.
+        entry: what the manifest says of them.
+        folder: the artefact's folder.
+        name: what the file is called in it.
+
+    Raises:
+        StoreError: they are not what was written.
+    """
+    if path.stat().st_size != entry.bytes or not verifies(path, entry.checksum):
+        raise StoreError(
+            f"{folder / name} is not the file that was written (its bytes differ from the manifest). Remove the folder "
+            f"{folder} and run `gogooku run` to compute it again."
+        )

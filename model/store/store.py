@@ -16,7 +16,6 @@ import polars as pl
 
 from model.errors import StoreError
 from model.store import manifest as manifests
-from model.store.hashing import verifies
 from model.store.manifest import FileEntry, Identity, Manifest
 from model.store.writer import ArtifactWriter
 
@@ -90,8 +89,13 @@ class Store:
             StoreError: the artefact or the file is missing, or its bytes are not what was written.
         """
         entry = self._entry(asset, file, partition)
-        path = self.directory(asset, partition) / file
-        self._verify(path, entry)
+        directory = self.directory(asset, partition)
+        path = directory / file
+        if not path.is_file():
+            raise StoreError(
+                f"{path} is in the manifest and not on the disk. Remove the folder {directory} and run `gogooku run`."
+            )
+        manifests.verify(path, entry, directory, file)
         return path
 
     def read_table(
@@ -151,6 +155,13 @@ class Store:
         """
         return ArtifactWriter(self.directory(asset, partition), asset, partition, identity, started)
 
+    def uneven(self, asset: str, file: str, rows: int, beside: str, expected: int) -> StoreError:
+        """What is raised where a file does not have the rows of the one that it lies beside."""
+        return StoreError(
+            f"{asset}/{file} has {rows} rows where {beside} has {expected}. Remove the folder {self.directory(asset)} "
+            "and run `gogooku run`."
+        )
+
     def remove_staging(self) -> int:
         """Remove what writers left behind whose process is gone. Returns how many folders that were."""
         left = [folder for folder in self.root.glob(f"*/{STAGING_PREFIX}*") if not _is_running(folder.name)]
@@ -182,17 +193,6 @@ class Store:
                 f"{self.directory(asset, partition)} has no file {file}; it has {', '.join(sorted(files)) or 'none'}."
             )
         return files[file]
-
-    def _verify(self, path: Path, entry: FileEntry) -> None:
-        if not path.is_file():
-            raise StoreError(
-                f"{path} is in the manifest and not on the disk. Remove the folder {path.parent} and run `gogooku run`."
-            )
-        if path.stat().st_size != entry.bytes or not verifies(path, entry.checksum):
-            raise StoreError(
-                f"{path} is not the file that was written (its bytes differ from the manifest). Remove the folder "
-                f"{path.parent} and run `gogooku run` to compute it again."
-            )
 
 
 def _is_running(staging: str) -> bool:

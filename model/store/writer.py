@@ -50,6 +50,7 @@ class ArtifactWriter:
         self._staging = target.parent / f".staging-{os.getpid()}-{uuid.uuid4().hex}"
         self._files: dict[str, FileEntry] = {}
         self._linked: set[Path] = set()
+        self._unread: set[Path] = set()  # of these, what nobody has compared with its checksum yet
         self._taken_over = False
         # Files go to the disk while the next are computed; a long history would be half a minute of it at the end.
         self._flusher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="flush")
@@ -150,6 +151,7 @@ class ArtifactWriter:
         path = self._new(name)
         os.link(self._target / name, path)
         self._taken_over = True
+        self._unread.add(path)
         return self._keep(name, path, entry)
 
     def has(self, name: str) -> bool:
@@ -163,11 +165,9 @@ class ArtifactWriter:
             StoreError: it was taken over, and its bytes are not what was written.
         """
         path = self._staging / name
-        if path in self._linked and not hashing.verifies(path, self._files[name].checksum):
-            raise StoreError(
-                f"{self._target / name} is not the file that was written (its bytes differ from the manifest). Remove "
-                f"the folder {self._target} and run `gogooku run` to compute it again."
-            )
+        if path in self._unread:
+            manifests.verify(path, self._files[name], self._target, name)
+            self._unread.discard(path)
         return path
 
     def adopt(self, name: str, directory: Path, entry: FileEntry) -> FileEntry | None:
@@ -197,6 +197,7 @@ class ArtifactWriter:
         """
         path = self._new(name)
         os.link(directory / name, path)
+        self._unread.add(path)
         return self._keep(name, path, replace(entry, hashed=False))
 
     def _keep(self, name: str, path: Path, entry: FileEntry) -> FileEntry:

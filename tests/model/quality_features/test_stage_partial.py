@@ -104,11 +104,8 @@ def test_a_run_that_changes_nothing_reads_no_chunk(
 
 def test_a_mended_price_costs_the_months_that_each_memory_reaches(home: Path, history: pl.DataFrame) -> None:
     day = days_of(history)[60]
-    code = history.filter(pl.col("Date") == day, pl.col("AdjClose").is_not_null())["Code"][0]
-    hit = (pl.col("Date") == day) & (pl.col("Code") == code)
-    mended = history.with_columns(AdjClose=pl.when(hit).then(pl.col("AdjClose") * 1.01).otherwise("AdjClose"))
     before = Store(home).require(ASSET)
-    _, fix = build(home, mended)
+    _, fix = build(home, mended(history, day))
     months = fix.extra["computed_months"]
     assert months["features"] <= 3 <= months["features_quarter"] <= 5 <= months["features_half_year"] <= 8
     assert months["labels"] <= 3
@@ -126,6 +123,19 @@ def test_a_mended_price_costs_the_months_that_each_memory_reaches(home: Path, hi
     assert all((folder / name).stat().st_nlink > 1 for name in unchanged if name.startswith("features"))
 
 
+def noted_jobs(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
+    """What is computed from the names of the panel from now on."""
+    jobs: list[Job] = []
+    compute = stage.compute_job
+
+    def noted(panel: Panel, days: Sequence[date], settings: FeatureSettings, job: Job, **more: Any) -> pl.DataFrame:
+        jobs.append(job)
+        return compute(panel, days, settings, job, **more)
+
+    monkeypatch.setattr(stage, "compute_job", noted)
+    return jobs
+
+
 def mended(history: pl.DataFrame, day: date) -> pl.DataFrame:
     """Another close for one member of a day."""
     of_day = (pl.col("Date") == day) & pl.col("InUniverse") & pl.col("AdjClose").is_not_null()
@@ -136,14 +146,7 @@ def mended(history: pl.DataFrame, day: date) -> pl.DataFrame:
 def test_after_a_mended_price_names_are_compared_only_on_days_near_it(
     home: Path, history: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs: list[Job] = []
-    compute = stage.compute_job
-
-    def noted(panel: Panel, days: Sequence[date], settings: FeatureSettings, job: Job, **more: Any) -> pl.DataFrame:
-        jobs.append(job)
-        return compute(panel, days, settings, job, **more)
-
-    monkeypatch.setattr(stage, "compute_job", noted)
+    jobs = noted_jobs(monkeypatch)
     days = days_of(history)
     store, fix = build(home, mended(history, days[60]))
     assert not [name for job in jobs for name in job.names if name.startswith("mkt_")]
@@ -171,14 +174,7 @@ def test_an_appended_day_touches_the_newest_month_and_the_labels_that_it_resolve
     days = days_of(history)
     build(tmp_path, history.filter(pl.col("Date") < days[-1]))
     before = Store(tmp_path).require(ASSET)
-    jobs: list[Job] = []
-    compute = stage.compute_job
-
-    def noted(panel: Panel, days: Sequence[date], settings: FeatureSettings, job: Job, **more: Any) -> pl.DataFrame:
-        jobs.append(job)
-        return compute(panel, days, settings, job, **more)
-
-    monkeypatch.setattr(stage, "compute_job", noted)
+    jobs = noted_jobs(monkeypatch)
     _, appended = build(tmp_path, history)
     changed = {name for name, hash_ in content(appended).items() if content(before).get(name) != hash_}
     late = f"{days[-1]:%Y-%m}"
