@@ -104,12 +104,14 @@ def test_a_killed_writer_leaves_only_a_staging_folder_that_is_swept(tmp_path: Pa
 
 
 @pytest.mark.parametrize("damage", [b"", b"other bytes"])
-def test_a_file_that_was_altered_is_refused_by_name(tmp_path: Path, damage: bytes) -> None:
+def test_a_file_that_was_altered_is_refused_by_name_and_the_remedy_names_its_artefact(
+    tmp_path: Path, damage: bytes
+) -> None:
     store = Store(tmp_path)
     write(store)
     path = store.directory("quality_features") / "features" / "2020-01.parquet"
     path.write_bytes(damage)
-    with pytest.raises(StoreError, match="not the file that was written"):
+    with pytest.raises(StoreError, match=rf"not the file that was written .* folder {path.parents[1]} and run"):
         store.read_table("quality_features", "features/2020-01.parquet")
 
 
