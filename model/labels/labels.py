@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from model.labels.settings import LabelSettings
 from model.quality_features.dense import DensePanel, check_panel, densify
 from model.quality_features.windows import Array
-from model.quality_features.windows_order import quantile
+from model.quality_features.windows_sorted import quantile
 
 PANEL_COLUMNS = (
     "Date",
@@ -161,7 +161,7 @@ def _ahead(x: NDArray[Kind], days: int, missing: float | bool) -> NDArray[Kind]:
 def _trailing_median(x: Array, days: slice) -> Array:
     """Median of the values present in the last 20 days, on the given days only (NaN elsewhere)."""
     start = max(days.start - TURNOVER_DAYS + 1, 0)
-    [median] = quantile(x[start : days.stop], [(TURNOVER_DAYS, 0.5)]).values()
+    [median] = quantile(x[start : days.stop], [(TURNOVER_DAYS, 0.5)], days.stop - days.start).values()
     result = np.full_like(x, np.nan)
-    result[days] = median.value[days.start - start :]
+    result[days] = median.value
     return result

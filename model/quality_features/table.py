@@ -173,7 +173,9 @@ class Rows:
             kept = wanted[code]
             head, day, code = head.filter(pl.Series(kept)), day[kept], code[kept]
         self.head = head
-        self._cell = day * shape[1] + self._before[code]
+        is_row = np.zeros(shape[0] * shape[1], dtype=np.bool_)
+        is_row[day * shape[1] + self._before[code]] = True
+        self._rows = None if is_row.all() else pl.Series(is_row)
         self._columns: list[tuple[Output, NDArray[np.generic]]] = [
             (output, np.empty(shape, dtype=_TYPES[output.kind][1])) for output in outputs
         ]
@@ -196,7 +198,9 @@ class Rows:
 
     def frame(self, threads: int) -> pl.DataFrame:
         """The result as a table; what is not a finite number is null."""
-        return self.head.with_columns(each_of(self._series, self._columns, threads))
+        arrays = each_of(self._array, self._columns, threads)
+        batch = pa.RecordBatch.from_arrays(arrays, [output.name for output, _ in self._columns])
+        return self.head.hstack(pl.DataFrame(_Exported(batch)))
 
     @staticmethod
     def _chosen(values: Array, wanted: NDArray[np.bool_]) -> Array:
@@ -206,29 +210,31 @@ class Rows:
         for grid in self._of[node]:
             grid[place] = values == 1.0 if grid.dtype == np.bool_ else values  # float32 rounds here
 
-    def _series(self, column: tuple[Output, NDArray[np.generic]]) -> pl.Series:
+    def _array(self, column: tuple[Output, NDArray[np.generic]]) -> pa.Array:
         output, grid = column
-        values, rows = grid.reshape(-1), len(self._cell)
-        if rows < len(values):
-            values[:rows] = values[self._cell]
-            values = values[:rows]
-        if output.kind != "value":
-            return pl.Series(output.name, values)
+        values = grid.reshape(-1)
+        if self._rows is not None:
+            kept = pl.Series(values).filter(self._rows).to_numpy()  # several times faster than numpy's gathering
+            values = values[: len(kept)]
+            values[:] = kept
+        if output.kind == "flag":
+            packed = pa.py_buffer(np.packbits(values.view(np.bool_), bitorder="little"))
+            return pa.Array.from_buffers(pa.bool_(), len(values), [None, packed])
+        if output.kind == "exact":
+            return pa.Array.from_buffers(pa.float64(), len(values), [None, pa.py_buffer(values)])
         finite = np.isfinite(values)
         valid = None if finite.all() else pa.py_buffer(np.packbits(finite, bitorder="little"))
-        array = pa.Array.from_buffers(pa.float32(), rows, [valid, pa.py_buffer(values)])
-        return pl.Series(_Exported(array)).alias(output.name)
+        return pa.Array.from_buffers(pa.float32(), len(values), [valid, pa.py_buffer(values)])
 
 
 @dataclass(frozen=True)
 class _Exported:
-    """An Arrow array behind the Arrow C data interface alone: polars takes it over without a copy.
+    """Arrow columns behind the Arrow C stream interface alone: polars takes them over without a copy.
 
-    Handed the array itself, polars loads ``pyarrow.compute``, which costs more than a day's features of one band.
+    Handed the batch itself, polars loads ``pyarrow.compute``, which costs more than a day's features of one band.
     """
 
-    array: pa.Array
+    batch: pa.RecordBatch
 
-    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
-        exported: tuple[object, object] = self.array.__arrow_c_array__(requested_schema)
-        return exported
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self.batch.__arrow_c_stream__(requested_schema)

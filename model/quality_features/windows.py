@@ -14,12 +14,13 @@ must bring as many rows as the longest window, or begin where the data begin.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-Parts = tuple[Array, ...]
+Parts = tuple[NDArray[Any], ...]
 Merge = Callable[[Parts, Parts, int], Parts]
 """``merge(recent, older, days)``: the statistics of two adjoining stretches, ``recent`` covering ``days`` days.
 
@@ -48,25 +49,53 @@ def _longest_stretch(days: int) -> int:
     return 5 << ((days // 5).bit_length() - 1) if days >= 5 else 1 << (days.bit_length() - 1)
 
 
-def over_windows(leaf: Parts, merge: Merge, windows: Sequence[int]) -> dict[int, Parts]:
-    """Statistics of the last ``w`` days for each ``w`` in ``windows``, from those of single days (``leaf``)."""
+def over_windows(leaf: Parts, merge: Merge, windows: Sequence[int], rows: int | None = None) -> dict[int, Parts]:
+    """Statistics of the last ``w`` days for each ``w`` in ``windows``, from those of single days (``leaf``).
+
+    Args:
+        leaf: one array a statistic ``[days, codes]``.
+        merge: joins two stretches.
+        windows: in days.
+        rows: how many of the last days are wanted, None for all; the results have at least these.
+    """
+    total = len(leaf[0])
     known = {1: leaf}
-    return {window: _assemble(window, known, merge) for window in windows}
-
-
-def _assemble(days: int, known: dict[int, Parts], merge: Merge) -> Parts:
-    if days not in known:
+    for days, back in sorted(_needed(windows).items()):
         recent, older = shorter(days)
-        known[days] = _join(_assemble(recent, known, merge), _assemble(older, known, merge), recent, merge)
-    return known[days]
+        length = total if rows is None else min(rows + back, total)
+        known[days] = _join(known[recent], known[older], recent, length, merge)
+    return {window: known[window] for window in windows}
 
 
-def _join(recent: Parts, older: Parts, days: int, merge: Merge) -> Parts:
-    """``recent`` ending at row t with ``older`` ending at row t - days; the first rows have nothing older."""
-    if days >= len(recent[0]):
+def _needed(windows: Sequence[int]) -> dict[int, int]:
+    """Every stretch of more than a day that the windows consist of, and how many earlier days of it are needed."""
+    found: dict[int, int] = {}
+    waiting = [(days, 0) for days in windows]
+    while waiting:
+        days, back = waiting.pop()
+        if days > 1 and found.get(days, -1) < back:
+            found[days] = back
+            recent, older = shorter(days)
+            waiting += [(recent, back), (older, back + recent)]
+    return found
+
+
+def _join(recent: Parts, older: Parts, days: int, length: int, merge: Merge) -> Parts:
+    """The last ``length`` rows of ``recent`` ending at row t with ``older`` ending at row t - days.
+
+    The first rows may have nothing older.
+    """
+    have = max(min(length, len(older[0]) - days), 0)
+    recent = tuple(part[len(part) - length :] for part in recent)
+    if not have:
         return recent
-    merged = merge(tuple(part[days:] for part in recent), tuple(part[:-days] for part in older), days)
-    return tuple(np.concatenate((part[:days], tail)) for part, tail in zip(recent, merged, strict=True))
+    end = len(older[0]) - days
+    merged = merge(
+        tuple(part[length - have :] for part in recent), tuple(part[end - have : end] for part in older), days
+    )
+    if have == length:
+        return merged
+    return tuple(np.concatenate((part[: length - have], tail)) for part, tail in zip(recent, merged, strict=True))
 
 
 def where_enough(value: Array, count: Array, minimum: float) -> Array:
@@ -80,7 +109,8 @@ def _counted(x: Array) -> Parts:
     return (~missing).astype(np.float64), np.where(missing, 0.0, x) + 0.0
 
 
-def _add(recent: Parts, older: Parts, days: int) -> Parts:
+def added(recent: Parts, older: Parts, days: int) -> Parts:
+    """The merge of sums."""
     return tuple(a + b for a, b in zip(recent, older, strict=True))
 
 
@@ -111,14 +141,17 @@ class CoMoments:
         return where_enough(np.clip(ratio, -1.0, 1.0), self.count, max(minimum, 2.0))
 
 
-def comoments(x: Array, y: Array, windows: Sequence[int]) -> dict[int, CoMoments]:
-    """Joint moments of x ``[days, codes]`` and y (same shape or ``[days, 1]``) where both are present."""
+def comoments(x: Array, y: Array, windows: Sequence[int], rows: int | None = None) -> dict[int, CoMoments]:
+    """Joint moments of x ``[days, codes]`` and y (same shape or ``[days, 1]``) where both are present.
+
+    ``rows``: how many of the last days are wanted, None for all.
+    """
     both = np.isfinite(x) & np.isfinite(y)
     value_x = np.where(both, x, 0.0) + 0.0
     value_y = np.where(both, y, 0.0) + 0.0
     zero = np.zeros_like(value_x)
     leaf = (both.astype(np.float64), value_x, value_y, zero, zero, zero)
-    merged = over_windows(leaf, _merge_comoments, windows)
+    merged = over_windows(leaf, _merge_comoments, windows, rows)
     return {w: CoMoments(parts[0], *parts[3:]) for w, parts in merged.items()}
 
 
@@ -156,10 +189,10 @@ def low_pass(x: Array, window: int, bins: int, minimum: float) -> Array:
     0 … ``bins`` cycles a window kept: ``(1/w) Σ_j x[t-j] (1 + 2 Σ_k cos(2π k j / w))``. It reads past values only.
     """
     count, value = _counted(x)
-    result = over_windows((value,), _add, (window,))[window][0]
+    result = over_windows((value,), added, (window,))[window][0]
     for k in range(1, bins + 1):
         result = result + 2.0 * _cosine_sum(value, 2.0 * np.pi * k / window, window)
-    observed = over_windows((count,), _add, (window,))[window][0]
+    observed = over_windows((count,), added, (window,))[window][0]
     return where_enough(result / window, observed, minimum)
 
 

@@ -1,27 +1,24 @@
-"""Order statistics of a rolling window: where its extreme lies, how high its last value ranks, its quantiles.
+"""Order statistics of a rolling window: where its extreme lies, how high its last value ranks.
 
 All of them select or count values, so they are exact: whatever the order of the work, the bits are the same. That
-freedom is used. Extremes of a long window come from two overlapping shorter ones, counts are differences of integer
-running totals, and a quantile is read off the sorted window.
+freedom is used. Extremes of a long window come from two overlapping shorter ones, and counts are differences of integer
+running totals. Quantiles are in :mod:`model.quality_features.windows_sorted`.
 
 Arrays are float64 ``[days, codes]``; a value that is not finite is missing, and so are the days before the first row.
 Every function takes all windows wanted of one series at once, because the longer ones build on the shorter, and
 returns, for each, the value with the number of observations it is made of.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.quality_features.windows import Array, where_enough
+from model.quality_features.windows import Array, added, over_windows, where_enough
 
 Rows = NDArray[np.int32]
 Tally = NDArray[np.uint8 | np.uint32]
-
-_SORTED_AT_A_TIME = 65_536
-"""Values sorted together: 512 KiB, so that a batch of windows stays in the processor's second-level cache."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +33,18 @@ class Counted:
         return where_enough(self.value, self.count, max(minimum, 1.0))
 
 
-def present_counts(x: Array, windows: Iterable[int]) -> dict[int, Array]:
-    """How many values of each window are present: differences of a running total of integers, which are exact."""
-    return _count(np.isfinite(x), windows)
+def present_counts(present: NDArray[np.bool_], windows: Sequence[int], rows: int | None = None) -> dict[int, Array]:
+    """How many values of each window are present.
+
+    Args:
+        present: ``[days, codes]``.
+        windows: in days.
+        rows: how many of the last days are wanted, None for all.
+    """
+    length = len(present) if rows is None else rows
+    width = np.uint8 if max(windows) < 256 else np.uint16
+    counts = over_windows((present.astype(width),), added, windows, rows)
+    return {window: count[len(count) - length :].astype(np.float64) for window, (count,) in counts.items()}
 
 
 def max_position(x: Array, windows: Sequence[int]) -> dict[int, Counted]:
@@ -64,7 +70,7 @@ def rank_in_time(x: Array, windows: Sequence[int]) -> dict[int, Counted]:
     """
     present = np.isfinite(x)
     values = np.where(present, x, np.nan)
-    count = _count(present, windows)
+    count = present_counts(present, windows)
     longest = min(max(windows), len(x))
     width: type[np.uint8 | np.uint32] = np.uint8 if longest < 128 else np.uint32
     not_above: Tally = present.astype(width)
@@ -87,70 +93,10 @@ def _rank(not_above: Tally, count: Array, present: NDArray[np.bool_]) -> Counted
     return Counted(np.where(present, share, np.nan), count)
 
 
-def quantile(x: Array, requests: Sequence[tuple[int, float]]) -> dict[tuple[int, float], Counted]:
-    """Quantiles of the values present, for pairs of window and probability, linear between neighbours.
-
-    With n values sorted from 0 the quantile lies at ``q · (n - 1)`` (pandas' and NumPy's "linear"). One sort serves
-    all probabilities of a window.
-    """
-    windows = sorted({days for days, _ in requests})
-    present = np.isfinite(x)
-    count = _count(present, windows)
-    days, codes = x.shape
-    longest = max(windows)
-    padded = np.full((codes, longest - 1 + days), np.nan)
-    padded[:, longest - 1 :] = np.where(present, x, np.nan).T + 0.0  # never -0.0, which sorts beside 0.0 in any order
-    result: dict[tuple[int, float], Counted] = {}
-    for window in windows:
-        asked = [q for other, q in requests if other == window]
-        found = _sorted_quantiles(padded[:, longest - window :], count[window], window, asked)
-        result |= {(window, q): Counted(value, count[window]) for q, value in zip(asked, found, strict=True)}
-    return result
-
-
-def _sorted_quantiles(series: Array, count: Array, window: int, asked: Sequence[float]) -> list[Array]:
-    """Quantiles ``[days, codes]`` of the windows of ``series`` ``[codes, window - 1 + days]``, NaN for missing."""
-    days, codes = count.shape
-    found = [np.empty((codes, days)) for _ in asked]
-    observed = np.ascontiguousarray(count.T).astype(np.int64)
-    windows = np.lib.stride_tricks.sliding_window_view(series, window, axis=1)  # [codes, days, window], a view
-    step = min(max(_SORTED_AT_A_TIME // (window * days), 1), codes)
-    room = np.empty((step, days, window))  # used again and again: fresh memory costs more than the sorting
-    for first in range(0, codes, step):
-        part = slice(first, min(first + step, codes))
-        ordered = room[: part.stop - first]
-        np.copyto(ordered, windows[part])
-        ordered.sort(axis=2)  # NaN sorts behind every number
-        for q, values in zip(asked, found, strict=True):
-            values[part] = _interpolate(ordered, observed[part], q)
-    return [np.ascontiguousarray(values.T) for values in found]
-
-
-def _interpolate(ordered: Array, count: NDArray[np.int64], q: float) -> Array:
-    """Quantile q of the last axis of ``ordered``, in which the first ``count`` values are numbers."""
-    window = ordered.shape[2]
-    full = _between(
-        ordered[:, :, int(q * (window - 1))],
-        ordered[:, :, min(int(q * (window - 1)) + 1, window - 1)],
-        q * (window - 1),
-    )
-    short = np.nonzero(count < window)
-    if len(short[0]):
-        last = np.maximum(count[short] - 1, 0)
-        place = q * last
-        low = place.astype(np.int64)
-        full[short] = _between(ordered[(*short, low)], ordered[(*short, np.minimum(low + 1, last))], place)
-    return full
-
-
-def _between(below: Array, above: Array, place: Array | float) -> Array:
-    return below + (above - below) * (place - np.floor(place))
-
-
 def _positions(x: Array, windows: Sequence[int]) -> dict[int, Counted]:
     """Position of the first maximum of ``x``, in which missing values are -inf."""
     present = x > -np.inf
-    count = _count(present, windows)
+    count = present_counts(present, windows)
     days = len(x)
     rows = np.arange(days, dtype=np.int32)[:, None]
     first_from = np.minimum.accumulate(np.where(present, rows, np.int32(days))[::-1])[::-1]
@@ -182,14 +128,3 @@ def _older_if_as_large(value: Array, row: Rows, shift: int) -> tuple[Array, Rows
     merged_row = np.concatenate((row[:shift], np.where(older, row[:-shift], row[shift:])))
     merged = np.concatenate((value[:shift], np.maximum(value[:-shift], value[shift:])))
     return merged, merged_row
-
-
-def _count(present: NDArray[np.bool_], windows: Iterable[int]) -> dict[int, Array]:
-    running = np.zeros((len(present) + 1, present.shape[1]), dtype=np.int32)
-    np.cumsum(present, axis=0, out=running[1:])
-    result = {}
-    for window in windows:
-        count = running[1:].astype(np.float64)
-        count[window:] -= running[1 : max(len(running) - window, 1)]
-        result[window] = count
-    return result

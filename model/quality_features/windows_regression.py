@@ -47,14 +47,18 @@ class Trend:
             return self.products / self.squares_age + 0.0
 
 
-def trends(x: Array, windows: Sequence[int]) -> dict[int, Trend]:
-    """Regression of ``x`` on time over several windows; values that are not finite are missing."""
+def trends(x: Array, windows: Sequence[int], rows: int | None = None) -> dict[int, Trend]:
+    """Regression of ``x`` on time over several windows; values that are not finite are missing.
+
+    ``rows``: how many of the last days are wanted, None for all.
+    """
     present = np.isfinite(x)
     value = np.where(present, x, 0.0) + 0.0
     zero = np.zeros_like(value)
     leaf = (present.astype(np.float64), zero, value, zero, zero, zero)
     last = np.where(present, x, np.nan)
-    return {days: Trend(last, *parts) for days, parts in over_windows(leaf, _merge_trends, windows).items()}
+    merged = over_windows(leaf, _merge_trends, windows, rows)
+    return {days: Trend(last[len(last) - len(parts[0]) :], *parts) for days, parts in merged.items()}
 
 
 def _merge_trends(recent: Parts, older: Parts, days: int) -> Parts:

@@ -130,10 +130,10 @@ class SharedWindows:
         recent_count = count_a if isinstance(count_a, float) else _tail(count_a, have)
         all_days = total if isinstance(total, float) else np.maximum(_tail(total, have), 1.0)
         share = older_count / all_days
-        shift = delta * share
-        np.add(a, shift, out=_tail(mean, have))
+        shift = np.multiply(delta, share, out=_tail(mean, have))
         delta *= shift
         delta *= recent_count
+        shift += a  # which makes it the mean
         inside = _tail(squares, have)
         if squares_a is None or squares_b is None:
             inside[:] = 0.0
@@ -148,6 +148,15 @@ class SharedWindows:
             mean[: length - have] = _last(mean_a, length)[: length - have]
             squares[: length - have] = 0.0 if squares_a is None else _last(squares_a, length)[: length - have]
         return mean, squares
+
+    def variance(self, days: int, rows: int, freedom: int) -> Array:
+        """Sum of squared deviations over count less ``freedom`` (or one) of the last ``rows`` days, a new array."""
+        count, _, squares = self.moments(days)
+        if squares is None:
+            return np.zeros((rows, self.x.shape[1]))
+        if isinstance(count, float):
+            return _last(squares, rows) / max(count - freedom, 1.0)
+        return _last(squares, rows) / np.maximum(_last(count, rows) - float(freedom), 1.0)
 
     def largest(self, days: int) -> Array:
         """Largest value present; NaN where there is none."""

@@ -54,6 +54,7 @@ from model.quality_features.language.operators import (
     trend_residual,
     trend_slope,
     turnover,
+    varies,
     volume,
 )
 from model.quality_features.language.operators import max as highest
@@ -110,7 +111,7 @@ def _price_trend() -> Iterator[_Declared]:
     for d in WINDOWS:
         yield f"BETA{d}", trend_slope(close, d) / close, f"Daily rise of the {d}-day trend line over close"
     for d in WINDOWS:
-        explained = given(trend_r2(close, d), _moves(close, d))
+        explained = given(trend_r2(close, d), positive(_moves(close, d)))
         yield f"RSQR{d}", explained, f"R squared of the {d}-day trend line"
     for d in WINDOWS:
         yield f"RESI{d}", trend_residual(close, d) / close, f"Close less the {d}-day trend line, over close"
@@ -176,18 +177,25 @@ def _gains_and_losses(prefix: str, x: Expression, name: str) -> Iterator[_Declar
     change = delta(x, 1)
     gain, loss = larger(change, 0), larger(-change, 0)
     for d in WINDOWS:
-        moved = total(magnitude(change), d) + _TINY
-        yield f"{prefix}SUMP{d}", total(gain, d) / moved, f"Rises of the {name} over its movement, {d} days"
-    for d in WINDOWS:
-        moved = total(magnitude(change), d) + _TINY
-        yield f"{prefix}SUMN{d}", total(loss, d) / moved, f"Falls of the {name} over its movement, {d} days"
-    for d in WINDOWS:
-        moved = total(magnitude(change), d) + _TINY
         yield (
-            f"{prefix}SUMD{d}",
-            (total(gain, d) - total(loss, d)) / moved,
-            f"Rises less falls of the {name} over its movement, {d} days",
+            f"{prefix}SUMP{d}",
+            total(gain, d) / _moved(gain, loss, d),
+            f"Rises of the {name} over its movement, {d} days",
         )
+    for d in WINDOWS:
+        yield (
+            f"{prefix}SUMN{d}",
+            total(loss, d) / _moved(gain, loss, d),
+            f"Falls of the {name} over its movement, {d} days",
+        )
+    for d in WINDOWS:
+        balance = (total(gain, d) - total(loss, d)) / _moved(gain, loss, d)
+        yield f"{prefix}SUMD{d}", balance, f"Rises less falls of the {name} over its movement, {d} days"
+
+
+def _moved(gain: Expression, loss: Expression, days: int) -> Expression:
+    """The movement in both directions: Qlib's sum of absolute changes, from sums that are there."""
+    return total(gain, days) + total(loss, days) + _TINY
 
 
 def _counted(condition: Expression) -> Expression:
@@ -196,9 +204,9 @@ def _counted(condition: Expression) -> Expression:
 
 
 def _correlation(x: Expression, y: Expression, days: int) -> Expression:
-    return given(corr(x, y, days), _moves(x, days) * _moves(y, days))
+    return given(corr(x, y, days), positive(_moves(x, days) * _moves(y, days)))
 
 
 def _moves(x: Expression, days: int) -> Expression:
-    """Present where the window's standard deviation is above Qlib's threshold."""
-    return positive(std(x, days) - _STILL)
+    """1 where the window's standard deviation is above Qlib's threshold, else 0."""
+    return varies(x, _STILL, days)

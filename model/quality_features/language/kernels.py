@@ -10,7 +10,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from model.quality_features import cross_section, windows, windows_order, windows_regression
+from model.quality_features import (
+    cross_section,
+    windows,
+    windows_order,
+    windows_regression,
+    windows_sorted,
+    windows_varies,
+)
 from model.quality_features.language.expression import Parameter
 from model.quality_features.language.operators import ema_memory, wilder_memory
 from model.quality_features.windows import Array
@@ -151,15 +158,11 @@ def _count(w: SharedWindows, p: Parameters, rows: int, minimum: float) -> Array:
 
 def _spread(w: SharedWindows, p: Parameters, rows: int, minimum: float, freedom: int, root: bool) -> Array:
     """Variance or standard deviation with n or n - 1."""
-    count, _, squares = w.moments(int(p[0]))
-    if isinstance(count, float):
-        divisor: Count = max(count - freedom, 1.0)
-    else:
-        divisor = np.maximum(_last(count, rows) - float(freedom), 1.0)
-    spread = np.zeros((rows, w.x.shape[1])) if squares is None else _last(squares, rows) / divisor
+    days = int(p[0])
+    spread = w.variance(days, rows, freedom)
     if root:
         np.sqrt(spread, out=spread)
-    return enough(spread, count, max(minimum, 1.0 + freedom))
+    return enough(spread, w.count(days), max(minimum, 1.0 + freedom))
 
 
 def _std(w: SharedWindows, p: Parameters, rows: int, minimum: float) -> Array:
@@ -259,16 +262,20 @@ def _days(requests: Requests) -> list[int]:
     return sorted({int(parameters[-1]) for parameters in requests})
 
 
-def _quantiles(x: Array, requests: Requests) -> Any:
-    return windows_order.quantile(x, [(int(days), float(q)) for q, days in requests])
+def _quantiles(x: Array, requests: Requests, rows: int) -> Any:
+    return windows_sorted.quantile(x, [(int(days), float(q)) for q, days in requests], rows)
 
 
-def _trends(x: Array, requests: Requests) -> Any:
-    return windows_regression.trends(x, _days(requests))
+def _trends(x: Array, requests: Requests, rows: int) -> Any:
+    return windows_regression.trends(x, _days(requests), rows)
 
 
-def _joint(x: Array, y: Array, requests: Requests) -> Any:
-    return windows.comoments(x, y[len(y) - len(x) :], _days(requests))
+def _varies(x: Array, requests: Requests, rows: int) -> Any:
+    return windows_varies.varies(x, [(float(low), int(days)) for low, days in requests], rows)
+
+
+def _joint(x: Array, y: Array, requests: Requests, rows: int) -> Any:
+    return windows.comoments(x, y[len(y) - len(x) :], _days(requests), rows)
 
 
 FAMILIES: Mapping[str, Callable[..., Any]] = MappingProxyType(
@@ -276,18 +283,20 @@ FAMILIES: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "joint": _joint,
         "trend": _trends,
         "quantile": _quantiles,
-        "max_position": lambda x, requests: windows_order.max_position(x, _days(requests)),
-        "min_position": lambda x, requests: windows_order.min_position(x, _days(requests)),
-        "rank_in_time": lambda x, requests: windows_order.rank_in_time(x, _days(requests)),
+        "varies": _varies,
+        "max_position": lambda x, requests, rows: windows_order.max_position(x, _days(requests)),
+        "min_position": lambda x, requests, rows: windows_order.min_position(x, _days(requests)),
+        "rank_in_time": lambda x, requests, rows: windows_order.rank_in_time(x, _days(requests)),
     }
 )
-"""Statistics that are computed for all windows asked of the same series at once."""
+"""Statistics of all windows asked of the same series at once: called with the series, the parameters of each window and
+how many of the last days are read."""
 
 FAMILY: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(("slope", "determination", "corr"), "joint"),
         **dict.fromkeys(("trend_slope", "trend_r2", "trend_residual"), "trend"),
-        **{name: name for name in ("quantile", "max_position", "min_position", "rank_in_time")},
+        **{name: name for name in ("quantile", "varies", "max_position", "min_position", "rank_in_time")},
     }
 )
 """Which family an operator is read from."""
@@ -301,6 +310,7 @@ READ: Mapping[str, Callable[[Any, Parameters, float], Array]] = MappingProxyType
         "trend_r2": lambda found, p, minimum: found[p[0]].determination(minimum),
         "trend_residual": lambda found, p, minimum: found[p[0]].residual(minimum),
         "quantile": lambda found, p, minimum: found[int(p[1]), float(p[0])].enough(minimum),
+        "varies": lambda found, p, minimum: found[float(p[0]), int(p[1])].enough(max(minimum, 2.0)),
         "max_position": lambda found, p, minimum: found[p[0]].enough(minimum),
         "min_position": lambda found, p, minimum: found[p[0]].enough(minimum),
         "rank_in_time": lambda found, p, minimum: found[p[0]].enough(minimum),

@@ -83,7 +83,7 @@ class Operator:
                 f"{self.signature} reads the last {name}, so {name} is at least 1, not {number(operand)}: "
                 "a feature never reads the future."
             )
-        if self.name in _SPREADS and operand < 2:
+        if self.name in _SPREADS and name == "days":
             low = 2
         if not low <= operand <= high:
             raise SettingsError(
@@ -106,7 +106,9 @@ _RANGES: Mapping[str, tuple[bool, float, float]] = MappingProxyType(
 )
 """For each parameter: whether it is whole, its least and its greatest value."""
 
-_SPREADS = frozenset({"std", "var", "corr", "slope", "determination", "trend_slope", "trend_r2", "trend_residual"})
+_SPREADS = frozenset(
+    {"std", "varies", "var", "corr", "slope", "determination", "trend_slope", "trend_r2", "trend_residual"}
+)
 
 
 def ema_memory(span: int) -> int:
@@ -178,6 +180,11 @@ mean = _window("mean", "Mean of the values present")
 count = _window("count", "How many days of the window have a value (0 where none has)")
 std = _window("std", "Standard deviation with n - 1, of at least two values")
 pstd = _window("pstd", "Standard deviation with n")
+varies = _window(
+    "varies",
+    "1 where the standard deviation (n - 1, of at least two values) is above low, else 0",
+    parameters="low days",
+)
 var = _window("var", "Variance with n - 1, of at least two values")
 max = _window("max", "Largest value present")  # noqa: A001
 min = _window("min", "Smallest value present")  # noqa: A001

@@ -52,6 +52,8 @@ class Node:
     """Of shared windows: what is computed, and for how many earlier days."""
     requests: tuple[tuple[int | float, ...], ...] = ()
     """Of a family: the parameters of the windows that are read from it."""
+    read_back: int = 0
+    """Of a family: days before the first wanted one for which they are read."""
 
     @property
     def value(self) -> float:
@@ -264,6 +266,7 @@ def _reach_back(nodes: list[Node], outputs: set[int]) -> None:
         elif node.kind == "read":
             family = nodes[node.arguments[0]]
             family.requests = tuple(sorted({*family.requests, node.parameters}))
+            family.read_back = max(family.read_back, node.back)
         if node.kind != "finish":
             for argument in node.arguments:
                 nodes[argument].back = max(nodes[argument].back, node.back + reach(node))

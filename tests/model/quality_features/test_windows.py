@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from model.quality_features import windows as w
 from model.quality_features.windows import shorter
+from model.quality_features.windows_regression import trends
 from model.quality_features.windows_shared import Demand, SharedWindows, demands
 
 Array = NDArray[np.float64]
@@ -36,6 +37,25 @@ def last(x: Array | float, rows: int) -> Array:
 
 cases = given(seed=st.integers(0, 10**6), days=st.integers(1, 90), window=st.integers(1, 70))
 few = settings(max_examples=15, deadline=None)
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    days=st.integers(1, 120),
+    windows=st.lists(st.integers(1, 80), min_size=1, max_size=4),
+    rows=st.integers(1, 130),
+)
+@few
+def test_the_last_rows_of_joint_windows_alone_have_the_same_bits(
+    seed: int, days: int, windows: list[int], rows: int
+) -> None:
+    x, y = series(seed, days), series(seed + 1, days)
+    for kernel in (w.comoments, lambda x, _, *rest: trends(x, *rest)):
+        whole, alone = kernel(x, y, windows), kernel(x, y, windows, rows)
+        for window in windows:
+            for part, same in zip(vars(whole[window]).values(), vars(alone[window]).values(), strict=True):
+                assert len(same) >= min(rows, days)
+                assert last(part, min(rows, days)).tobytes() == last(same, min(rows, days)).tobytes()
 
 
 @cases

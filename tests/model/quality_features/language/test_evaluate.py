@@ -92,6 +92,7 @@ ONE: dict[str, tuple[str, int, int, Plain]] = {
     "min": ("min(sales, 11)", 11, 1, lambda v, a, w: v.min()),
     "mad": ("mad(sales, 6)", 6, 1, lambda v, a, w: np.abs(v - v.mean()).mean()),
     "quantile": ("quantile(sales, 0.3, 9)", 9, 1, lambda v, a, w: float(np.quantile(v, 0.3))),
+    "varies": ("varies(sales, 3, 9)", 9, 2, lambda v, a, w: float(v.std(ddof=1) > 3)),
     "trend_slope": ("trend_slope(sales, 9)", 9, 2, lambda v, a, w: line(v, a)[0]),
     "trend_r2": ("trend_r2(sales, 9)", 9, 2, lambda v, a, w: centred(v, a) ** 2 / centred(v, v) / centred(a, a)),
     "trend_residual": ("trend_residual(sales, 9)", 9, 2, lambda v, a, w: w[-1] - line(v, a)[1]),
