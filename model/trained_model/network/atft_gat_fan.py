@@ -252,11 +252,12 @@ class AdaptiveHistory(nn.Module):
         self.own_input = nn.Parameter(torch.zeros(config.hidden))
 
     def features(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """x: [B, L, F] -> (residual, main or None when the main channel is configured away)."""
+        """x: [B, L, F] -> (residual + main, main), or (residual, None) where the main channel is configured away."""
         if self.training and self.config.freq_dropout_p > 0.0:
             x = drop_frequencies(x, self.config.freq_dropout_p)
-        residual, main = self.norm.split_features(x)
-        return residual, main if self.config.adaptive_main_channel else None
+        if self.config.adaptive_main_channel:
+            return self.norm.sum_and_main(x)
+        return self.norm.split_features(x)[0], None
 
     def forward(self, own_return: Tensor) -> tuple[OwnHistory, Tensor]:
         """own_return: [B, L] simple returns -> (normalised history, its input to the encoder [B, L, hidden])."""

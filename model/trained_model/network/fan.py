@@ -33,6 +33,8 @@ from torch.nn import functional
 
 from model.trained_model.network.adaptive import OwnHistory, start_small
 
+NUMBERS_AT_A_TIME = 400_000
+"""Windows, days and series of a block on a CPU, multiplied: 1.6 MB, and as much for each array made of them."""
 _TIE = 1e-5
 """Powers that differ by less than this share are equal: rounding in float32 makes a tenth of it."""
 
@@ -44,19 +46,40 @@ def frequency_split(x: Tensor, top_k: int, dim: int = 1) -> tuple[Tensor, Tensor
     that is not the last one. Frequencies whose amplitude equals the k-th largest are all kept; what rounding makes of
     equal ones (``_TIE``) is equal. A window in which a price moved once has nothing but equal amplitudes.
     """
-    length = x.shape[dim]
-    bins = length // 2 + 1
-    if top_k >= bins:
+    if top_k >= x.shape[dim] // 2 + 1:
         return torch.zeros_like(x), x
-    with torch.autocast(x.device.type, enabled=False):  # bfloat16 would round the residual away
-        forward, backward = transform_matrices(length, x)
-        series = x.movedim(dim, 1) if x.dim() == 3 else x.movedim(dim, 0).unsqueeze(0)
-        parts = torch.matmul(forward, series).unflatten(1, (2, bins))  # [B, cosine and sine, bins, F]
-        power = parts.square().sum(dim=1)
-        keep = (power >= (1 - _TIE) * kth_largest(power, top_k).unsqueeze(1)).to(x.dtype)
-        main = torch.matmul(backward, (parts * keep.unsqueeze(1)).flatten(1, 2))
-    main = main.movedim(1, dim) if x.dim() == 3 else main.squeeze(0).movedim(0, dim)
+    main = main_frequencies(x, top_k, dim)
     return x - main, main
+
+
+def main_frequencies(x: Tensor, top_k: int, dim: int = 1) -> Tensor:
+    """The main part alone; arguments as for :func:`frequency_split`.
+
+    Where no gradient is asked for, a block of windows stays in the processor's cache from its transform to its main
+    part.
+    """
+    length = x.shape[dim]
+    if top_k >= length // 2 + 1:
+        return x
+    with torch.autocast(x.device.type, enabled=False):  # bfloat16 would round the residual away
+        matrices = transform_matrices(length, x)
+        series = x.movedim(dim, 1) if x.dim() == 3 else x.movedim(dim, 0).unsqueeze(0)
+        if x.device.type != "cpu" or (torch.is_grad_enabled() and x.requires_grad):
+            main = _main(series, top_k, *matrices)
+        else:
+            main = torch.empty_like(series, memory_format=torch.contiguous_format)
+            step = max(1, NUMBERS_AT_A_TIME // max(1, series[:1].numel()))
+            for windows, place in zip(series.split(step), main.split(step), strict=True):
+                place.copy_(_main(windows, top_k, *matrices))
+    return main.movedim(1, dim) if x.dim() == 3 else main.squeeze(0).movedim(0, dim)
+
+
+def _main(series: Tensor, top_k: int, forward: Tensor, backward: Tensor) -> Tensor:
+    """series, result: [B, L, S]; the matrices are those of :func:`transform_matrices`."""
+    parts = torch.matmul(forward, series).unflatten(1, (2, -1))  # [B, cosine and sine, bins, S]
+    power = parts[:, 0].square() + parts[:, 1].square()
+    keep = (power >= (1 - _TIE) * kth_largest(power, top_k).unsqueeze(1)).to(series.dtype)
+    return torch.matmul(backward, (parts * keep.unsqueeze(1)).flatten(1, 2))
 
 
 def transform_matrices(length: int, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -149,6 +172,10 @@ class FrequencyAdaptiveNormalization(FrequencyForecast):
     def split_features(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x: [B, L, F] -> (residual, main), both [B, L, F]."""
         return frequency_split(x, self.top_k, dim=1)
+
+    def sum_and_main(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x: [B, L, F] -> (residual + main, which is x itself, and main), both [B, L, F]."""
+        return x, main_frequencies(x, self.top_k, dim=1)
 
     def forward(self, history: Tensor) -> OwnHistory:
         """history: [B, L] own daily returns in units of one day's standard deviation."""

@@ -42,16 +42,16 @@ class InputProjection(nn.Module):
         if self.extra is not None:
             nn.init.zeros_(self.extra.weight)
 
-    def forward(self, x: Tensor, main: Tensor | None = None) -> Affine:
-        """x: [B, L, F] residual (or untouched) features, main: [B, L, F] the removed part or None.
+    def forward(self, whole: Tensor, main: Tensor | None = None) -> Affine:
+        """whole: [B, L, F] sum of a feature's channels, main: [B, L, F] the second of them, a removed part, or None.
 
         Returns the steps' map, with the inputs in memory time first, as a recurrence reads them.
         Raises ValueError when a second channel is given to a projection built for one.
         """
         weight: Tensor = self.linear.weight
-        inputs = x
+        inputs = whole
         if main is not None:
             if self.extra is None:
                 raise ValueError("A second channel was given to an input projection built for one.")
-            inputs, weight = torch.cat([x + main, main], dim=-1), torch.cat([weight, self.extra.weight], dim=1)
+            inputs, weight = torch.cat([whole, main], dim=-1), torch.cat([weight, self.extra.weight], dim=1)
         return Affine(inputs.transpose(0, 1).contiguous(), weight, self.linear.bias)

@@ -83,6 +83,11 @@ class SliceAdaptiveNormalization(nn.Module):
         level = mean[:, day]
         return (x - level) / (deviation[:, day] + EPSILON), level
 
+    def sum_and_main(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x: [B, L, F] -> (normalised values + slice means, and the means), both [B, L, F]."""
+        values, level = self.split_features(x)
+        return values + level, level
+
     def forward(self, history: Tensor) -> OwnHistory:
         """history: [B, L] own daily returns in units of one day's standard deviation."""
         mean, deviation = slice_statistics(history, self.lengths)

@@ -51,15 +51,14 @@ class VariableSelectionNetwork(nn.Module):
         else:
             raise ValueError(f"Unknown transform {transform!r}: 'gated_sum' or 'grn'.")
 
-    def forward(self, x: Tensor, main: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """x: [B, L, F] residual (or untouched) features, main: [B, L, F] the removed part or None.
+    def forward(self, whole: Tensor, main: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """whole: [B, L, F] sum of a feature's channels, main: [B, L, F] the second of them, a removed part, or None.
 
         Returns the selected representation [B, L, hidden] and the selection weights [B, L, F], which sum to 1.
         Raises ValueError when a second channel is given to a network built for one.
         """
         if main is not None and self.channels == 1:
             raise ValueError("A second channel was given to a variable selection built for one.")
-        whole = x if main is None else x + main
         logits: Tensor = self.selection(whole)
         v = torch.softmax(logits, dim=-1)
         out: Tensor = self.transform(whole, main, v)

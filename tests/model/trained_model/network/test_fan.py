@@ -10,13 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from model.trained_model.network import fan as module
 from model.trained_model.network.fan import (
     FrequencyAdaptiveNormalization,
     drop_frequencies,
     fan_targets,
     frequency_split,
     kth_largest,
+    main_frequencies,
 )
+from model.trained_model.network.san import SliceAdaptiveNormalization
 
 
 def _main_by_definition(series: NDArray[np.float64], k: int) -> NDArray[np.float64]:
@@ -131,3 +134,27 @@ def test_reduced_precision_does_not_round_the_split() -> None:
         residual, main = frequency_split(x, 3)
     assert torch.equal(residual, frequency_split(x, 3)[0])
     assert torch.equal(main, frequency_split(x, 3)[1])
+
+
+@pytest.mark.parametrize("dim", [0, 1, 2])
+@pytest.mark.parametrize("numbers", [1, 500, 10**6])
+def test_blocks_of_windows_and_windows_that_want_a_gradient_split_as_all_at_once(
+    dim: int, numbers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = torch.randn(7, 11, 9)
+    wanting = x.clone().requires_grad_()
+    whole = frequency_split(wanting, 2, dim)[1].detach()
+    monkeypatch.setattr(module, "NUMBERS_AT_A_TIME", numbers)
+    torch.testing.assert_close(main_frequencies(x, 2, dim), whole)
+    torch.testing.assert_close(frequency_split(x, 2, dim)[0], x - whole)
+    assert torch.equal(main_frequencies(x, 2, dim), main_frequencies(x, 2, dim))
+
+
+@pytest.mark.parametrize("norm", [FrequencyAdaptiveNormalization(9, (1,), 2), SliceAdaptiveNormalization(9, (1,), 3)])
+def test_what_selection_reads_is_the_sum_of_residual_and_main(
+    norm: FrequencyAdaptiveNormalization | SliceAdaptiveNormalization,
+) -> None:
+    x = torch.randn(4, 9, 3)
+    residual, main = norm.split_features(x)
+    for found, expected in zip(norm.sum_and_main(x), (residual + main, main), strict=True):
+        torch.testing.assert_close(found, expected)
