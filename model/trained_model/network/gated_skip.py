@@ -121,7 +121,7 @@ class _GatedSkip(torch.autograd.Function):
     def backward(ctx: Any, d_out: Tensor, d_last: Tensor) -> tuple[Tensor | None, ...]:
         x, base, base_weight, weight, norm_weight, norm_bias, gate, gated, whole, mean, scale = ctx.saved_tensors
         product, width = ctx.product, whole.shape[1]
-        d_skip = torch.empty_like(whole, dtype=ctx.base_type) if base is None or ctx.needs_input_grad[1] else None
+        d_skip = torch.empty_like(whole, dtype=ctx.base_type) if ctx.needs_input_grad[1] else None
         d_base_weight, d_base_bias = (
             (None, None)
             if base is None
