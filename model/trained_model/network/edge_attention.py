@@ -136,7 +136,7 @@ class _EdgeAttention(torch.autograd.Function):
         table, att, edge_weight, attributes, factor, share, alpha, out, *active = ctx.saved_tensors
         edges, (_, heads, channels) = ctx.edges, att.shape
         d_out = d_out.contiguous()
-        ones = _by_head(torch.ones_like(att[0]))
+        ones, by_head = _by_head(torch.ones_like(att[0])), _by_head(att[0])
         sources = table[0::2].contiguous()
         d_logits = torch.empty_like(share)
         for rows in _blocks(edges, heads * channels):
@@ -152,7 +152,7 @@ class _EdgeAttention(torch.autograd.Function):
         for rows, above in zip(_blocks(edges, heads * channels), active, strict=True):
             d_att.addmm_(d_logits[rows].t(), above)
             here = d_z[rows]
-            torch.mul(d_logits[rows].unsqueeze(-1), att, out=here.view(-1, heads, channels))
+            torch.mm(d_logits[rows], by_head.t(), out=here)
             torch.ops.aten.leaky_relu_backward.grad_input(here, above, ctx.slope, True, grad_input=here)
             d_edge_weight.addmm_(attributes[rows].t().to(here.dtype), here)
         order, start = _by_source(edges)
