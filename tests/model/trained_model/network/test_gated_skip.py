@@ -82,6 +82,16 @@ def test_rows_in_any_order_are_those_of_the_ordinary_operations(
         torch.testing.assert_close(found, expected, **({} if dtype == torch.float64 else TOLERANCE))
 
 
+def test_a_skip_that_wants_no_gradient_changes_none_of_the_others() -> None:
+    x, skip, *parameters = _arguments(5, 6)
+    found, expected = (
+        torch.autograd.grad(gated_rows(x, base, *parameters, 1e-5).square().sum(), [x, *parameters])
+        for base in (skip.detach(), skip)
+    )
+    for gradient, reference in zip(found, expected, strict=True):
+        assert torch.equal(gradient, reference)
+
+
 def test_gradients_are_the_numerical_ones() -> None:
     assert torch.autograd.gradcheck(lambda *given: gated_skip(*given, 1e-5), _arguments(3, 2))  # type: ignore[arg-type]
 
