@@ -128,16 +128,22 @@ def compute(path: Path) -> tuple[int, pl.DataFrame]:
     panel = pl.read_parquet(path, columns=list(PANEL_COLUMNS))
     codes, days = panel["Code"].unique().sort(), panel["Date"].unique().sort().to_list()
     before = max_lookback(SETTINGS, NAMES) - 1
+
+    def block(own: pl.DataFrame, first: int) -> tuple[int, pl.DataFrame]:
+        last = days[min(first + DAYS_AT_A_TIME, len(days)) - 1]
+        bars = own.filter(pl.col("Date").is_between(days[max(first - before, 0)], last))
+        found = compute_features(bars, SETTINGS, days[first], last, names=NAMES, threads=1)
+        # gathered, because a filter's result may be a view that holds on to everything
+        return found.height, found[(found["Date"] == days[-1]).arg_true()]
+
     rows, last_day = 0, []
     for start in range(0, len(codes), CODES_AT_A_TIME):
-        own = panel.filter(pl.col("Code").is_in(codes[start : start + CODES_AT_A_TIME].implode()))
+        group = codes[start : start + CODES_AT_A_TIME]
+        own = panel.filter(pl.col("Code").is_between(pl.lit(group[0]), pl.lit(group[-1])))
         for first in range(0, len(days), DAYS_AT_A_TIME):
-            last = days[min(first + DAYS_AT_A_TIME, len(days)) - 1]
-            block = own.filter(pl.col("Date").is_between(days[max(first - before, 0)], last))
-            found = compute_features(block, SETTINGS, days[first], last, names=NAMES, threads=1)
-            rows += found.height
-        # gathered, because a filter's result may be a view that holds on to everything
-        last_day.append(found[(found["Date"] == days[-1]).arg_true()])
+            found, newest = block(own, first)
+            rows += found
+            last_day.append(newest)
     return rows, pl.concat(last_day)
 
 

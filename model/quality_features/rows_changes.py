@@ -70,13 +70,14 @@ class Changes:
         return bool(self.read or self.breaks or self.rows.height)
 
 
-def find_changes(store: Store, panel: Panel, code_version: str, threads: int) -> Changes:
+def find_changes(store: Store, panel: Panel, code_version: str, threads: int, *, read_around: int = 0) -> Changes:
     """Compare raw_dataset with what the present features were computed from.
 
     Args:
         panel: raw_dataset.
         code_version: of the stage; days that other code counted are counted anew.
         threads: months read at the same time.
+        read_around: months before and after one whose bars changed that will be read next.
     """
     before = _recorded(store)
     days = pl.DataFrame(schema=_DAY_SCHEMA) if before is None else store.read_table(ASSET, DAYS_FILE)
@@ -84,6 +85,10 @@ def find_changes(store: Store, panel: Panel, code_version: str, threads: int) ->
     if before is not None and store.require(ASSET).files[DAYS_FILE].input_hash == code_version:
         counted = {str(month): table for (month,), table in days.group_by(_MONTH, maintain_order=True)}
     changed = frozenset(month for month in panel.months if before is None or not _same(before, panel, month))
+    if before is not None:
+        panel.expect(
+            _around(panel, [month for month in changed if not _same(before, panel, month, PANEL)], read_around)
+        )
 
     def look(month: str) -> _Month:
         if month in changed and before is not None and month in before.months:
@@ -122,10 +127,19 @@ def _recorded(store: Store) -> Panel | None:
     return Panel(store, ASSET) if kept else None
 
 
-def _same(before: Panel, panel: Panel, month: str) -> bool:
-    """Whether the files of a month say what they said."""
-    old, now = ({name: entry.content_hash for name, entry in each.files(month).items()} for each in (before, panel))
+def _same(before: Panel, panel: Panel, month: str, table: str = "") -> bool:
+    """Whether the files of a month, or that of one table, say what they said."""
+    old, now = (
+        {name: entry.content_hash for name, entry in each.files(month).items() if name.startswith(table)}
+        for each in (before, panel)
+    )
     return old == now
+
+
+def _around(panel: Panel, months: Iterable[str], reach: int) -> set[str]:
+    """The panel's months that lie at most so many before or after one of these."""
+    places = [bisect_left(panel.months, month) for month in months]
+    return {month for place in places for month in panel.months[max(place - reach, 0) : place + reach + 1]}
 
 
 def _days_of(rows: pl.DataFrame) -> pl.DataFrame:

@@ -6,7 +6,7 @@ a window has its own first day, before which it is not read and stays null.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from threading import Lock
@@ -27,6 +27,8 @@ SLOW, MARKET = "slow", "market"
 _READERS = 2
 _KEPT_BYTES = 1 << 29
 """What is kept in memory for reading again."""
+_FEW_CODES = 64
+"""Codes of which the rows are kept instead of the months that they are read from."""
 
 
 def _sources(table: str) -> tuple[str, ...]:
@@ -54,11 +56,12 @@ class Panel:
         self._store = store
         self._asset = asset
         self._files = store.require(asset).files
-        self._verified: dict[str, Path] = {}
-        self._reading = Lock()
+        self._verified: dict[str, Future[Path]] = {}
+        self._verifying = ThreadPoolExecutor(max_workers=_READERS)
+        self._asking, self._reading = Lock(), Lock()
         self._kept: dict[str, tuple[frozenset[str], pl.DataFrame]] = {}
         self._markets: dict[str, pl.DataFrame | None] = {}
-        self._found: dict[tuple[str, frozenset[str]], pl.Series] = {}
+        self._picked: dict[tuple[str, frozenset[str]], tuple[frozenset[str], pl.Series | None, pl.DataFrame]] = {}
         head = f"{PANEL}/"
         self.months = tuple(
             name.removeprefix(head).removesuffix(".parquet")
@@ -112,10 +115,9 @@ class Panel:
         with self._reading:
             self._verify([f"{PANEL}/{month}.parquet" for month in months])
         for month in months:
+            wanted = [name for name, since in columns.items() if f"{since:%Y-%m}" <= month]
             with self._reading:
-                rows = self._remembered(month, [name for name, since in columns.items() if f"{since:%Y-%m}" <= month])
-                if codes is not None:
-                    rows = rows[self._places(month, rows, frozenset(codes))]
+                rows = self._remembered(month, wanted) if codes is None else self._of(frozenset(codes), month, wanted)
             if month in (months[0], months[-1]):
                 rows = rows.filter(pl.col("Date").is_between(first, last))
             frames.append(rows)
@@ -141,31 +143,63 @@ class Panel:
             rows = self.month(month, absent)
         elif absent:
             rows = self._beside(month, rows.hstack(self._table(PANEL, month, absent)), absent)
-        self._kept[month] = (asked | set(columns), rows)  # the newest use stands last
+        self._kept[month] = (asked | {*KEY, *columns}, rows)  # the newest use stands last
         kept = sum(frame.estimated_size() for _, frame in self._kept.values())
         while kept > _KEPT_BYTES and len(self._kept) > 1:
             kept -= self._kept.pop(next(iter(self._kept)))[1].estimated_size()
         return rows.select(*KEY, *(name for name in columns if name in rows.columns))
 
-    def _places(self, month: str, rows: pl.DataFrame, codes: frozenset[str]) -> pl.Series:
-        """Where the rows of some codes stand in a month, and the first of each day; several jobs ask for the same."""
-        found = self._found.get((month, codes))
-        if found is None:
-            _, edges = day_edges(rows)
-            found = pl.Series(np.union1d(rows_of(rows["Code"], codes), edges[:-1]))
-            self._found[month, codes] = found
-        return found
+    def _of(self, codes: frozenset[str], month: str, columns: Sequence[str]) -> pl.DataFrame:
+        """The rows of some codes and the first of each day; several jobs ask for the same.
+
+        A job of few codes reads years for a handful of rows: these are kept, and a month's memory is free for the next.
+        """
+        if len(codes) > _FEW_CODES:
+            rows = self._remembered(month, columns)
+            return rows[_places(rows, codes)]
+        asked, places, rows = self._picked.get((month, codes), (frozenset(KEY), None, pl.DataFrame()))
+        if places is None:
+            keys = self._whole(month, KEY)
+            places = _places(keys, codes)
+            rows = keys[places]
+        absent = [name for name in columns if name not in asked]
+        if absent:
+            rows = rows.hstack(self._whole(month, absent)[places])
+        self._picked[month, codes] = asked | set(absent), places, rows
+        return rows.select(*KEY, *(name for name in columns if name in rows.columns))
+
+    def _whole(self, month: str, columns: Sequence[str]) -> pl.DataFrame:
+        """Those of some columns that a month has, from what is kept of it where all of them are."""
+        kept, rows = self._kept.get(month, (frozenset[str](), pl.DataFrame()))
+        if not rows.width or not kept.issuperset(columns):
+            beside = any(name in SLOW_COLUMNS for name in columns)  # whose rows are counted
+            rows = self._beside(month, self._table(PANEL, month, ["Date", *columns] if beside else columns), columns)
+        return rows.select(name for name in columns if name in rows.columns)
 
     def _table(self, table: str, month: str, columns: Sequence[str]) -> pl.DataFrame:
         name = f"{table}/{month}.parquet"
         held = self._files[name].columns or {}
         self._verify([name])
-        return pl.read_parquet(self._verified[name], columns=[column for column in columns if column in held])
+        [path] = self._verify([name])
+        return pl.read_parquet(path, columns=[column for column in columns if column in held])
 
-    def _verify(self, names: Sequence[str]) -> None:
+    def expect(self, months: Collection[str]) -> None:
+        """Begin to verify the panel's files of months that will be read, while the caller goes on with other work."""
+        self._begin_to_verify([f"{PANEL}/{month}.parquet" for month in self.months if month in months])
+
+    def _verify(self, names: Sequence[str]) -> list[Path]:
         """Compare files with the manifest; once is enough: this state of raw_dataset is read column by column."""
-        due = [name for name in names if name not in self._verified]
-        with ThreadPoolExecutor(max_workers=_READERS) as pool:
-            self._verified.update(
-                zip(due, pool.map(lambda name: self._store.path(self._asset, name), due), strict=True)
-            )
+        self._begin_to_verify(names)
+        return [self._verified[name].result() for name in names]
+
+    def _begin_to_verify(self, names: Sequence[str]) -> None:
+        with self._asking:
+            for name in names:
+                if name not in self._verified:
+                    self._verified[name] = self._verifying.submit(self._store.path, self._asset, name)
+
+
+def _places(rows: pl.DataFrame, codes: frozenset[str]) -> pl.Series:
+    """Where the rows of some codes stand in a month, and the first of each day."""
+    _, edges = day_edges(rows)
+    return pl.Series(np.union1d(rows_of(rows["Code"], codes), edges[:-1]))

@@ -36,6 +36,7 @@ from model.store.store import Store
 from model.store.writer import ArtifactWriter
 
 LABELS = "labels"
+_DAYS_A_MONTH = 20
 _HEADS_KEPT = 32
 """Months that the longest window reaches after a day; some MB each."""
 
@@ -49,8 +50,8 @@ def materialise(run: StageRun) -> Manifest:
     """
     with run.writer(ASSET) as w:
         panel = Panel(run.store)
-        changes = _record_panel(run, w, panel)
         layout = bands(run.settings.features)
+        changes = _record_panel(run, w, panel, max(band.lookback_days for band in layout))
         w.json("catalogue.json", catalogue_document(run.settings.features, layout))
         heads = _heads(panel)
         chunks = Chunks(changes.months, changes.read, heads, _places(heads))
@@ -66,9 +67,10 @@ def materialise(run: StageRun) -> Manifest:
     return w.manifest
 
 
-def _record_panel(run: StageRun, w: ArtifactWriter, panel: Panel) -> Changes:
+def _record_panel(run: StageRun, w: ArtifactWriter, panel: Panel, lookback_days: int) -> Changes:
     """Find what changed, and keep the days and what everything is computed from as they are now."""
-    changes = find_changes(run.store, panel, run.identity.code_version, run.settings.runtime.threads)
+    version, threads = run.identity.code_version, run.settings.runtime.threads
+    changes = find_changes(run.store, panel, version, threads, read_around=lookback_days // _DAYS_A_MONTH)
     for month in panel.months:
         for name, entry in panel.files(month).items():
             w.source(name, run.store.directory(SOURCE), entry)

@@ -21,6 +21,7 @@ from model.quality_features.language.plan import Output, Plan
 from model.quality_features.windows import Array
 
 HEAD = ("Date", "Code", MEMBER)
+_CELLS_AT_A_TIME = 131_072
 _TYPES = {"value": (pl.Float32, np.float32), "flag": (pl.Boolean, np.bool_), "exact": (pl.Float64, np.float64)}
 
 
@@ -214,9 +215,7 @@ class Rows:
         output, grid = column
         values = grid.reshape(-1)
         if self._rows is not None:
-            kept = pl.Series(values).filter(self._rows).to_numpy()  # several times faster than numpy's gathering
-            values = values[: len(kept)]
-            values[:] = kept
+            values = _kept_in_place(values, self._rows)
         if output.kind == "flag":
             packed = pa.py_buffer(np.packbits(values.view(np.bool_), bitorder="little"))
             return pa.Array.from_buffers(pa.bool_(), len(values), [None, packed])
@@ -225,6 +224,20 @@ class Rows:
         finite = np.isfinite(values)
         valid = None if finite.all() else pa.py_buffer(np.packbits(finite, bitorder="little"))
         return pa.Array.from_buffers(pa.float32(), len(values), [valid, pa.py_buffer(values)])
+
+
+def _kept_in_place(values: NDArray[np.generic], rows: pl.Series) -> NDArray[np.generic]:
+    """The values where ``rows`` is true, moved to the front; polars takes a third of the time that numpy does.
+
+    A piece at a time: what a piece takes stays in the cache, and its memory is there again for the next.
+    """
+    end = 0
+    for first in range(0, len(values), _CELLS_AT_A_TIME):
+        piece = pl.Series(values[first : first + _CELLS_AT_A_TIME])
+        kept = piece.filter(rows.slice(first, _CELLS_AT_A_TIME)).to_numpy()
+        values[end : end + len(kept)] = kept
+        end += len(kept)
+    return values[:end]
 
 
 @dataclass(frozen=True)
