@@ -59,13 +59,14 @@ class Members:
     def only(self, features: Sequence[str], dates: Sequence[date]) -> "Members":
         """Some of the features on some of the days, in the order given."""
         place = {name: index for index, name in enumerate(self.features)}
-        values = self.values[[place[name] for name in features]]
-        if tuple(dates) == self.dates:
-            return Members(tuple(features), self.dates, values, self.edges)
+        places = [place[name] for name in features]
         days = np.searchsorted(np.array(self.dates, "datetime64[D]"), np.array(dates, "datetime64[D]"))
+        if (np.diff(days) == 1).all():  # as after a change: one copy instead of two
+            edges = self.edges[days[0] : days[-1] + 2]
+            return Members(tuple(features), tuple(dates), self.values[places, edges[0] : edges[-1]], edges - edges[0])
         rows = np.concatenate([np.arange(self.edges[day], self.edges[day + 1]) for day in days])
         edges = np.append(0, np.cumsum(np.diff(self.edges)[days]))
-        return Members(tuple(features), tuple(dates), values[:, rows], edges)
+        return Members(tuple(features), tuple(dates), self.values[places][:, rows], edges)
 
 
 @dataclass

@@ -8,7 +8,8 @@ windows share: its halves where they are a window themselves, else those that
 minima and maxima of whole arrays, Batcher's odd-even merge, of which only what leads to the values asked for is
 computed: windows of 5, 10, 20, 30 and 60 days and two quantiles of each take some 400 array operations together.
 
-Everything selects values, so it is exact: the bits are those of sorting each window.
+Everything selects values, so it is exact: the bits are those of sorting each window, which is done where it is faster
+(long windows, few days) and where a window lacks values.
 
 Source: K. E. Batcher, Sorting networks and their applications (1968); for lists of any two lengths D. E. Knuth, The Art
 of Computer Programming 3, section 5.3.4.
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.quality_features.windows import Array, shorter
 from model.quality_features.windows_order import Counted, present_counts
@@ -26,7 +28,13 @@ from model.quality_features.windows_order import Counted, present_counts
 _CELLS_AT_A_TIME = 8_192
 """Values of an array: 64 KiB, so that most of the lists of a merge stay in the processor's second-level cache."""
 _SORTED_AT_A_TIME = 65_536
-"""Values sorted together where windows are incomplete."""
+"""Values sorted together where each window is sorted on its own."""
+_LONGEST_MERGED = 500
+"""Days up to which it is thought about merging at all: its steps for longer windows are many."""
+_CALL, _PICKED = 1_000.0, 0.45
+"""Nanoseconds of a call, and of the smaller of two values."""
+_TAKEN, _SORTED = 90.0, 0.28
+"""Nanoseconds of a window that is sorted on its own, and of each of its values and each halving of it."""
 _Wire = int
 
 
@@ -89,9 +97,10 @@ def quantile(
     values += 0.0  # never -0.0, which sorts beside 0.0 in any order
     found = {request: np.empty((days, codes)) for request in requests}
     wanted = frozenset((window, rank) for window, q in requests for rank in _neighbours(window, q)[:2])
+    merged = _merging_pays(windows, wanted, values.shape, days)
     width = max(_CELLS_AT_A_TIME // len(values), 1)
     with np.errstate(invalid="ignore"):  # of values that are all missing
-        for first in range(0, codes, width):
+        for first in range(0, codes if merged else 0, width):
             part = slice(first, first + width)
             lists = _sorted_values(np.ascontiguousarray(values[:, part]), windows, wanted)
             for (window, q), target in found.items():
@@ -99,8 +108,28 @@ def quantile(
                 _between(lists[window][low][-days:], lists[window][high][-days:], place, target[:, part])
     for window, count in counts.items():
         asked = {q: target for (other, q), target in found.items() if other == window}
-        _incomplete(values[len(values) - days - window + 1 :], count, window, asked)
+        due = (count > 0.0) & (count < window) if merged else count > 0.0
+        _sort_each(values[len(values) - days - window + 1 :], count, due, window, asked)
     return {request: Counted(target, counts[request[0]]) for request, target in found.items()}
+
+
+def _merging_pays(
+    windows: tuple[int, ...], wanted: frozenset[tuple[int, int]], shape: tuple[int, int], days: int
+) -> bool:
+    """Whether merging takes less time than sorting each window, which is so unless windows are long or days few.
+
+    Args:
+        windows: in days, sorted.
+        wanted: windows and ranks.
+        shape: days and codes that are read.
+        days: days that are wanted.
+    """
+    if windows[-1] > _LONGEST_MERGED:
+        return False
+    cells, blocks = shape[0] * shape[1], -(-shape[1] // max(_CELLS_AT_A_TIME // shape[0], 1))
+    steps = sum(len(stretch.steps) for stretch in _merges(windows, wanted))
+    sorting = sum(_TAKEN + _SORTED * window * np.log2(window) for window in windows)
+    return bool(steps * (_CALL * blocks + _PICKED * cells) < sorting * days * shape[1])
 
 
 def _neighbours(window: int, q: float) -> tuple[int, int, float]:
@@ -115,18 +144,19 @@ def _between(below: Array, above: Array, place: Array | float, out: Array | None
     return np.add(below, step, out=out)
 
 
-def _incomplete(values: Array, count: Array, window: int, asked: Mapping[float, Array]) -> None:
-    """Put in the quantiles of the windows that lack values, NaN for empty ones; each is sorted on its own.
+def _sort_each(values: Array, count: Array, due: NDArray[np.bool_], window: int, asked: Mapping[float, Array]) -> None:
+    """Put in the quantiles of some windows, each sorted on its own, and NaN for those without a value.
 
     Args:
         values: ``[window - 1 + days, codes]``, infinite where missing.
         count: values present ``[days, codes]``.
+        due: which windows, none of them empty ``[days, codes]``.
         window: in days.
         asked: for each probability, where its quantiles belong, ``[days, codes]``.
     """
     for target in asked.values():
         target[count == 0.0] = np.nan
-    day, code = np.nonzero((count > 0.0) & (count < window))
+    day, code = np.nonzero(due)
     windows = np.lib.stride_tricks.sliding_window_view(values, window, axis=0)  # [days, codes, window], a view
     step = max(_SORTED_AT_A_TIME // window, 1)
     for first in range(0, len(day), step):

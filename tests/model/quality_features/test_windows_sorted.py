@@ -1,5 +1,7 @@
 """Quantiles by merging against NumPy on each window's own values, and the merges against sorting."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,10 +9,21 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from model.quality_features import windows_sorted
-from model.quality_features.windows_sorted import quantile
+from model.quality_features.windows_order import Counted
 
 Array = NDArray[np.float64]
 few = settings(max_examples=20, deadline=None)
+
+
+def quantile(x: Array, requests: list[tuple[int, float]], rows: int | None = None) -> dict[tuple[int, float], Counted]:
+    """The quantiles, once merged and once sorted window by window, which must not show."""
+    found = []
+    for merged in (True, False):
+        with patch.object(windows_sorted, "_merging_pays", lambda *_, merged=merged: merged):
+            found.append(windows_sorted.quantile(x, requests, rows))
+    for request, one in found[0].items():
+        assert one.value.tobytes() == found[1][request].value.tobytes()
+    return found[0]
 
 
 def series(seed: int, days: int, codes: int = 3) -> Array:
@@ -80,3 +93,14 @@ def test_merges_give_the_values_that_sorting_gives(seed: int, windows: set[int],
 def test_infinite_values_are_missing() -> None:
     x = np.array([[3.0], [np.inf], [-np.inf], [1.0], [2.0]])
     np.testing.assert_array_equal(quantile(x, [(4, 0.5)])[4, 0.5].enough(1)[:, 0], [3, 3, 3, 2, 1.5])
+
+
+@pytest.mark.parametrize(
+    ("window", "days", "codes", "merges"),
+    [(20, 500, 40, True), (20, 3, 1, False), (252, 500, 40, False), (2000, 500, 40, False)],
+)
+def test_long_windows_and_few_days_are_sorted_one_by_one(window: int, days: int, codes: int, merges: bool) -> None:
+    x = np.random.Generator(np.random.PCG64(window)).normal(size=(days, codes))
+    with patch.object(windows_sorted, "_sorted_values", wraps=windows_sorted._sorted_values) as merged:
+        windows_sorted.quantile(x, [(window, 0.5)])
+    assert merged.called == merges
