@@ -28,6 +28,7 @@ FORMULAS = {
     "sector": "sector_zscore(mean(volume, 4))",
     "momentum": "sum(sector_mean(ret(close, 1)), 5)",
     "ranked_twice": "rank(lag(rank(close), 3))",
+    "still": "corr(close, volume, 7) * varies(close, 0.02, 6)",
     "places": "rank_in_time(close, 6) + quantile(close, 0.3, 6) + max_position(high, 5) + trend_slope(low, 6)",
 }
 PLAN = compile_plan(
