@@ -59,7 +59,8 @@ class Members:
     def only(self, features: Sequence[str], dates: Sequence[date]) -> "Members":
         """Some of the features on some of the days, in the order given."""
         place = {name: index for index, name in enumerate(self.features)}
-        places = [place[name] for name in features]
+        listed = [place[name] for name in features]
+        places = slice(None) if listed == list(range(len(place))) else listed
         days = np.searchsorted(np.array(self.dates, "datetime64[D]"), np.array(dates, "datetime64[D]"))
         if (np.diff(days) == 1).all():  # as after a change: one copy instead of two
             edges = self.edges[days[0] : days[-1] + 2]
@@ -268,7 +269,8 @@ def daily_statistics(members: Members, kinds: Sequence[Kind], quantiles: Sequenc
     names = np.diff(members.edges)
     values = np.full((int(market.sum()), len(names)), np.nan, dtype=np.float32)
     values[:, names > 0] = members.values[market][:, members.edges[:-1][names > 0]]
-    parts = one_value(values, names), cross_sections(members.values[~market], members.edges, quantiles)
+    others = members.values[~market] if market.any() else members.values
+    parts = one_value(values, names), cross_sections(others, members.edges, quantiles)
     back = np.argsort(np.argsort(~market, kind="stable"), kind="stable")
     return Daily(*(np.concatenate([getattr(part, name) for part in parts])[back] for name in ("n", *STATISTICS)))
 

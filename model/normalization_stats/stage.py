@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from model.errors import DataError
+from model.freed_memory import keep_freed_memory
 from model.normalization_stats.daily import SOURCE, MonthChunks
 from model.normalization_stats.load import ASSET, daily_grid
 from model.normalization_stats.settings import NormalizationSettings
@@ -30,6 +31,7 @@ def materialise(run: StageRun) -> Manifest:
     """
     if run.partition is None:
         raise ValueError("normalization_stats is computed for one fold at a time")
+    keep_freed_memory()  # months of values come and go
     settings = run.settings.normalization
     fold = Fold.load(run.store, run.partition)
     kinds = feature_kinds(run.store)

@@ -84,13 +84,13 @@ def cross_sections(
 
 def _cross_sections(values: NDArray[np.floating], edges: NDArray[np.int64], quantiles: Sequence[float]) -> Daily:
     missing = np.isnan(values)
-    names = np.diff(edges)
     n = _day_sums((~missing).astype(np.int64), edges)
     known = np.maximum(n, 1)
     wide = values.astype(np.float64)
     wide[missing] = 0.0
     mean = _day_sums(wide, edges) / known
-    wide -= np.repeat(mean, names, axis=1)
+    for day, (first, last) in enumerate(pairwise(edges.tolist())):
+        wide[:, first:last] -= mean[:, day, None]
     wide[missing] = 0.0
     variance = _day_sums(np.square(wide, out=wide), edges) / known
     ordered = _ordered(values, edges)

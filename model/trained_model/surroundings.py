@@ -6,26 +6,15 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from model.freed_memory import keep_freed_memory
+
 STREAM_WEIGHTS = 101
 STREAM_DAYS = 102
-_KEPT = 31 * 2**20
-"""Bytes; the largest block whose return glibc learns from is one of 32 MiB."""
 
 
 def derived_seed(seed: int, *stream: int) -> int:
     """A 63-bit seed of its own for one use of randomness."""
     return int(np.random.SeedSequence([seed, *stream]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def keep_freed_memory() -> None:
-    """Let the C library keep what a step frees for the next one. Elsewhere than under glibc this does nothing.
-
-    glibc returns the free end of its heap to the system when it is larger than twice the largest block that was mapped
-    on its own and freed so far (mallopt(3), M_MMAP_THRESHOLD). The arrays of a step are a little larger than that, so
-    each step would fault all its pages in again, and the kernel would clear them. One block that is never touched and
-    costs no memory raises the limit to 62 MB.
-    """
-    torch.empty(_KEPT, dtype=torch.uint8)
 
 
 @contextmanager

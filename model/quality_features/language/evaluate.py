@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from model.freed_memory import keep_freed_memory
 from model.quality_features.cross_section import Members, Names, Sectors
 from model.quality_features.language import kernels
 from model.quality_features.language.plan import Node, Plan
@@ -24,9 +25,6 @@ _Done = TypeVar("_Done")
 
 CELLS_PER_BLOCK = 49_152
 """Cells of a block: 384 KiB an array. Smaller ones stay in a core's cache, but cost more calls than that gives."""
-
-_LARGEST_KEPT = 31 << 20
-"""Bytes, just under the 32 MiB beyond which the C library (glibc) never learns to keep an allocation."""
 
 
 class Sink(Protocol):
@@ -95,7 +93,7 @@ def evaluate(
         threads: blocks computed at the same time.
         cells_per_block: days times codes of a block.
     """
-    _keep_freed_memory()
+    keep_freed_memory()
     state = _State(plan, grids, sink, cells_per_block)
     for phase in plan.phases:
         for number in phase.kept:
@@ -113,17 +111,6 @@ def each_of(work: Callable[[_Task], _Done], tasks: Iterable[_Task], threads: int
         return [work(task) for task in tasks]
     with ThreadPoolExecutor(max_workers=threads) as pool:
         return list(pool.map(work, tasks))
-
-
-def _keep_freed_memory() -> None:
-    """Have the C library keep the memory of freed arrays for the next ones.
-
-    A block makes and drops thousands of arrays of some 200 KiB. In a fresh process glibc gives each back to the system
-    and fetches the next page by page, a fifth of the whole processor time. Both thresholds (``M_MMAP_THRESHOLD`` and
-    ``M_TRIM_THRESHOLD``, see mallopt(3)) rise to what was freed once; this allocation is never touched, so it costs
-    no memory. Elsewhere it does nothing. No value depends on it.
-    """
-    np.empty(_LARGEST_KEPT, dtype=np.uint8)
 
 
 def _call(task: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""What a training asks of the process that it runs in."""
+"""Memory that was freed serves the next arrays."""
 
 import platform
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 _ROUNDS = """
 import resource
 import torch
-from model.trained_model.surroundings import keep_freed_memory
+from model.freed_memory import keep_freed_memory
 
 def step():
     arrays = [torch.ones(1_500_000) for _ in range(8)]  # 6 MB each
