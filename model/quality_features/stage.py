@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from model.daily_quotes.settings import SimulatedSource
+from model.freed_memory import keep_freed_memory
 from model.labels.labels import PANEL_COLUMNS, TURNOVER_DAYS, label_names, labels, reach
 from model.quality_features.bands import MARKET, REDUCTIONS, Band, bands, catalogue_document, reduction_band
 from model.quality_features.bands_compute import compute_job, days_before, market_job
@@ -48,6 +49,7 @@ def materialise(run: StageRun) -> Manifest:
         StoreError: raw_dataset is not materialised, or its files are not as its manifest says.
         DataError: the panel holds no rows.
     """
+    keep_freed_memory()  # chunk after chunk is read, patched and written
     with run.writer(ASSET) as w:
         panel = Panel(run.store)
         layout = bands(run.settings.features)
