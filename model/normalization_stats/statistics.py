@@ -89,7 +89,7 @@ def _cross_sections(values: NDArray[np.floating], edges: NDArray[np.int64], quan
     wide = values.astype(np.float64)
     wide[missing] = 0.0
     mean = _day_sums(wide, edges) / known
-    for day, (first, last) in enumerate(pairwise(edges.tolist())):
+    for day, (first, last) in enumerate(pairwise(edges.tolist())):  # repeated means would be as large as the values
         wide[:, first:last] -= mean[:, day, None]
     wide[missing] = 0.0
     variance = _day_sums(np.square(wide, out=wide), edges) / known

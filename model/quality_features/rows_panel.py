@@ -179,7 +179,6 @@ class Panel:
     def _table(self, table: str, month: str, columns: Sequence[str]) -> pl.DataFrame:
         name = f"{table}/{month}.parquet"
         held = self._files[name].columns or {}
-        self._verify([name])
         [path] = self._verify([name])
         return pl.read_parquet(path, columns=[column for column in columns if column in held])
 

@@ -38,6 +38,7 @@ from model.store.writer import ArtifactWriter
 
 LABELS = "labels"
 _DAYS_A_MONTH = 20
+"""Trading days, about: what is verified early is a guess at what will be read."""
 _HEADS_KEPT = 32
 """Months that the longest window reaches after a day; some MB each."""
 

@@ -22,6 +22,7 @@ from model.quality_features.windows import Array
 
 HEAD = ("Date", "Code", MEMBER)
 _CELLS_AT_A_TIME = 131_072
+"""Of a column of which the rows are taken: 512 KiB."""
 _TYPES = {"value": (pl.Float32, np.float32), "flag": (pl.Boolean, np.bool_), "exact": (pl.Float64, np.float64)}
 
 

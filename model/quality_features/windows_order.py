@@ -1,8 +1,8 @@
 """Order statistics of a rolling window: where its extreme lies, how high its last value ranks.
 
 All of them select or count values, so they are exact: whatever the order of the work, the bits are the same. That
-freedom is used. Extremes of a long window come from two overlapping shorter ones, and counts are differences of integer
-running totals. Quantiles are in :mod:`model.quality_features.windows_sorted`.
+freedom is used: extremes of a long window come from two overlapping shorter ones. Quantiles are in
+:mod:`model.quality_features.windows_sorted`.
 
 Arrays are float64 ``[days, codes]``; a value that is not finite is missing, and so are the days before the first row.
 Every function takes all windows wanted of one series at once, because the longer ones build on the shorter, and

@@ -4,9 +4,9 @@ Sorting a window of its own for each day and code is a call of a sorting routine
 away that tomorrow's window is nearly today's. Here the sorted values of a stretch of days are a list of arrays, the
 smallest values of all stretches first, and a longer stretch is merged from two shorter ones that adjoin, which all
 windows share: its halves where they are a window themselves, else those that
-:func:`model.quality_features.windows.shorter` names. Merging is a fixed series of
-minima and maxima of whole arrays, Batcher's odd-even merge, of which only what leads to the values asked for is
-computed: windows of 5, 10, 20, 30 and 60 days and two quantiles of each take some 400 array operations together.
+:func:`model.quality_features.windows.shorter` names. Merging is a fixed series of minima and maxima of whole arrays,
+Batcher's odd-even merge, of which only what leads to the values asked for is computed: windows of 5, 10, 20, 30 and 60
+days and two quantiles of each take some 320 array operations together.
 
 Everything selects values, so it is exact: the bits are those of sorting each window, which is done where it is faster
 (long windows, few days) and where a window lacks values.

@@ -176,26 +176,15 @@ def _gains_and_losses(prefix: str, x: Expression, name: str) -> Iterator[_Declar
     """Sums of increases and decreases over the sum of both: the parts of a relative strength index."""
     change = delta(x, 1)
     gain, loss = larger(change, 0), larger(-change, 0)
+    # Qlib's sum of absolute changes, from sums that are there anyway.
+    moved = {d: total(gain, d) + total(loss, d) + _TINY for d in WINDOWS}
     for d in WINDOWS:
-        yield (
-            f"{prefix}SUMP{d}",
-            total(gain, d) / _moved(gain, loss, d),
-            f"Rises of the {name} over its movement, {d} days",
-        )
+        yield f"{prefix}SUMP{d}", total(gain, d) / moved[d], f"Rises of the {name} over its movement, {d} days"
     for d in WINDOWS:
-        yield (
-            f"{prefix}SUMN{d}",
-            total(loss, d) / _moved(gain, loss, d),
-            f"Falls of the {name} over its movement, {d} days",
-        )
+        yield f"{prefix}SUMN{d}", total(loss, d) / moved[d], f"Falls of the {name} over its movement, {d} days"
     for d in WINDOWS:
-        balance = (total(gain, d) - total(loss, d)) / _moved(gain, loss, d)
+        balance = (total(gain, d) - total(loss, d)) / moved[d]
         yield f"{prefix}SUMD{d}", balance, f"Rises less falls of the {name} over its movement, {d} days"
-
-
-def _moved(gain: Expression, loss: Expression, days: int) -> Expression:
-    """The movement in both directions: Qlib's sum of absolute changes, from sums that are there."""
-    return total(gain, days) + total(loss, days) + _TINY
 
 
 def _counted(condition: Expression) -> Expression:
