@@ -6,6 +6,7 @@ what is stale and of the work, without the start of Python; its memory is the pe
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from benchmarks.tiled_market import TiledMarket, batches
+from gogooku_dagster import POLARS_MEMORY
 from model.daily_quotes.schema import ASSET as QUOTES_ASSET
 from model.daily_quotes.settings import CalendarSettings, FilesSource
 from model.daily_quotes.sources.base import DayBatch, SourceIndex
@@ -77,9 +79,10 @@ class MarketStore:
             subprocess.CalledProcessError: a stage failed (its own message is on stderr).
         """
         found = []
+        environment = {**POLARS_MEMORY, **os.environ}  # as every process of the pipeline has it
         for stage in stages:
             command = [sys.executable, "-m", "benchmarks.feature_stages", str(self.home), stage]
-            done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
+            done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True, text=True)
             found.append(Figures(**json.loads(done.stdout.splitlines()[-1])))
         return found
 

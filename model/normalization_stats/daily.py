@@ -29,7 +29,7 @@ from model.normalization_stats.statistics import (
     one_value,
 )
 from model.quality_features.digests import COLUMNS, called, digests_file, read_digests
-from model.quality_features.read import HEAD, TABLE, band_columns, read_features
+from model.quality_features.read import HEAD, TABLE, band_columns, read_features, read_market_features
 from model.store.day_digests import DayDigests, Mask
 from model.store.hashing import json_hash, merkle_root
 from model.store.manifest import FileEntry, Manifest
@@ -68,6 +68,10 @@ class Members:
         rows = np.concatenate([np.arange(self.edges[day], self.edges[day + 1]) for day in days])
         edges = np.append(0, np.cumsum(np.diff(self.edges)[days]))
         return Members(tuple(features), tuple(dates), self.values[places][:, rows], edges)
+
+    def statistics(self, quantiles: Sequence[float]) -> Daily:
+        """Statistics ``[features, days]`` of each day's cross-section."""
+        return cross_sections(self.values, self.edges, quantiles)
 
 
 @dataclass
@@ -150,7 +154,25 @@ class MonthChunks:
         return file
 
     def _compute(self, daily: Daily, due: Mask, dates: tuple[date, ...], names: Sequence[str]) -> None:
-        """Put in the statistics that are due ``[features, days]``; features that are due on the same days together."""
+        """Put in the statistics that are due ``[features, days]``."""
+        market = np.array([self.kinds[name] == "market" for name in names])[:, None]
+        self._compute_market(daily, due & market, dates, names)
+        self._compute_across(daily, due & ~market, dates, names)
+
+    def _compute_market(self, daily: Daily, due: Mask, dates: tuple[date, ...], names: Sequence[str]) -> None:
+        """Those of market features, of which each day has one value."""
+        rows = np.flatnonzero(due.any(axis=1))
+        if not len(rows):
+            return
+        members = np.diff(read_members(self.run.store, dates, ()).edges)
+        values = read_market(self.run.store, dates, tuple(names[row] for row in rows.tolist()))
+        found = one_value(np.where(members > 0, values, np.nan), members)
+        for name in ("n", *STATISTICS):
+            held = getattr(daily, name)
+            held[rows] = np.where(due[rows], getattr(found, name), held[rows])
+
+    def _compute_across(self, daily: Daily, due: Mask, dates: tuple[date, ...], names: Sequence[str]) -> None:
+        """Those of features that differ between names; features that are due on the same days together."""
         if not due.any():
             return
         days = np.flatnonzero(due.any(axis=0))
@@ -161,12 +183,8 @@ class MonthChunks:
             rows, columns = np.flatnonzero(alike == number).tolist(), np.flatnonzero(pattern).tolist()
             if not columns:
                 continue
-            own = [names[row] for row in rows]
-            found = daily_statistics(
-                members.only(own, [dates[column] for column in columns]),
-                [self.kinds[name] for name in own],
-                self.run.settings.normalization.clip_quantiles,
-            )
+            part = members.only([names[row] for row in rows], [dates[column] for column in columns])
+            found = part.statistics(self.run.settings.normalization.clip_quantiles)
             for name in ("n", *STATISTICS):
                 getattr(daily, name)[np.ix_(rows, columns)] = getattr(found, name)
 
@@ -263,28 +281,29 @@ class MonthChunks:
         return False
 
 
-def daily_statistics(members: Members, kinds: Sequence[Kind], quantiles: Sequence[float]) -> Daily:
-    """Statistics ``[features, days]`` of features of these kinds."""
-    market = np.array([kind == "market" for kind in kinds])
-    names = np.diff(members.edges)
-    values = np.full((int(market.sum()), len(names)), np.nan, dtype=np.float32)
-    values[:, names > 0] = members.values[market][:, members.edges[:-1][names > 0]]
-    others = members.values[~market] if market.any() else members.values
-    parts = one_value(values, names), cross_sections(others, members.edges, quantiles)
-    back = np.argsort(np.argsort(~market, kind="stable"), kind="stable")
-    return Daily(*(np.concatenate([getattr(part, name) for part in parts])[back] for name in ("n", *STATISTICS)))
-
-
 def read_members(store: Store, dates: tuple[date, ...], features: tuple[str, ...]) -> Members:
     """The rows of universe members on these dates, which follow one another in the panel."""
     rows = read_features(store, start=dates[0], end=dates[-1], columns=["Date", "InUniverse", *features])
     if not rows["InUniverse"].all():
         rows = rows.filter("InUniverse")
-    values = rows.select(pl.col(features).cast(pl.Float32)).to_numpy(order="fortran").T  # a null becomes a NaN
-    numbers = pl.Series(dates, dtype=pl.Date).to_physical().to_numpy()
+    values = np.empty((len(features), rows.height), dtype=np.float32)
+    for number, name in enumerate(features):
+        values[number] = rows[name].cast(pl.Float32).fill_null(np.nan).to_numpy()
     own = rows["Date"].to_physical().to_numpy()
-    edges = np.append(np.searchsorted(own, numbers, side="left"), len(own)).astype(np.int64)
+    edges = np.append(np.searchsorted(own, _numbers(dates), side="left"), len(own)).astype(np.int64)
     return Members(features, dates, values, edges)
+
+
+def read_market(store: Store, dates: tuple[date, ...], features: tuple[str, ...]) -> NDArray[np.float32]:
+    """Values of market features ``[features, days]`` on these dates, NaN for missing."""
+    rows = read_market_features(store, start=dates[0], end=dates[-1], columns=features)
+    values = rows.select(pl.col(features).cast(pl.Float32)).to_numpy().T  # a null becomes a NaN
+    return values[:, np.searchsorted(rows["Date"].to_physical().to_numpy(), _numbers(dates))]
+
+
+def _numbers(dates: Sequence[date]) -> NDArray[np.int32]:
+    """Days since 1970-01-01."""
+    return pl.Series(dates, dtype=pl.Date).to_physical().to_numpy()
 
 
 def daily_table(dates: Sequence[date], features: Collection[str], daily: Daily) -> pl.DataFrame:
@@ -311,8 +330,7 @@ def daily_labels(store: Store, dates: tuple[date, ...], horizons: tuple[int, ...
     rows = store.read_chunks(
         SOURCE, "labels", start=dates[0], end=dates[-1], columns=["Date", "InUniverse", *columns]
     ).filter("InUniverse")
-    numbers = pl.Series(dates, dtype=pl.Date).to_physical().to_numpy()
-    day = np.searchsorted(numbers, rows["Date"].to_physical().to_numpy()).astype(np.int64)
+    day = np.searchsorted(_numbers(dates), rows["Date"].to_physical().to_numpy()).astype(np.int64)
     order = sorted(horizons)
     parts = [daily_moments(rows[f"target_{h}"].cast(pl.Float64).to_numpy(), day, len(dates)) for h in order]
     n, mean, squares = (np.stack([part[index] for part in parts], axis=1).ravel() for index in range(3))

@@ -38,8 +38,9 @@ def materialise(run: StageRun) -> Manifest:
     with run.writer(ASSET) as w:
         chunks = MonthChunks(run, w, fold, kinds)
         daily, labels = chunks.bring()
-        _require_members(daily, fold)
-        w.table("bounds.parquet", _bounds(daily, fold, kinds, settings), key=("feature",))
+        train = daily.filter(pl.col("Date").is_in(list(fold.train_dates)))
+        _require_members(train, fold, kinds)
+        w.table("bounds.parquet", _bounds(train, kinds, settings), key=("feature",))
         w.table("targets.parquet", _targets(labels, fold, run.settings.labels.horizons), key=("horizon",))
         w.json(
             "normalization.json",
@@ -66,9 +67,8 @@ def feature_kinds(store: Store) -> dict[str, Kind]:
     return {entry["name"]: "market" if entry["scope"] == "market" else "cross_section" for entry in catalogue}
 
 
-def _require_members(daily: pl.DataFrame, fold: Fold) -> None:
-    most = daily.filter(pl.col("Date").is_in(list(fold.train_dates))).group_by("Date").agg(pl.col("n").max())
-    empty = len(fold.train_dates) - int((most["n"] > 0).sum())
+def _require_members(train: pl.DataFrame, fold: Fold, kinds: Mapping[str, Kind]) -> None:
+    empty = len(fold.train_dates) - int(daily_grid(train, "n", list(kinds)).any(axis=1).sum())
     # Few such days are an outage of the exchange; how many there may be is the fold's own check.
     if 2 * empty >= len(fold.train_dates):
         raise DataError(
@@ -78,12 +78,9 @@ def _require_members(daily: pl.DataFrame, fold: Fold) -> None:
         )
 
 
-def _bounds(
-    daily: pl.DataFrame, fold: Fold, kinds: Mapping[str, Kind], settings: NormalizationSettings
-) -> pl.DataFrame:
+def _bounds(train: pl.DataFrame, kinds: Mapping[str, Kind], settings: NormalizationSettings) -> pl.DataFrame:
     """Feature, clip bounds, kind; centre and scale of market features, which are fitted in time."""
     names = sorted(kinds)
-    train = daily.filter(pl.col("Date").is_in(list(fold.train_dates)))
     thin = daily_grid(train, "n", names) < settings.minimum_names
     median, low, high = (daily_grid(train, name, names) for name in ("median", "low", "high"))
     robust = settings.method == "robust"

@@ -73,6 +73,20 @@ def read_features(
         return pl.concat(list(pool.map(read, months)), rechunk=True)
 
 
+def read_market_features(store: Store, *, start: date, end: date, columns: Sequence[str]) -> pl.DataFrame:
+    """Date and market-wide features dated ``start`` to ``end`` (both included), one row a day.
+
+    Args:
+        columns: market-wide features, which ``read_features`` would spread over the names of each day.
+
+    Raises:
+        StoreError: the features are not materialised, have no such column or no month between the dates, or a file is
+            not as it was written.
+    """
+    [part] = (part for part in _parts(store.require(ASSET), columns) if part.by_day)
+    return store.read_chunks(ASSET, part.table, start=start, end=end, columns=["Date", *part.columns])
+
+
 def band_columns(store: Store) -> dict[str, tuple[str, ...]]:
     """Table of each band to the columns that lie in it beside its keys, the first band first."""
     layout = _layout(store.require(ASSET))

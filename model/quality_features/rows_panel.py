@@ -57,8 +57,8 @@ class Panel:
         self._asset = asset
         self._files = store.require(asset).files
         self._verified: dict[str, Future[Path]] = {}
-        self._verifying = ThreadPoolExecutor(max_workers=_READERS)
-        self._asking, self._reading = Lock(), Lock()
+        self._verifying, self._readers = (ThreadPoolExecutor(max_workers=_READERS) for _ in range(2))
+        self._asking, self._keeping = Lock(), Lock()
         self._kept: dict[str, tuple[frozenset[str], pl.DataFrame]] = {}
         self._markets: dict[str, pl.DataFrame | None] = {}
         self._picked: dict[tuple[str, frozenset[str]], tuple[frozenset[str], pl.Series | None, pl.DataFrame]] = {}
@@ -70,6 +70,7 @@ class Panel:
         )
         if not self.months:
             raise DataError("The panel of raw_dataset has no rows, so there is nothing to compute features from.")
+        self._reading = {month: Lock() for month in self.months}  # who comes second finds the month kept
 
     def files(self, month: str) -> dict[str, FileEntry]:
         """The files that hold what a month's rows say, by name."""
@@ -82,7 +83,7 @@ class Panel:
 
     def head(self, month: str) -> pl.DataFrame:
         """Date, Code and InUniverse of a month, from what is kept of it where anything is; null says not a member."""
-        with self._reading:
+        with self._reading[month]:
             rows = self._remembered(month, [MEMBER])
         return rows.with_columns(pl.col(MEMBER).fill_null(False))
 
@@ -111,17 +112,17 @@ class Panel:
         months = [month for month in self.months if f"{first:%Y-%m}" <= month <= f"{last:%Y-%m}"]
         if not months:
             raise StoreError(f"{self._asset} has no month between {first} and {last} under {self._store.root}.")
-        frames = []
-        with self._reading:
-            self._verify([f"{PANEL}/{month}.parquet" for month in months])
-        for month in months:
+        self.expect(months)
+
+        def read(month: str) -> pl.DataFrame:
             wanted = [name for name, since in columns.items() if f"{since:%Y-%m}" <= month]
-            with self._reading:
+            with self._reading[month]:
                 rows = self._remembered(month, wanted) if codes is None else self._of(frozenset(codes), month, wanted)
             if month in (months[0], months[-1]):
                 rows = rows.filter(pl.col("Date").is_between(first, last))
-            frames.append(rows)
-        return pl.concat(frames, how="diagonal")
+            return rows
+
+        return pl.concat(list(self._readers.map(read, months)), how="diagonal")
 
     def market(self, first: date, last: date) -> pl.DataFrame | None:
         """Date and the market-wide columns of the days ``first`` to ``last``; None where the source has none."""
@@ -137,16 +138,18 @@ class Panel:
         return self._markets[month]
 
     def _remembered(self, month: str, columns: Sequence[str]) -> pl.DataFrame:
-        asked, rows = self._kept.pop(month, (frozenset[str](), pl.DataFrame()))
+        with self._keeping:
+            asked, rows = self._kept.pop(month, (frozenset[str](), pl.DataFrame()))
         absent = [name for name in columns if name not in asked]
         if not rows.width:
             rows = self.month(month, absent)
         elif absent:
             rows = self._beside(month, rows.hstack(self._table(PANEL, month, absent)), absent)
-        self._kept[month] = (asked | {*KEY, *columns}, rows)  # the newest use stands last
-        kept = sum(frame.estimated_size() for _, frame in self._kept.values())
-        while kept > _KEPT_BYTES and len(self._kept) > 1:
-            kept -= self._kept.pop(next(iter(self._kept)))[1].estimated_size()
+        with self._keeping:
+            self._kept[month] = (asked | {*KEY, *columns}, rows)  # the newest use stands last
+            kept = sum(frame.estimated_size() for _, frame in self._kept.values())
+            while kept > _KEPT_BYTES and len(self._kept) > 1:
+                kept -= self._kept.pop(next(iter(self._kept)))[1].estimated_size()
         return rows.select(*KEY, *(name for name in columns if name in rows.columns))
 
     def _of(self, codes: frozenset[str], month: str, columns: Sequence[str]) -> pl.DataFrame:
@@ -157,15 +160,14 @@ class Panel:
         if len(codes) > _FEW_CODES:
             rows = self._remembered(month, columns)
             return rows[_places(rows, codes)]
-        asked, places, rows = self._picked.get((month, codes), (frozenset(KEY), None, pl.DataFrame()))
-        if places is None:
-            keys = self._whole(month, KEY)
-            places = _places(keys, codes)
-            rows = keys[places]
-        absent = [name for name in columns if name not in asked]
+        asked, places, rows = self._picked.get((month, codes), (frozenset[str](), None, pl.DataFrame()))
+        absent = [name for name in (*KEY, *columns) if name not in asked]
         if absent:
-            rows = rows.hstack(self._whole(month, absent)[places])
-        self._picked[month, codes] = asked | set(absent), places, rows
+            whole = self._whole(month, absent)
+            if places is None:
+                places = _places(whole, codes)
+            rows = rows.hstack(whole[places]) if rows.width else whole[places]
+            self._picked[month, codes] = asked | set(absent), places, rows
         return rows.select(*KEY, *(name for name in columns if name in rows.columns))
 
     def _whole(self, month: str, columns: Sequence[str]) -> pl.DataFrame:
@@ -173,7 +175,8 @@ class Panel:
         kept, rows = self._kept.get(month, (frozenset[str](), pl.DataFrame()))
         if not rows.width or not kept.issuperset(columns):
             beside = any(name in SLOW_COLUMNS for name in columns)  # whose rows are counted
-            rows = self._beside(month, self._table(PANEL, month, ["Date", *columns] if beside else columns), columns)
+            read = dict.fromkeys(("Date", *columns)) if beside else columns
+            rows = self._beside(month, self._table(PANEL, month, list(read)), columns)
         return rows.select(name for name in columns if name in rows.columns)
 
     def _table(self, table: str, month: str, columns: Sequence[str]) -> pl.DataFrame:

@@ -101,8 +101,12 @@ class DayDigests:
 def day_edges(table: pl.DataFrame) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """The days of a table that is sorted by Date, and where the rows of each begin, the table's end included."""
     own = table["Date"].to_physical().to_numpy()
-    starts = np.append(0, np.flatnonzero(own[1:] != own[:-1]) + 1) if len(own) else np.zeros(0, dtype=np.int64)
-    return own[starts], np.append(starts, len(own)).astype(np.int64)
+    if not len(own):
+        return own, np.zeros(1, dtype=np.int64)
+    days = np.arange(own[0], own[-1] + 1, dtype=own.dtype)
+    edges = np.append(np.searchsorted(own, days), len(own)).astype(np.int64)  # of few days among many rows
+    held = np.append(np.diff(edges) > 0, True)
+    return days[held[:-1]], edges[held]
 
 
 def _digests(column: pl.Series, days: Sequence[tuple[int, int]]) -> Digest:

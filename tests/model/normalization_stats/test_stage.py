@@ -17,7 +17,7 @@ from model.normalization_stats.apply import Normalizer
 from model.normalization_stats.load import read_daily
 from model.normalization_stats.settings import NormalizationSettings
 from model.normalization_stats.stage import materialise
-from model.normalization_stats.statistics import STATISTICS, Daily, Kind
+from model.normalization_stats.statistics import STATISTICS, Daily
 from model.quality_features.digests import StoredDigests
 from model.settings.root import Settings
 from model.store.day_digests import DayDigests
@@ -63,21 +63,23 @@ def features() -> pl.DataFrame:
 
 
 def write_inputs(store: Store, frame: pl.DataFrame, long: tuple[str, ...] = ()) -> None:
-    """Features and labels; the features named lie in a band of their own."""
+    """Features and labels; the features named lie in a band of their own, and the market-wide one by day."""
     catalogue = [{"name": name, "scope": "market" if name == "market" else "stock"} for name in FEATURES]
     labels = frame.select("Date", "Code", "InUniverse", target_1=pl.col("size") / 10, target_5=pl.col("flag"))
     digests: dict[tuple[str, str], DayDigests] = {}
     with store.writer("quality_features", None, IDENTITY) as w:
         w.json("catalogue.json", catalogue)
         for table, rows in (
-            ("features", frame.drop(long)),
+            ("features", frame.drop("market", *long)),
             *([("features_long", frame.select("Date", "Code", *long))] if long else []),
+            ("features_market", frame.group_by("Date", maintain_order=True).agg(pl.col("market").first())),
             ("labels", labels.cast({"target_1": pl.Float64, "target_5": pl.Float64})),
         ):
             for (month,), chunk in rows.group_by(pl.col("Date").dt.strftime("%Y-%m"), maintain_order=True):
                 found = digests[table, str(month)] = DayDigests.of(chunk)
                 root = found.root(chunk.schema)
-                w.chunk(table, str(month), chunk, ("Date", "Code"), input_hash="-", content_hash=root)
+                key = ("Date", "Code") if "Code" in chunk.columns else ("Date",)
+                w.chunk(table, str(month), chunk, key, input_hash="-", content_hash=root)
         tables = {table: digests[table, "2020-01"].columns for table, _ in digests}
         StoredDigests(store).write(w, sorted({month for _, month in digests}), tables, digests)
     made_from = {"quality_features": store.require("quality_features").content_hash}
@@ -166,13 +168,13 @@ def test_a_day_with_too_few_names_counts_as_missing_for_that_feature(tmp_path: P
 def noted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[date, ...], tuple[str, ...]]]:
     """The days and features of which statistics are computed from now on."""
     computed: list[tuple[tuple[date, ...], tuple[str, ...]]] = []
-    compute = daily.daily_statistics
+    compute = daily.Members.statistics
 
-    def note(members: daily.Members, kinds: Sequence[Kind], quantiles: Sequence[float]) -> Daily:
+    def note(members: daily.Members, quantiles: Sequence[float]) -> Daily:
         computed.append((members.dates, members.features))
-        return compute(members, kinds, quantiles)
+        return compute(members, quantiles)
 
-    monkeypatch.setattr(daily, "daily_statistics", note)
+    monkeypatch.setattr(daily.Members, "statistics", note)
     return computed
 
 
@@ -183,16 +185,17 @@ def test_only_the_cross_sections_that_changed_are_computed_again(
     fixed = features().with_columns(
         flag=last.then(1 - pl.col("flag")).otherwise("flag").cast(pl.Float32),
         size=before.then(pl.col("size") * 2).otherwise("size").cast(pl.Float32),
+        market=before.then(pl.col("market") + 100).otherwise("market").cast(pl.Float32),
     )
     stores = [Store(tmp_path / name) for name in ("partly", "whole")]
     run = [StageRun(store=store, settings=chosen(), identity=IDENTITY, partition="f") for store in stores]
-    write_inputs(stores[0], features(), ("flag", "market"))
+    write_inputs(stores[0], features(), ("flag",))
     materialise(run[0])
     computed = noted(monkeypatch)
-    write_inputs(stores[0], fixed, ("flag", "market"))
+    write_inputs(stores[0], fixed, ("flag",))
     materialise(run[0])
     assert sorted(computed) == [((DAYS[-2],), ("size",)), ((DAYS[-1],), ("flag",))]
-    write_inputs(stores[1], fixed, ("flag", "market"))
+    write_inputs(stores[1], fixed, ("flag",))
     materialise(run[1])
     contents = {store.require("normalization_stats", "f").content_hash for store in stores}
     assert len(contents) == 1 and len(computed) == 4
@@ -207,7 +210,7 @@ def test_a_day_whose_universe_changed_is_computed_again_for_every_feature(
     computed = noted(monkeypatch)
     write_inputs(store, fixed)
     materialise(StageRun(store=store, settings=chosen(), identity=IDENTITY, partition="f"))
-    assert computed == [((DAYS[-1],), tuple(sorted(FEATURES)))]
+    assert computed == [((DAYS[-1],), tuple(sorted(set(FEATURES) - {"market"})))]
     whole = build(tmp_path / "whole", fixed, chosen()).require("normalization_stats", "f")
     assert whole.content_hash == store.require("normalization_stats", "f").content_hash
 
@@ -233,7 +236,7 @@ def test_statistics_are_kept_only_if_the_fold_was_made_from_the_features_of_now(
     computed = noted(monkeypatch)
     write_inputs(store, features())
     materialise(run)
-    assert {name for _, names in computed for name in names} == set(FEATURES)
+    assert {name for _, names in computed for name in names} == set(FEATURES) - {"market"}  # which has no cross-section
     assert store.require("normalization_stats", "f").content_hash == whole
 
 

@@ -7,7 +7,13 @@ import polars as pl
 import pytest
 
 from model.errors import StoreError
-from model.quality_features.read import band_columns, feature_columns, is_band, read_features
+from model.quality_features.read import (
+    band_columns,
+    feature_columns,
+    is_band,
+    read_features,
+    read_market_features,
+)
 from model.store.store import Store
 from tests.model.quality_features.stage_support import ASSET, IDENTITY, KEY
 
@@ -50,6 +56,12 @@ def test_columns_come_in_the_order_asked_for_whatever_band_they_lie_in(store: St
 def test_dates_are_cut_on_both_ends(store: Store) -> None:
     found = read_features(store, start=DAYS[1], end=DAYS[4], columns=["Date", "long"])
     assert found.equals(ROWS.filter(pl.col("Date").is_between(DAYS[1], DAYS[4])).select("Date", "long"))
+
+
+def test_market_features_come_once_a_day(store: Store) -> None:
+    found = read_market_features(store, start=DAYS[1], end=DAYS[4], columns=["market"])
+    once = ROWS.select("Date", "market").unique(maintain_order=True)
+    assert found.equals(once.filter(pl.col("Date").is_between(DAYS[1], DAYS[4])))
 
 
 def test_what_is_not_there_is_said_by_name(store: Store) -> None:

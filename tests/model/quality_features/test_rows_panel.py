@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def expected(whole: pl.DataFrame, first: date, last: date, columns: list[str], c
 
 @given(seed=st.integers(0, 10**6))
 @settings(max_examples=25, deadline=None)
-def test_windows_hold_what_the_files_hold_in_whatever_order_they_are_asked_for(
+def test_windows_hold_what_the_files_hold_in_whatever_order_several_threads_ask_for_them(
     whole: pl.DataFrame, home: Path, seed: int
 ) -> None:
     draw = random.Random(seed)
@@ -51,10 +52,15 @@ def test_windows_hold_what_the_files_hold_in_whatever_order_they_are_asked_for(
     days, names = whole["Date"].unique().sort().to_list(), whole["Code"].unique().sort().to_list()
     groups = [None, names[:1], names[3:5], names[:66]]
     source.expect(draw.sample(source.months, 2))
-    for _ in range(6):
-        first, last = sorted(draw.sample(days, 2))
-        columns, codes = draw.sample(COLUMNS, draw.randint(1, len(COLUMNS))), draw.choice(groups)
-        found = source.window(first, last, dict.fromkeys(columns, first), codes)
+    asked = [
+        (*sorted(draw.sample(days, 2)), draw.sample(COLUMNS, draw.randint(1, len(COLUMNS))), draw.choice(groups))
+        for _ in range(6)
+    ]
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        windows = pool.map(
+            lambda each: source.window(each[0], each[1], dict.fromkeys(each[2], each[0]), each[3]), asked
+        )
+    for (first, last, columns, codes), found in zip(asked, windows, strict=True):
         assert found.select(*KEY, *columns).equals(expected(whole, first, last, columns, codes))
 
 
