@@ -9,7 +9,7 @@ calendar, and ``calendar.close`` is the close of them all.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, time, timedelta
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,6 @@ def holidays_hash(settings: CalendarSettings) -> str | None:
     return file_hash(_existing(holiday_file(settings)))
 
 
-@cache
 def read_holidays(path: Path) -> tuple[int, int, frozenset[date]]:
     """First year, last year and closed weekdays of one holiday file.
 
@@ -140,7 +139,6 @@ def trading_hours(settings: CalendarSettings, config_dir: Path | None = None) ->
     return Hours(settings.timezone, tuple(sorted(usual.items())), half_days)
 
 
-@cache
 def read_closes(path: Path) -> tuple[Mapping[date, time], Mapping[date, time]]:
     """The usual closes by first date, and the closes of half days, of one holiday file; empty where not given.
 
@@ -176,10 +174,16 @@ def _existing(path: Path) -> Path:
     return path
 
 
-@cache
 def _document(path: Path) -> dict[str, Any]:
+    state = _existing(path).stat()
+    return _document_as_of(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=8)
+def _document_as_of(path: Path, changed: int, size: int) -> dict[str, Any]:
+    """The document of a file that last changed at this moment: an edit counts at once, as it does in its hash."""
     try:
-        document = yaml.safe_load(_existing(path).read_text(encoding="utf-8"))
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(f"The list of holidays {path} is not readable YAML: {error}") from error
     keys = ("first_year", "last_year", "holidays")

@@ -79,8 +79,12 @@ def days_before(days: Sequence[date], day: date, count: int) -> date:
 
 
 def _columns(plan: Plan, days: Sequence[date], first: date) -> dict[str, date]:
-    """The columns that a plan reads for results from ``first`` on, and from which day on it reads each."""
-    columns = {COLUMNS[name].source: days_before(days, first, back) for name, back in plan.columns.items()}
+    """The columns of rows that a plan reads for results from ``first`` on, and from which day on it reads each."""
+    columns = {
+        COLUMNS[name].source: days_before(days, first, back)
+        for name, back in plan.columns.items()
+        if COLUMNS[name].table != "market"  # which has no rows but days
+    }
     columns[MEMBER] = days_before(days, first, plan.across_back)
     if plan.by_sector:
         columns[SECTOR] = columns[MEMBER]

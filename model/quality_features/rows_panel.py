@@ -89,8 +89,10 @@ class Panel:
 
     def _beside(self, month: str, rows: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
         """The rows of a month with those of the columns beside that the slow table has."""
-        slow = [name for name in columns if name in SLOW_COLUMNS]
-        if not slow or f"{SLOW}/{month}.parquet" not in self._files:
+        entry = self._files.get(f"{SLOW}/{month}.parquet")
+        held = (entry.columns or {}) if entry else {}
+        slow = [name for name in columns if name in SLOW_COLUMNS and name in held]
+        if not slow:
             return rows
         beside = self._table(SLOW, month, slow)
         if beside.height != rows.height:
@@ -166,7 +168,8 @@ class Panel:
             whole = self._whole(month, absent)
             if places is None:
                 places = _places(whole, codes)
-            rows = rows.hstack(whole[places]) if rows.width else whole[places]
+            if whole.width:  # else the source has none of them
+                rows = rows.hstack(whole[places]) if rows.width else whole[places]
             self._picked[month, codes] = asked | set(absent), places, rows
         return rows.select(*KEY, *(name for name in columns if name in rows.columns))
 

@@ -220,7 +220,8 @@ def codes(file: FileFrame, name: str = "Code") -> pl.Series:
         text = text.str.zfill(file.settings.code_width)
     missing = text.is_null() | (text == "")
     file.refuse(name, missing, "is empty", "Give every row its code.")
-    file.refuse(name, text.str.contains(r"\p{Cc}"), "holds line ends or control characters", "Correct those rows.")
+    unseen = text.str.contains(r"[\p{Cc}\p{Cf}]")  # with which one name would pass for two
+    file.refuse(name, unseen, "holds line ends, control characters or invisible ones", "Correct those rows.")
     return text
 
 

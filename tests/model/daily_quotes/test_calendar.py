@@ -117,6 +117,16 @@ def test_a_holiday_file_of_ones_own_is_used(tmp_path: Path) -> None:
     assert trading_days(settings, date(2020, 3, 2), date(2020, 3, 4)) == (date(2020, 3, 2), date(2020, 3, 4))
 
 
+def test_an_edited_holiday_file_counts_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("first_year: 2020\nlast_year: 2020\nholidays:\n  2020-03-03: mine\n")
+    settings = CalendarSettings(holidays=str(path))
+    days = date(2020, 3, 2), date(2020, 3, 5)
+    assert date(2020, 3, 4) in trading_days(settings, *days)
+    path.write_text("first_year: 2020\nlast_year: 2020\nholidays:\n  2020-03-03: mine\n  2020-03-04: ours\n")
+    assert trading_days(settings, *days) == (date(2020, 3, 2), date(2020, 3, 5))
+
+
 @pytest.mark.parametrize(
     "text", ["holidays: [", "first_year: 2020\n", "first_year: 1\nlast_year: 2\nholidays: {x: y}\n"]
 )

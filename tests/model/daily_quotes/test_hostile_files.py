@@ -133,6 +133,7 @@ REFUSED: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "classic_mac": (f"{HEADER}\r{ROW}\r", ("carriage returns",)),
     "a_mark_and_nothing": (b"\xef\xbb\xbf", ("cannot be read as UTF-8 CSV",)),
     "cut_gzip": (gzip.compress(f"{HEADER}\n{ROW}\n".encode())[:-12], ("bars.csv",)),
+    "an_invisible_character_in_a_code": (f"{HEADER}\n2020-01-06,AA\u200b,1,2,1,2,300\n", ("'Code'", "invisible")),
     "line_ends_in_a_code": (f'{HEADER}\n2020-01-06,"N\nA",1,2,1,2,300\n', ("'Code'", "control characters")),
     "a_huge_volume": (f"{HEADER}\n2020-01-06,NA,1,2,1,2,1e30\n", ("'Volume'", "larger than any volume")),
     "a_huge_price": (f"{HEADER}\n2020-01-06,NA,1,1e999,1,2,3\n", ("'High'", "is infinite")),

@@ -64,6 +64,22 @@ def test_after_a_change_every_value_is_that_of_the_engine_run_over_everything(
     assert not any(figures["months_whole"] for figures in manifest.extra["recomputed"].values())
 
 
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_price_is_mended_where_the_source_lacks_tables_that_features_read(
+    make_panel: PanelMaker, tmp_path: Path, threads: int
+) -> None:
+    """Statements, margin and short selling are selected, and an index is named; the source has bars alone."""
+    chosen = ALL_GROUPS.model_copy(update={"runtime": ALL_GROUPS.runtime.model_copy(update={"threads": threads})})
+    panel = make_panel(300, 5, seed=11).with_columns(Close=pl.col("AdjClose"))
+    build(tmp_path, panel, chosen)
+    for row in (400, 700, 1000):
+        close = pl.when(pl.int_range(pl.len()) == row).then(pl.col("AdjClose") * 1.01).otherwise("AdjClose")
+        panel = panel.with_columns(AdjClose=close)
+        store, manifest = build(tmp_path, panel, chosen)
+        assert not differing_columns(store, chosen, panel=panel)
+        assert not any(figures["months_whole"] for figures in manifest.extra["recomputed"].values())
+
+
 @given(seed=st.integers(0, 10**6))
 @settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_chain_of_changes_ends_in_the_chunks_of_a_build_from_scratch(
