@@ -99,7 +99,7 @@ def train_on_many(
 
 
 def _work(fabric: Any, order: _Order) -> None:
-    """One process. The first sends its outcome, errors too; an error of another one ends the launch."""
+    """One process. The first sends its outcome, errors too; an error of any ends the launch."""
     callbacks = Callbacks(on_epoch=order.news.put, should_stop=order.stop.is_set, checkpoint_dir=order.checkpoint_dir)
     arrays: dict[str, Any] = {
         name: value.numpy() if isinstance(value, Tensor) else value for name, value in order.panel.items()
@@ -118,9 +118,9 @@ def _work(fabric: Any, order: _Order) -> None:
     except TrainingStoppedError as error:  # raised by all processes in the same step
         finished = _Finished(None, b"", error)
     except TrainingError as error:
-        if not fabric.is_global_zero:
-            raise
-        finished = _Finished(None, b"", error)
+        if fabric.is_global_zero:
+            order.news.put(_Finished(None, b"", error))
+        raise  # which ends the others: they may be waiting for this process
     if fabric.is_global_zero:
         order.news.put(finished)
 

@@ -85,10 +85,13 @@ def validate(stepper: Stepper, panel: FoldPanel, switches: PhaseSwitches) -> dic
     start = 0
     while start < len(panel.validation):
         days = panel.validation[start : start + stepper.days_per_pass]
+        short: torch.OutOfMemoryError | None = None
         try:
             prediction, label = _predicted(stepper, days, switches)
         except torch.OutOfMemoryError as error:
-            stepper.halve(error)
+            short = error.with_traceback(None)  # whose frames hold the memory of the pass
+        if short is not None:
+            stepper.halve(short)
             continue
         correlations.append(rank_ic_by_day(prediction, label, min_names=stepper.config.validation_min_names))
         ratios.append(np.stack([spread_by_day(prediction), spread_by_day(label)]))

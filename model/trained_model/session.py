@@ -22,6 +22,7 @@ from model.trained_model.schedule import rate
 from model.trained_model.standing import Standing, joined, packed_tally, under, unpacked_tally
 from model.trained_model.step import Forward, Parts, Stepper, Tally, active
 from model.trained_model.surroundings import (
+    STREAM_EPOCHS,
     STREAM_WEIGHTS,
     derived_seed,
     random_states,
@@ -66,6 +67,7 @@ class Session:
         self.network_config = network
         self.fabric = fabric
         self.callbacks = callbacks
+        self.seed = seed
         self.batches = DayBatches(panel, lookback, fabric.device)
         self.days = EpochDays(panel, training, seed)
         self.network = AtftGatFan(network, len(panel.features), panel.horizons, lookback)
@@ -146,7 +148,6 @@ class Session:
         s.done, self.tally = 0, Tally()
         self._flag(guards.judge_epoch(record, switches, self.frozen[s.phase], self.config.guards))
         self._judge(record)
-        s.halvings = self.stepper.halvings
         record |= {"days_per_pass": self.stepper.days_per_pass, "seconds": time.perf_counter() - began}
         s.history.append(record)
         self._keep_epoch(record)
@@ -157,12 +158,14 @@ class Session:
         """The optimiser steps that are left of the epoch in hand."""
         s = self.standing
         self.module.train()
+        if self.fabric.world_size > 1:  # each draws masks of its own, and no checkpoint holds the states of all
+            torch.manual_seed(derived_seed(self.seed, STREAM_EPOCHS, self.fabric.global_rank, s.phase, s.epoch))
         for days in islice(self.days.steps(s.phase, s.epoch), s.done, None):
             if self._asked_to_stop():
-                self._save_inside_epoch()
+                kept = self._save_inside_epoch()
                 raise TrainingStoppedError(
-                    f"Training was asked to stop in phase {phase.name}, after {s.total} whole epochs and {s.done} "
-                    "steps. Run it again to continue from there."
+                    f"Training was asked to stop in phase {phase.name}, after {s.total} whole epochs"
+                    f"{f' and {s.done} steps' if kept else ''}. Run it again to continue from there."
                 )
             self._set_rate(phase)
             loss, norm = self.stepper.take(self.optimizer, days, switches, phase.clip, self.tally)
@@ -277,10 +280,12 @@ class Session:
             state["state"].setdefault(int(index), {})[entry] = value
         self.optimizer.load_state_dict(state)
 
-    def _save_inside_epoch(self) -> None:
+    def _save_inside_epoch(self) -> bool:
         """Checkpoint between two steps. Several processes, each with a share of the tally, only do so after epochs."""
-        if self.fabric.world_size == 1:
+        alone = self.fabric.world_size == 1
+        if alone:
             self._save()
+        return bool(alone)
 
     def _save(self) -> None:
         self.saved = time.monotonic()
@@ -288,6 +293,7 @@ class Session:
         if directory is None or not self.fabric.is_global_zero:
             return
         s = self.standing
+        s.halvings = self.stepper.halvings
         optimizer = {
             f"{index}.{entry}": value
             for index, entries in self.optimizer.state_dict()["state"].items()

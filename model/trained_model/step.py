@@ -176,7 +176,8 @@ class Stepper:
                 loss = self._gradients(optimizer, days, switches, attempt)
                 break
             except torch.OutOfMemoryError as error:
-                self.halve(error)
+                short = error.with_traceback(None)  # whose frames hold the memory of the pass
+            self.halve(short)
         norm = self._clip(clip, tally)
         optimizer.step()
         self._shrink(optimizer)

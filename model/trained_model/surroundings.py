@@ -10,6 +10,7 @@ from model.freed_memory import keep_freed_memory
 
 STREAM_WEIGHTS = 101
 STREAM_DAYS = 102
+STREAM_EPOCHS = 103
 
 
 def derived_seed(seed: int, *stream: int) -> int:

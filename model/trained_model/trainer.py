@@ -45,13 +45,20 @@ def train(
         TrainingError: labels are missing, a loss is not finite, a guard stopped the training, or the processor cannot
             compute in the precision asked for.
     """
-    shared: dict[str, Any] = {"accelerator": training.accelerator, "precision": PRECISION[training.precision]}
+    shared: dict[str, Any] = {"accelerator": _accelerator(training), "precision": PRECISION[training.precision]}
     calls = callbacks or Callbacks()
     if training.devices > 1:
         return train_on_many(shared, panel, network, training, lookback=lookback, seed=seed, callbacks=calls)
     fabric = Fabric(devices=1, **shared)
     _check_precision(training.precision, fabric.device)
     return train_here(fabric, panel, network, training, lookback=lookback, seed=seed, callbacks=calls)
+
+
+def _accelerator(training: TrainingConfig) -> str:
+    """CUDA where there is one, else the CPU; Fabric's own choice would be Apple's GPU, which has no float64 for FAN."""
+    if training.accelerator != "auto":
+        return training.accelerator
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _check_precision(precision: str, device: torch.device) -> None:

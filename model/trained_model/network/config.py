@@ -90,6 +90,9 @@ class NetworkConfig:
         sizes = ("hidden", "vsn_width", "lstm_layers", "attention_heads", "fan_top_k")
         for name in (*sizes, "gat_hidden", "gat_heads", "gat_layers"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        _require(self.hidden >= 4, "hidden", self.hidden, "at least 4: of less, the norms keep hardly more than signs")
+        narrow = self.vsn_transform == "grn" and self.vsn_width < 4
+        _require(not narrow, "vsn_width", self.vsn_width, "at least 4 with vsn_transform 'grn', whose norm it meets")
         for name in ("dropout", "freq_dropout_p", "gat_dropout", "edge_dropout"):
             _require(0.0 <= getattr(self, name) < 1.0, name, getattr(self, name), "in [0, 1)")
         for name in ("own_return_scale", "own_return_clip", "gat_temperature", "gat_output_clip", "gat_init_scale"):

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
 from model.trained_model.network.gat import SELF_LOOP_ATTRIBUTES
+from model.trained_model.network.products import unrounded
 
 EDGE_ATTRIBUTES = len(SELF_LOOP_ATTRIBUTES)
 LEAD_AT_START, OFFSET_AT_START = 3.0, -2.0
@@ -45,9 +46,9 @@ class DirectPath(nn.Module):
 
     def forward(self, x: Tensor, edge_index: Tensor | None, edge_attr: Tensor | None) -> Tensor:
         """x: [B, F]; edge_index: [2, E] and edge_attr: [E, 4], or None while the graph is off -> [B, H]."""
-        out: Tensor = self.linear(x)
+        out = unrounded(self.linear, x)
         if self.left is not None and self.right is not None and self.interactions is not None:
-            out = out + self.interactions(self.left(x) * self.right(x))
+            out = out + unrounded(self.interactions, self.left(x) * self.right(x))
         if self.neighbours is not None and edge_index is not None and edge_attr is not None:
             out = out + self.neighbours(x, edge_index, edge_attr)
         return out
@@ -76,8 +77,7 @@ class _Leaders(nn.Module):
         own = x - (x + group) / (degree + 1.0)
         logits = edge_attr.to(x.dtype) @ self.of_edge + self.of_source(x)[source, 0] + self.offset
         sent = (sign * nn.functional.softplus(logits)).unsqueeze(-1) * own[source]
-        out: Tensor = self.output(scatter(sent, target, dim_size=size))
-        return out
+        return unrounded(self.output, scatter(sent, target, dim_size=size))
 
 
 def _zero(inputs: int, outputs: int) -> nn.Linear:

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.trained_model.network.adaptive import OwnHistory, start_small
+from model.trained_model.network.products import unrounded
 
 NUMBERS_AT_A_TIME = 400_000
 """Windows, days and series of a block on a CPU, multiplied: 1.6 MB, and as much for each array made of them."""
@@ -149,8 +150,7 @@ class FrequencyForecast(nn.Module):
     def forecast(self, main: Tensor, history: Tensor) -> Tensor:
         """main, history: [..., L] -> [..., outputs], the main part's contribution to each output."""
         frequency = functional.relu(self.w1(main))
-        out: Tensor = self.w3(functional.relu(self.w2(torch.cat([frequency, history], dim=-1))))
-        return out
+        return unrounded(self.w3, functional.relu(self.w2(torch.cat([frequency, history], dim=-1))))
 
 
 class FrequencyAdaptiveNormalization(FrequencyForecast):

@@ -19,6 +19,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from model.trained_model.network.products import (
+    add_product,
     linear,
     linear_plus,
     linear_times,
@@ -123,11 +124,9 @@ class _GatedSkip(torch.autograd.Function):
         product, width = ctx.product, whole.shape[1]
         d_skip = torch.empty_like(whole, dtype=ctx.base_type) if ctx.needs_input_grad[1] else None
         d_base_weight, d_base_bias = (
-            (None, None)
-            if base is None
-            else (torch.zeros_like(base_weight, dtype=product), torch.zeros_like(norm_bias))
+            (None, None) if base is None else (torch.zeros_like(base_weight), torch.zeros_like(norm_bias))
         )
-        d_weight = torch.zeros_like(weight, dtype=product)
+        d_weight = torch.zeros_like(weight)
         d_bias, d_norm_weight, d_norm_bias = (torch.zeros_like(v) for v in (weight[:, 0], norm_weight, norm_bias))
         d_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         factor = weight.to(product)
@@ -150,7 +149,7 @@ class _GatedSkip(torch.autograd.Function):
             if d_skip is not None:
                 d_skip[rows] = d_whole
             if d_base_weight is not None and d_base_bias is not None:
-                d_base_weight.addmm_(d_whole.to(product).t(), base[rows].to(product))
+                add_product(d_base_weight, d_whole.to(product).t(), base[rows].to(product))
                 d_base_bias += d_whole.sum(0)
             d_both = both[: rows.stop - rows.start]
             d_value, d_gate = d_both.chunk(2, dim=1)
@@ -159,7 +158,7 @@ class _GatedSkip(torch.autograd.Function):
             torch.addcmul(d_whole, d_whole, gate[rows], value=-1.0, out=d_gate)
             d_bias += d_both.sum(0)
             d_both = d_both.to(product)
-            d_weight.addmm_(d_both.t(), x[rows].to(product))
+            add_product(d_weight, d_both.t(), x[rows].to(product))
             if d_x is not None:
                 if x.dtype == product:
                     torch.mm(d_both, factor, out=d_x[rows])
@@ -167,20 +166,7 @@ class _GatedSkip(torch.autograd.Function):
                     d_x[rows] = torch.mm(d_both, factor)
         if d_skip is not None and base is not None:
             d_skip = linear(d_skip, base_weight.t(), None, product)
-        if d_base_weight is not None:
-            d_base_weight = d_base_weight.to(weight.dtype)
-        return (
-            d_x,
-            d_skip,
-            d_base_weight,
-            d_base_bias,
-            d_weight.to(weight.dtype),
-            d_bias,
-            d_norm_weight,
-            d_norm_bias,
-            None,
-            None,
-        )
+        return d_x, d_skip, d_base_weight, d_base_bias, d_weight, d_bias, d_norm_weight, d_norm_bias, None, None
 
 
 def _with_last(d_out: Tensor, d_last: Tensor, rows: slice, start: int) -> Tensor:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.trained_model.network.adaptive import start_small
+from model.trained_model.network.products import unrounded
 
 
 class HorizonHead(nn.Module):
@@ -43,7 +44,7 @@ class HorizonHead(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x: [B, width] -> (point [B], quantiles [B, Q] never decreasing along Q)."""
-        raw = self.output(self.trunk(x))
+        raw = unrounded(self.output, self.trunk(x))
         point, centre = raw[:, 0], raw[:, 1:2]
         steps = functional.softplus(raw[:, 2:])
         below = steps[:, : self.centre].flip(-1).cumsum(-1).flip(-1)

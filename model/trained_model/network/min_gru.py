@@ -22,7 +22,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from model.trained_model.network.grn import SharedDropout
-from model.trained_model.network.products import linear_times, product_type, sigmoid_of_linear
+from model.trained_model.network.products import add_product, linear_times, product_type, sigmoid_of_linear
 from model.trained_model.network.projection import Affine
 
 NUMBERS_AT_A_TIME = 1_600_000
@@ -116,18 +116,18 @@ class _MinGRU(torch.autograd.Function):
         wanted = ctx.needs_input_grad[0]
         factors = weight.to(product).chunk(2)
         d_steps = torch.empty_like(steps) if wanted else None
-        d_weight = torch.zeros_like(weight, dtype=product)
+        d_weight = torch.zeros_like(weight)
         d_bias = weight.new_zeros(len(weight))
         for block in _blocks(gate):
             rows = steps[:, block].flatten(0, 1).to(product)
             found = [d.flatten(0, 1) for d in _scan_back(d_states[:, block], gate[:, block], states[:, block])]
             for d, of_weight, of_bias in zip(found, d_weight.chunk(2), d_bias.chunk(2), strict=True):
                 of_bias.add_(d.sum(0))
-                of_weight.addmm_(d.to(product).t(), rows)
+                add_product(of_weight, d.to(product).t(), rows)
             if d_steps is not None:
                 d_rows = torch.mm(found[0].to(product), factors[0]).addmm_(found[1].to(product), factors[1])
                 d_steps[:, block] = d_rows.view(length, -1, inputs)
-        return d_steps, d_weight.to(weight.dtype), d_bias
+        return d_steps, d_weight, d_bias
 
 
 def _scan_back(d_states: Tensor, gate: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,12 +2,12 @@
 
 oneDNN applies these to a block of the result before it leaves the processor's cache, adds the bias there, and
 multiplies tall arrays by narrow ones about a tenth faster than ``torch.addmm``. Where it does not apply (a GPU, another
-type than float32, a build without it) the same is done in ordinary operations. Nothing here is differentiated by torch:
-these are pieces for functions that have a backward pass of their own.
+type than float32, a build without it) the same is done in ordinary operations. Nothing here but ``unrounded`` is
+differentiated by torch: these are pieces for functions that have a backward pass of their own.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def product_type(weight: Tensor) -> torch.dtype:
@@ -52,6 +52,21 @@ def linear_plus(x: Tensor, weight: Tensor, bias: Tensor, summand: Tensor, produc
         out: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, summand, weight, bias, "add")
         return out
     return _by_operations(x, weight, bias, product).add_(summand)
+
+
+def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """Add left @ right to ``total``, which may be of another type than the factors: its sum then is not rounded."""
+    if total.dtype == left.dtype:
+        total.addmm_(left, right)
+    else:
+        total += torch.mm(left, right)
+
+
+def unrounded(layer: nn.Linear, x: Tensor) -> Tensor:
+    """The layer's output in the type of its weights, under autocast too: rounded to bfloat16, predictions would tie."""
+    with torch.autocast(x.device.type, enabled=False):
+        out: Tensor = layer(x.to(layer.weight.dtype))
+    return out
 
 
 def _in_one_kernel(x: Tensor, weight: Tensor, product: torch.dtype) -> bool:

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.trained_model.network.adaptive import OwnHistory, start_small
+from model.trained_model.network.products import unrounded
 
 EPSILON = 1e-5
 
@@ -113,5 +114,4 @@ class _StatisticHead(nn.Module):
 
     def forward(self, statistics: Tensor, window: Tensor) -> Tensor:
         joined = torch.cat([self.statistics(statistics), self.window(window)], dim=-1)
-        out: Tensor = self.output(self.activation(joined))
-        return out
+        return unrounded(self.output, self.activation(joined))

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from model.trained_model.network.products import product_type
+from model.trained_model.network.products import add_product, product_type
 
 NUMBERS_AT_A_TIME = 300_000
 """Rows times what the second map reads of a row, on a CPU: 1.2 MB for each of a block's two large arrays."""
@@ -135,8 +135,8 @@ class _Block:
         first, second, skip = self.weights
         product = second.dtype
         eta = self.activate()
-        _add_product(total.second, eta.to(product), d_inner)
-        _add_product(total.skip, self.scaled.flatten(0, 1).to(product), d_outer)
+        add_product(total.second, eta.to(product), d_inner)
+        add_product(total.skip, self.scaled.flatten(0, 1).to(product), d_outer)
         # towards the argument of the relu, which gets nothing where it is not above 0
         d_eta = _product(second, d_inner.t(), self.d_eta.flatten(0, 1))
         torch.ops.aten.threshold_backward.grad_input(d_eta, eta, 0, grad_input=d_eta)
@@ -205,11 +205,3 @@ class _Weights(NamedTuple):
 def _product(left: Tensor, right: Tensor, out: Tensor) -> Tensor:
     """left @ right into ``out``, which may be of another type than the factors."""
     return torch.mm(left, right, out=out) if out.dtype == left.dtype else out.copy_(torch.mm(left, right))
-
-
-def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """Add left @ right to ``total``, which may be of another type than the factors: its sum then is not rounded."""
-    if total.dtype == left.dtype:
-        total.addmm_(left, right)
-    else:
-        total += torch.mm(left, right)

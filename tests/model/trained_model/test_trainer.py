@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from model.atft_tensors.panel import FoldPanel
 from model.errors import TrainingError
-from model.trained_model import checkpoint, epoch, guards
+from model.trained_model import checkpoint, epoch, guards, trainer
 from model.trained_model.batches import Batch
 from model.trained_model.config import GuardConfig, LossConfig, PhaseConfig, TrainingConfig, default_phases
 from model.trained_model.inference import predict
@@ -226,12 +227,22 @@ def test_out_of_memory_halves_the_pass_and_keeps_the_step(panel: FoldPanel, monk
         self: Stepper, optimizer: object, days: np.ndarray, switches: PhaseSwitches, tally: Tally
     ) -> torch.Tensor:
         if self.days_per_pass > limit:
+            activations = torch.zeros(1)
+            held.append(weakref.ref(activations))
             raise torch.OutOfMemoryError("pretended")
         return whole(self, optimizer, days, switches, tally)
 
     monkeypatch.setattr(Stepper, "_gradients", scarce)
+    halve, held, released = Stepper.halve, list[weakref.ref[torch.Tensor]](), list[bool]()
+
+    def watched(self: Stepper, error: Exception) -> None:
+        released.extend(reference() is None for reference in held)
+        halve(self, error)
+
+    monkeypatch.setattr(Stepper, "halve", watched)
     result = trained(panel, SHORT)
     assert [record["days_per_pass"] for record in result.history] == [2, 2]
+    assert released == [True]  # what the failed pass held, before the memory is given back
     assert result.history[0]["steps"] == -(-len(panel.train) // 4)
     limit = 0
     with pytest.raises(TrainingError, match="after 2 halvings"):
@@ -239,6 +250,21 @@ def test_out_of_memory_halves_the_pass_and_keeps_the_step(panel: FoldPanel, monk
     limit = 2
     with pytest.raises(TrainingError, match="after 0 halvings"):
         trained(panel, replace(SHORT, auto_recover_oom=False))
+
+
+@pytest.mark.parametrize(("there", "chosen"), [(True, "cuda"), (False, "cpu")])
+def test_auto_is_cuda_where_there_is_one_and_no_other_accelerator(
+    panel: FoldPanel, monkeypatch: pytest.MonkeyPatch, there: bool, chosen: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+
+    def asked(**arguments: Any) -> None:
+        raise LookupError(arguments["accelerator"])
+
+    monkeypatch.setattr(trainer, "Fabric", asked)
+    with pytest.raises(LookupError, match=chosen):
+        trained(panel, replace(SHORT, accelerator="auto"))
 
 
 def test_a_horizon_without_labels_raises(panel: FoldPanel) -> None:

@@ -17,6 +17,7 @@ def test_the_defaults_are_valid_and_frozen() -> None:
     "bad",
     [
         {"hidden": 0},
+        {"hidden": 2, "attention_heads": 1},
         {"hidden": 30},
         {"quantiles": ()},
         {"quantiles": (0.5, 0.25)},
@@ -29,6 +30,7 @@ def test_the_defaults_are_valid_and_frozen() -> None:
         {"adaptive_norm": "revin"},
         {"vsn_transform": "loop"},
         {"vsn_transform": "grn", "variable_selection": False},
+        {"vsn_transform": "grn", "vsn_width": 3},
         {"recurrence": "gru"},
         {"adaptive_norm": "san", "freq_dropout_p": 0.1},
         {"gat_output_clip": float("nan")},

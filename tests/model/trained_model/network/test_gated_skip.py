@@ -131,3 +131,19 @@ def test_reduced_precision_is_near_full_precision_and_its_gradients_are_of_the_p
     for gradient, reference in zip(found, expected, strict=True):
         assert gradient.dtype == torch.float32
         torch.testing.assert_close(gradient, reference, atol=0.02, rtol=0.1)
+
+
+def test_reduced_precision_does_not_round_the_sum_over_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, _, weight, *others = _arguments(20, 200, torch.float32)
+    generator = torch.Generator().manual_seed(3)
+    inputs, of_skip = (torch.randn(*shape, generator=generator) for shape in ((20, 200, 2), (4, 2)))
+    source = Affine(inputs + 1.0, of_skip.requires_grad_(), torch.zeros(4))
+    monkeypatch.setattr(module, "NUMBERS_AT_A_TIME", 40)  # 400 blocks
+    towards = torch.linspace(0.5, 1.0, 4)  # of one sign, so that what is rounded away adds up
+    found = []
+    for reduced in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=reduced):
+            out, _ = gated_skip(x, source, weight, *others, 1e-5)
+        found.append(torch.autograd.grad((out * towards * (1 + x.detach()[..., :1])).sum(), (weight, source.weight)))
+    for full, rounded in zip(*found, strict=True):
+        assert (full - rounded).norm() < 0.015 * full.norm()

@@ -81,6 +81,18 @@ def test_reduced_precision_touches_products_only() -> None:
         torch.testing.assert_close(gradient, reference, atol=0.01, rtol=0.1)
 
 
+def test_reduced_precision_does_not_round_the_sum_over_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps, weight, bias = (value.detach().float() for value in _arguments(20, 400))
+    steps, weight = steps + 1.0, weight.requires_grad_()
+    monkeypatch.setattr(module, "NUMBERS_AT_A_TIME", 80)  # a window in a block
+    found = []
+    for reduced in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=reduced):
+            states = min_gru(steps, weight, bias)
+        found.extend(torch.autograd.grad(states.sum(), weight))  # of one sign, so that what is rounded away adds up
+    assert (found[0] - found[1]).norm() < 0.015 * found[0].norm()
+
+
 def test_single_precision_is_near_double_precision() -> None:
     exact = _arguments(20, 30)
     single = tuple(value.detach().float().requires_grad_() for value in exact)
