@@ -155,29 +155,20 @@ class MonthChunks:
 
     def _compute(self, daily: Daily, due: Mask, dates: tuple[date, ...], names: Sequence[str]) -> None:
         """Put in the statistics that are due ``[features, days]``."""
-        market = np.array([self.kinds[name] == "market" for name in names])[:, None]
-        self._compute_market(daily, due & market, dates, names)
-        self._compute_across(daily, due & ~market, dates, names)
-
-    def _compute_market(self, daily: Daily, due: Mask, dates: tuple[date, ...], names: Sequence[str]) -> None:
-        """Those of market features, of which each day has one value."""
-        rows = np.flatnonzero(due.any(axis=1))
-        if not len(rows):
-            return
-        members = np.diff(read_members(self.run.store, dates, ()).edges)
-        values = read_market(self.run.store, dates, tuple(names[row] for row in rows.tolist()))
-        found = one_value(np.where(members > 0, values, np.nan), members)
-        for name in ("n", *STATISTICS):
-            held = getattr(daily, name)
-            held[rows] = np.where(due[rows], getattr(found, name), held[rows])
-
-    def _compute_across(self, daily: Daily, due: Mask, dates: tuple[date, ...], names: Sequence[str]) -> None:
-        """Those of features that differ between names; features that are due on the same days together."""
-        if not due.any():
-            return
         days = np.flatnonzero(due.any(axis=0))
-        wanted = tuple(names[number] for number in np.flatnonzero(due.any(axis=1)).tolist())
-        members = read_members(self.run.store, dates[int(days[0]) : int(days[-1]) + 1], wanted)
+        if not len(days):
+            return
+        stretch = slice(int(days[0]), int(days[-1]) + 1)
+        market = np.array([self.kinds[name] == "market" for name in names])
+        across = np.flatnonzero(due.any(axis=1) & ~market).tolist()
+        members = read_members(self.run.store, dates[stretch], tuple(names[row] for row in across))
+        self._compute_across(daily, due & ~market[:, None], dates, names, members)
+        self._compute_market(daily, due & market[:, None], stretch, names, members)
+
+    def _compute_across(
+        self, daily: Daily, due: Mask, dates: tuple[date, ...], names: Sequence[str], members: Members
+    ) -> None:
+        """Those of features that differ between names; features that are due on the same days together."""
         patterns, alike = np.unique(due, axis=0, return_inverse=True)
         for number, pattern in enumerate(patterns):
             rows, columns = np.flatnonzero(alike == number).tolist(), np.flatnonzero(pattern).tolist()
@@ -187,6 +178,18 @@ class MonthChunks:
             found = part.statistics(self.run.settings.normalization.clip_quantiles)
             for name in ("n", *STATISTICS):
                 getattr(daily, name)[np.ix_(rows, columns)] = getattr(found, name)
+
+    def _compute_market(self, daily: Daily, due: Mask, stretch: slice, names: Sequence[str], members: Members) -> None:
+        """Those of market features, of which each day has one value."""
+        rows = np.flatnonzero(due.any(axis=1))
+        if not len(rows):
+            return
+        counted = np.diff(members.edges)
+        values = read_market(self.run.store, members.dates, tuple(names[row] for row in rows.tolist()))
+        found = one_value(np.where(counted > 0, values, np.nan), counted)
+        for name in ("n", *STATISTICS):
+            held = getattr(daily, name)
+            held[rows, stretch] = np.where(due[rows, stretch], getattr(found, name), held[rows, stretch])
 
     def _keep_digests(self, month: str) -> None:
         """Put the digests of the features beside the chunk, if the features are those that the fold was made from."""
@@ -287,8 +290,8 @@ def read_members(store: Store, dates: tuple[date, ...], features: tuple[str, ...
     if not rows["InUniverse"].all():
         rows = rows.filter("InUniverse")
     values = np.empty((len(features), rows.height), dtype=np.float32)
-    for number, name in enumerate(features):
-        values[number] = rows[name].cast(pl.Float32).fill_null(np.nan).to_numpy()
+    for number, column in enumerate(rows.select(pl.col(features).cast(pl.Float32).fill_null(np.nan)).iter_columns()):
+        values[number] = column.to_numpy()
     own = rows["Date"].to_physical().to_numpy()
     edges = np.append(np.searchsorted(own, _numbers(dates), side="left"), len(own)).astype(np.int64)
     return Members(features, dates, values, edges)
