@@ -238,12 +238,13 @@ def price(file: FileFrame, name: str) -> pl.Series:
 
 
 def volume(file: FileFrame) -> pl.Series:
-    """Volumes in whole shares."""
-    values = numbers(file, "Volume")
+    """Volumes in whole shares; whole numbers keep all their digits."""
+    column = file.column("Volume")
+    values = column if column.dtype.is_integer() else numbers(file, "Volume").round()
     remedy = "Correct those rows, or map the right column in source.columns."
     file.refuse("Volume", (values < 0).fill_null(False), "is negative", remedy)
     file.refuse("Volume", (values > _LARGEST).fill_null(False), "is larger than any volume", remedy)
-    return values.round().cast(pl.Int64)
+    return values.cast(pl.Int64)
 
 
 def factor(file: FileFrame) -> pl.Series:

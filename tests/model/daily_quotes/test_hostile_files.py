@@ -284,3 +284,16 @@ def test_a_mapped_known_at_must_be_there(tmp_path: Path) -> None:
     path = write(tmp_path / "bars.csv", bars())
     assert "'seen' for KnownAt" in message(source(path, columns={"KnownAt": "seen"}))
     assert FilesSource(columns={"KnownAt": "seen"}).columns == {"KnownAt": "seen"}
+
+
+@pytest.mark.parametrize("dtype", [pl.Int64, pl.UInt64])
+def test_whole_volumes_keep_every_digit(tmp_path: Path, dtype: type[pl.DataType]) -> None:
+    most = 2**53 + 1  # the first whole number that a float64 has not
+    bars().with_columns(Volume=pl.lit(most, dtype)).write_parquet(tmp_path / "bars.parquet")
+    files = source(tmp_path / "bars.parquet")
+    assert files.read(list(files.index().days)).quotes["Volume"].unique().to_list() == [most]
+
+
+def test_an_unsigned_volume_beyond_any_market_is_refused(tmp_path: Path) -> None:
+    bars().with_columns(Volume=pl.lit(2**63 + 5, pl.UInt64)).write_parquet(tmp_path / "bars.parquet")
+    assert "larger than any volume" in message(source(tmp_path / "bars.parquet"))
