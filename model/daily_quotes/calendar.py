@@ -175,16 +175,15 @@ def _existing(path: Path) -> Path:
 
 
 def _document(path: Path) -> dict[str, Any]:
-    state = _existing(path).stat()
-    return _document_as_of(path, state.st_mtime_ns, state.st_size)
+    return _parsed(path, _existing(path).read_bytes())
 
 
 @lru_cache(maxsize=8)
-def _document_as_of(path: Path, changed: int, size: int) -> dict[str, Any]:
-    """The document of a file that last changed at this moment: an edit counts at once, as it does in its hash."""
+def _parsed(path: Path, content: bytes) -> dict[str, Any]:
+    """What the file says; kept by its content, so that an edit counts at once, as it does in its hash."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        document = yaml.safe_load(content)
+    except yaml.YAMLError as error:
         raise SettingsError(f"The list of holidays {path} is not readable YAML: {error}") from error
     keys = ("first_year", "last_year", "holidays")
     if not isinstance(document, dict) or any(key not in document for key in keys):

@@ -300,8 +300,10 @@ def read_members(store: Store, dates: tuple[date, ...], features: tuple[str, ...
 def read_market(store: Store, dates: tuple[date, ...], features: tuple[str, ...]) -> NDArray[np.float32]:
     """Values of market features ``[features, days]`` on these dates, NaN for missing."""
     rows = read_market_features(store, start=dates[0], end=dates[-1], columns=features)
-    values = rows.select(pl.col(features).cast(pl.Float32)).to_numpy().T  # a null becomes a NaN
-    return values[:, np.searchsorted(rows["Date"].to_physical().to_numpy(), _numbers(dates))]
+    days = pl.DataFrame({"Date": dates}, schema={"Date": pl.Date}).join(
+        rows, on="Date", how="left", maintain_order="left"
+    )
+    return days.select(pl.col(features).cast(pl.Float32)).to_numpy().T  # a null becomes a NaN
 
 
 def _numbers(dates: Sequence[date]) -> NDArray[np.int32]:

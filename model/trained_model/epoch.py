@@ -1,6 +1,7 @@
 """What an epoch goes over: the train days in a seeded order, and all validation days."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -85,14 +86,10 @@ def validate(stepper: Stepper, panel: FoldPanel, switches: PhaseSwitches) -> dic
     start = 0
     while start < len(panel.validation):
         days = panel.validation[start : start + stepper.days_per_pass]
-        short: torch.OutOfMemoryError | None = None
-        try:
-            prediction, label = _predicted(stepper, days, switches)
-        except torch.OutOfMemoryError as error:
-            short = error.with_traceback(None)  # whose frames hold the memory of the pass
-        if short is not None:
-            stepper.halve(short)
+        found = stepper.recovered(partial(_predicted, stepper, days, switches))
+        if found is None:
             continue
+        prediction, label = found
         correlations.append(rank_ic_by_day(prediction, label, min_names=stepper.config.validation_min_names))
         ratios.append(np.stack([spread_by_day(prediction), spread_by_day(label)]))
         start += len(days)
@@ -109,9 +106,9 @@ def validate(stepper: Stepper, panel: FoldPanel, switches: PhaseSwitches) -> dic
         of_prediction, of_label = spread[:, counted, column].mean(axis=1)
         if of_label > 0:
             record[f"val_std_ratio_{horizon}"] = float(of_prediction / of_label)
-    found = [record[f"val_rank_ic_{h}"] for h in panel.horizons if f"val_rank_ic_{h}" in record]
-    if found:
-        record["val_rank_ic"] = float(np.mean([float(value) for value in found]))
+    known = [record[f"val_rank_ic_{h}"] for h in panel.horizons if f"val_rank_ic_{h}" in record]
+    if known:
+        record["val_rank_ic"] = float(np.mean([float(value) for value in known]))
     return record
 
 

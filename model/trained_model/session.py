@@ -282,10 +282,10 @@ class Session:
 
     def _save_inside_epoch(self) -> bool:
         """Checkpoint between two steps. Several processes, each with a share of the tally, only do so after epochs."""
-        alone = self.fabric.world_size == 1
+        alone: bool = self.fabric.world_size == 1
         if alone:
             self._save()
-        return bool(alone)
+        return alone
 
     def _save(self) -> None:
         self.saved = time.monotonic()

@@ -4,9 +4,10 @@ A step may take several forward passes (accumulation). When a GPU runs out of me
 days and the step takes twice the passes, so the step itself sees the same days.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from model.trained_model.network.config import NetworkConfig
 from model.trained_model.schedule import layer_factors
 
 MOST_HALVINGS = 2
+_Found = TypeVar("_Found")
 
 
 class Forward(nn.Module):
@@ -170,14 +172,10 @@ class Stepper:
         Raises:
             TrainingError: memory ran out more often than recovery may try.
         """
-        while True:
-            try:
-                attempt = Tally()
-                loss = self._gradients(optimizer, days, switches, attempt)
-                break
-            except torch.OutOfMemoryError as error:
-                short = error.with_traceback(None)  # whose frames hold the memory of the pass
-            self.halve(short)
+        loss = None
+        while loss is None:
+            attempt = Tally()
+            loss = self.recovered(partial(self._gradients, optimizer, days, switches, attempt))
         norm = self._clip(clip, tally)
         optimizer.step()
         self._shrink(optimizer)
@@ -245,12 +243,20 @@ class Stepper:
                 if id(value) in self.parts.sparse:
                     value.copy_(nn.functional.softshrink(value, group["lr"] * self.config.leaders_l1))
 
-    def halve(self, error: Exception) -> None:
-        """Let a forward pass take half the days from now on.
+    def recovered(self, work: Callable[[], _Found]) -> _Found | None:
+        """What some passes give; None where memory ran out: from now on a pass takes half the days, so try again.
 
         Raises:
-            TrainingError: it may not, or no more.
+            TrainingError: memory ran out more often than recovery may try.
         """
+        try:
+            return work()
+        except torch.OutOfMemoryError as error:
+            short = error.with_traceback(None)  # whose frames hold the memory of the pass
+        self._halve(short)
+        return None
+
+    def _halve(self, error: Exception) -> None:
         alone = self.fabric.world_size == 1  # several processes must take the same passes
         recover = self.config.auto_recover_oom and alone
         if not recover or self.halvings >= MOST_HALVINGS or self.days_per_pass == 1:

@@ -87,7 +87,7 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value out of bounds or for switches that contradict each other."""
-        sizes = ("hidden", "vsn_width", "lstm_layers", "attention_heads", "fan_top_k")
+        sizes = ("vsn_width", "lstm_layers", "attention_heads", "fan_top_k")
         for name in (*sizes, "gat_hidden", "gat_heads", "gat_layers"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         _require(self.hidden >= 4, "hidden", self.hidden, "at least 4: of less, the norms keep hardly more than signs")

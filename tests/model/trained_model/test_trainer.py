@@ -233,13 +233,13 @@ def test_out_of_memory_halves_the_pass_and_keeps_the_step(panel: FoldPanel, monk
         return whole(self, optimizer, days, switches, tally)
 
     monkeypatch.setattr(Stepper, "_gradients", scarce)
-    halve, held, released = Stepper.halve, list[weakref.ref[torch.Tensor]](), list[bool]()
+    halve, held, released = Stepper._halve, list[weakref.ref[torch.Tensor]](), list[bool]()
 
     def watched(self: Stepper, error: Exception) -> None:
         released.extend(reference() is None for reference in held)
         halve(self, error)
 
-    monkeypatch.setattr(Stepper, "halve", watched)
+    monkeypatch.setattr(Stepper, "_halve", watched)
     result = trained(panel, SHORT)
     assert [record["days_per_pass"] for record in result.history] == [2, 2]
     assert released == [True]  # what the failed pass held, before the memory is given back
