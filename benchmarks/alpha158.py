@@ -24,7 +24,7 @@ import polars as pl
 from model.quality_features.alpha158.features import features
 from model.quality_features.engine import PANEL_COLUMNS, compute_features, max_lookback
 from model.quality_features.settings import FeatureSettings
-from model.store.writer import peak_memory_bytes, reset_peak_memory
+from model.store.peak_memory import peak_memory_bytes, reset_peak_memory
 
 ROOT = Path(__file__).resolve().parents[1]
 QLIB_VERSION = "0.9.7"

@@ -27,9 +27,9 @@ from model.lineage.graph import BY_NAME
 from model.lineage.staleness import Lineage
 from model.quality_features.settings import FeatureSettings
 from model.settings.root import Settings
+from model.store.peak_memory import peak_memory_bytes
 from model.store.stage import StageRun
 from model.store.store import Store
-from model.store.writer import peak_memory_bytes
 from model.walk_forward_folds.settings import FoldSettings
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -22,7 +22,7 @@ from benchmarks import trainer_compared
 from benchmarks.trainer_clock import Laps, clocked, copy_rate, product_rate, work_of_step
 from benchmarks.trainer_panel import synthetic_panel
 from model.atft_tensors.panel import FoldPanel
-from model.store.writer import peak_memory_bytes, reset_peak_memory
+from model.store.peak_memory import peak_memory_bytes, reset_peak_memory
 from model.trained_model.config import PhaseConfig, TrainingConfig
 from model.trained_model.network.config import NetworkConfig
 from model.trained_model.results import Callbacks, TrainResult

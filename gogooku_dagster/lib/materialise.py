@@ -28,8 +28,8 @@ from model.settings.root import Settings
 from model.store import verdicts
 from model.store.checks import Check, CheckOutcome
 from model.store.manifest import Identity, Manifest
+from model.store.peak_memory import reset_peak_memory
 from model.store.stage import Progress, StageEvents, StageRun
-from model.store.writer import reset_peak_memory
 
 FIRST_DAY, LAST_DAY = "gogooku/first_day", "gogooku/last_day"
 """Tags of a run that fetches all trading days from one to another."""

@@ -82,27 +82,33 @@ def _bounds(train: pl.DataFrame, kinds: Mapping[str, Kind], settings: Normalizat
     """Feature, clip bounds, kind; centre and scale of market features, which are fitted in time."""
     names = sorted(kinds)
     thin = daily_grid(train, "n", names) < settings.minimum_names
-    median, low, high = (daily_grid(train, name, names) for name in ("median", "low", "high"))
+    low, high = (daily_grid(train, name, names) for name in ("low", "high"))
     robust = settings.method == "robust"
     centers = daily_grid(train, "median" if robust else "mean", names)
     scales = daily_grid(train, "mad" if robust else "std", names) * (MAD_TO_STD if robust else 1.0)
-    rows = []
+    scales[thin] = np.nan
+    lowest, highest = clip_bounds(low, high, centers, scales, settings.hard_cap)
+    center, scale = np.full((2, len(names)), np.nan)
+    values = daily_grid(train, "median", names)
     for index, name in enumerate(names):
-        center: float | None = None
-        scale: float | None = None
         if kinds[name] == "market":
-            values = median[:, index]
-            center, scale = fitted_in_time(values, settings.method)
-            known = values[~np.isnan(values)]
+            center[index], scale[index] = fitted_in_time(values[:, index], settings.method)
+            known = values[~np.isnan(values[:, index]), index]
             ends = np.quantile(known, settings.clip_quantiles) if len(known) else np.full(2, np.nan)
-            bounds = clip_bounds(ends[:1], ends[1:], np.array([center]), np.array([scale]), settings.hard_cap)
-        else:
-            used = ~thin[:, index]
-            columns = (low[used, index], high[used, index], centers[used, index], scales[used, index])
-            bounds = clip_bounds(*columns, settings.hard_cap)
-        rows.append((name, *bounds, kinds[name], center, scale))
-    schema = {"feature": pl.String, "low": pl.Float64, "high": pl.Float64, "kind": pl.String}
-    table = pl.DataFrame(rows, schema={**schema, "center": pl.Float64, "scale": pl.Float64}, orient="row")
+            own = slice(index, index + 1)
+            lowest[own], highest[own] = clip_bounds(
+                ends[:1, None], ends[1:, None], center[own, None], scale[own, None], settings.hard_cap
+            )
+    table = pl.DataFrame(
+        {
+            "feature": names,
+            "low": lowest,
+            "high": highest,
+            "kind": [kinds[name] for name in names],
+            "center": center,
+            "scale": scale,
+        }
+    )
     return table.with_columns(pl.col("center", "scale").fill_nan(None))
 
 

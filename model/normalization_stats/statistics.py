@@ -142,21 +142,35 @@ def fitted_in_time(values: Array, method: str) -> tuple[float, float]:
     return float(known.center(method)[0]), float(known.scale(method)[0])
 
 
-def clip_bounds(low: Array, high: Array, center: Array, scale: Array, hard_cap: float) -> tuple[float, float]:
+def clip_bounds(low: Array, high: Array, center: Array, scale: Array, hard_cap: float) -> tuple[Array, Array]:
     """Where z-scores are clipped: the median over the train days of each day's own quantiles, as z-scores.
 
     Never beyond ± ``hard_cap``, which are the bounds where no day has a z-score (a feature that is empty or never
     varies).
 
     Args:
-        low, high: the day's quantiles of the feature ``[train days]``.
-        center, scale: what the day's z-scores are made with ``[train days]``.
+        low, high: the day's quantiles of the features ``[train days, features]``.
+        center, scale: what the day's z-scores are made with ``[train days, features]``; NaN where the day does not
+            count.
+
+    Returns:
+        Lower and upper bound ``[features]``.
     """
-    lows, highs = z_scores(low, center, scale), z_scores(high, center, scale)
-    lows, highs = lows[np.isfinite(lows)], highs[np.isfinite(highs)]
-    if not len(lows):
-        return -hard_cap, hard_cap
-    return max(float(np.median(lows)), -hard_cap), min(float(np.median(highs)), hard_cap)
+    lows, highs = _middle(z_scores(low, center, scale)), _middle(z_scores(high, center, scale))
+    never = np.isnan(lows)
+    return (
+        np.where(never, -hard_cap, np.maximum(lows, -hard_cap)),
+        np.where(never, hard_cap, np.minimum(highs, hard_cap)),
+    )
+
+
+def _middle(values: Array) -> Array:
+    """Median of the finite values of each column; NaN where there is none."""
+    ordered = np.sort(np.where(np.isfinite(values), values, np.nan), axis=0)
+    known = (~np.isnan(ordered)).sum(axis=0)
+    column = np.arange(values.shape[1])
+    below, above = (ordered[np.maximum(place, 0), column] for place in ((known - 1) // 2, known // 2))
+    return np.where(known > 0, (below + above) / 2.0, np.nan)
 
 
 def z_scores(x: Array, center: Array | float, scale: Array | float) -> Array:

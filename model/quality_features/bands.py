@@ -1,9 +1,10 @@
 """Bands: which columns of the features are stored together, by how far back they read.
 
 A mended day changes a feature with a memory of 5 days in one month and one with a memory of 250 days in thirteen. If
-all columns lay in one file a month, thirteen whole months would be written for a handful of long columns. So columns
-of similar memory share a file: many short ones, of which a fix reaches few months, and few long ones, of which it
-reaches many. Market-wide features, one value a day, have a band of their own with one row a day.
+all columns lay in one file a month, thirteen whole months would be copied for a handful of long columns. So columns of
+similar memory share a file: many short ones, of which a fix reaches few months, and few long ones, of which it reaches
+many. More files than these few cost more to open and check than they save. Market-wide features, one value a day, have
+a band of their own with one row a day.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,6 @@ BANDS: tuple[tuple[str, int | None], ...] = (
     (TABLE, 25),
     (f"{TABLE}_quarter", 70),
     (f"{TABLE}_half_year", 140),
-    (f"{TABLE}_year", 290),
     (f"{TABLE}_long", None),
 )
 """Table of each band and the longest lookback in it, in trading days (None: any)."""

@@ -36,12 +36,19 @@ class Patch:
 
     def __post_init__(self) -> None:
         """Nothing differs yet."""
+        self.chunk = self.chunk.clone()  # whose columns are replaced; the caller's stays as it is
         self._lay_out()
 
     @property
     def any(self) -> bool:
         """Whether anything is not as it was."""
         return self.rows_differ or bool(self.differs.any())
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns in which anything is not as it was."""
+        beside = [name for name in self.chunk.columns if name != "Date"]
+        return [beside[index] for index in np.flatnonzero(self.differs.any(axis=0)).tolist()]
 
     def rows(self, rows: pl.DataFrame, key: Sequence[str]) -> None:
         """The rows that the chunk must have now, with those of its other columns that are known for every row.
@@ -118,25 +125,23 @@ class Patch:
             return
         first, last = into[0], into[-1] + 1
         run = last - first == len(into)  # whole days of all names: slices, which copy nothing
-        before = self.chunk.select(values.columns)
-        before = before.slice(first, len(into)) if run else before[into]
-        other = before.rename({name: OLD + name for name in before.columns})
-        unequal = pl.concat([values, other], how="horizontal").select(
+        rows = slice(first, last) if run else into
+        before = [self.chunk[name][rows].alias(OLD + name) for name in values.columns]
+        unequal = pl.DataFrame([*values.get_columns(), *before]).select(
             pl.col(name).ne_missing(pl.col(OLD + name)) for name in values.columns
         )
-        names = [name for name, differ in unequal.select(pl.all().any()).row(0, named=True).items() if differ]
-        if not names:
-            return
         beside = [name for name in self.chunk.columns if name != "Date"]
         day_of = self._day_of[into.to_numpy()]
-        for name in names:
-            self.differs[day_of[unequal[name].to_numpy()], beside.index(name)] = True
-        if not run:
-            self.chunk = self.chunk.with_columns(self.chunk[name].scatter(into, values[name]) for name in names)
-        else:
-            rows = self.chunk.select(names)
-            put = pl.concat([rows.slice(0, first), values.select(names), rows.slice(last)])
-            self.chunk = self.chunk.with_columns(put)
+        for name in values.columns:
+            if unequal[name].any():
+                self.differs[day_of[unequal[name].to_numpy()], beside.index(name)] = True
+                self.chunk.replace_column(self.chunk.columns.index(name), self._with(name, rows, values[name]))
+
+    def _with(self, name: str, rows: slice | pl.Series, values: pl.Series) -> pl.Series:
+        held = self.chunk[name]
+        if isinstance(rows, slice):
+            return pl.concat([held.slice(0, rows.start), values, held.slice(rows.stop)])
+        return held.scatter(rows, values)
 
 
 def _columns(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:

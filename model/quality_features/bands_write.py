@@ -16,15 +16,11 @@ from itertools import chain
 import numpy as np
 import polars as pl
 
-from model.quality_features.bands_jobs import Job, Mask
-from model.quality_features.bands_patch import Patch
-from model.quality_features.coverage import count
-from model.quality_features.digests import StoredDigests
-from model.quality_features.places import Places
-from model.quality_features.read import ASSET, HEAD, KEY
+from model.quality_features.bands_jobs import Job
+from model.quality_features.bands_month import MonthFiles, Table, between
+from model.quality_features.read import HEAD, KEY
 from model.store.day_digests import DayDigests
 from model.store.stage import StageRun
-from model.store.writer import ArtifactWriter
 
 _FEW_CODES = 64
 """Codes of which a job is computed in one go however long its stretch of days; their rows are few."""
@@ -36,31 +32,6 @@ _Span = tuple[date, date]
 
 
 @dataclass(frozen=True)
-class Table:
-    """A chunked table of the artefact."""
-
-    name: str
-    key: tuple[str, ...]
-    head: tuple[str, ...]
-    """The key and the columns that follow from the panel's rows alone (InUniverse)."""
-    names: tuple[str, ...]
-    """The columns that are computed."""
-    made_by: str
-    """Hash of what decides the values beside the panel (settings, code, columns). A chunk of another is made whole."""
-    jobs: Callable[[Mask], Sequence[Job]]
-    """What must be computed again, given the days on which everything is."""
-    compute: Callable[[Job], pl.DataFrame] | None = None
-    """Computes a job where the table has a way of its own, from another table of the family; see ``inner``."""
-    inner: bool = False
-    """Whether other tables are computed from it: it is brought up to date before them, and nothing else reads it."""
-
-    def pick(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The table's columns, as far as they are in a result of the engine; each row once."""
-        rows = frame if "Code" in self.key else frame.unique("Date", keep="first", maintain_order=True)
-        return rows.select(*self.head, *(name for name in self.names if name in frame.columns))
-
-
-@dataclass(frozen=True)
 class Family:
     """Tables that one engine computes."""
 
@@ -68,29 +39,6 @@ class Family:
     compute: Callable[[Job], pl.DataFrame]
     """Date, Code, InUniverse and the columns of a job, sorted."""
     months_per_block: int
-
-
-@dataclass(frozen=True)
-class Chunks:
-    """The months of the panel: their trading days, and for those that are not as recorded the rows they have now."""
-
-    months: Mapping[str, tuple[date, ...]]
-    changed: Collection[str]
-    rows: Callable[[str], pl.DataFrame]
-    """Date, Code, InUniverse of a month."""
-    places: Callable[[str], Places]
-    """Where a month's rows stand."""
-
-    def keeps_rows(self, month: str, table: Table) -> bool:
-        """Whether a stored chunk has the very rows that the panel has."""
-        return month not in self.changed and "Code" in table.key and bool(table.names)
-
-    def now(self, month: str, columns: Sequence[str]) -> pl.DataFrame | None:
-        """Some of the columns of a changed month, each row once; None where the month is as recorded."""
-        if month not in self.changed:
-            return None
-        rows = self.rows(month).select(columns)
-        return rows if "Code" in columns else rows.unique(maintain_order=True)
 
 
 @dataclass
@@ -128,15 +76,9 @@ class Update:
     """One run over the tables of a family."""
 
     run: StageRun
-    writer: ArtifactWriter
     family: Family
-    chunks: Chunks
-    stored: StoredDigests
+    files: MonthFiles
     done: dict[str, Done] = field(default_factory=dict)
-    counts: dict[tuple[str, str], pl.DataFrame] = field(default_factory=dict)
-    """Coverage of the chunks that were looked at, by table and month."""
-    digests: dict[tuple[str, str], DayDigests] = field(default_factory=dict)
-    """Digests of the chunks that were written."""
     whole_seconds: dict[str, float] = field(default_factory=lambda: {"compute": 0.0, "write": 0.0})
     """What computing months whole took, and writing them; one block is written while the next is computed."""
 
@@ -162,11 +104,10 @@ class Update:
 
     def _stale(self, table: Table) -> set[str]:
         """Months that must be computed whole: never computed, or by other code or settings."""
-        entries = {month: self.writer.previous(_file(table, month)) for month in self.chunks.months}
-        return {month for month, entry in entries.items() if entry is None or entry.input_hash != table.made_by}
+        return {month for month in self._months if self.files.made_by(table, month) != table.made_by}
 
     def _whole(self, stale: Mapping[str, set[str]]) -> None:
-        kinds = {month: tuple(t for t in self.family.tables if month in stale[t.name]) for month in self.chunks.months}
+        kinds = {month: tuple(t for t in self.family.tables if month in stale[t.name]) for month in self._months}
         due = {month: tables for month, tables in kinds.items() if tables}
         finished = 0
         with ThreadPoolExecutor(max_workers=1) as pool:
@@ -190,14 +131,18 @@ class Update:
         began = time.perf_counter()
         self._count(tables, [frame])
         head = frame.select(HEAD)  # which all tables share
-        heads = {month: DayDigests.of(_between(head, *self._days([month]))) for month in group}
+        heads = {month: DayDigests.of(between(head, *self._days([month]))) for month in group}
         for table in tables:
-            self._write(table, group, [frame], heads)
+            self._write(table, group, partial(self._write_month, table, table.pick(frame), heads))
         self.whole_seconds["write"] += time.perf_counter() - began
+
+    def _write_month(self, table: Table, rows: pl.DataFrame, heads: Mapping[str, DayDigests], month: str) -> bool:
+        self.files.whole(table, month, between(rows, *self._days([month])), heads[month])
+        return True
 
     def _jobs(self, table: Table, whole: set[str]) -> Sequence[Job]:
         """What must be computed of a table in the months that are not made whole."""
-        computed = np.array([month in whole for month, days in self.chunks.months.items() for _ in days], np.bool_)
+        computed = np.array([month in whole for month, days in self._months.items() for _ in days], np.bool_)
         return () if computed.all() else table.jobs(computed)
 
     def _together(self, planned: Iterable[Sequence[Job]]) -> dict[_Span, pl.DataFrame]:
@@ -216,12 +161,13 @@ class Update:
         self, table: Table, whole: set[str], jobs: Sequence[Job], together: Mapping[_Span, pl.DataFrame]
     ) -> None:
         compute = table.compute or self.family.compute
-        months = self.chunks.months
-        kept = [month for month in months if month not in whole]
-        touched = [m for m in kept if m in self.chunks.changed or any(job.within(*self._days([m])) for job in jobs)]
+        kept = [month for month in self._months if month not in whole]
+        touched = [
+            m for m in kept if m in self.files.chunks.changed or any(job.within(*self._days([m])) for job in jobs)
+        ]
         for month in kept:
             if month not in touched:
-                self.writer.reuse(_file(table, month))
+                self.files.take_over(table, month)
         shared = [job for job in jobs if table.compute is None and job.codes is None and _span(job) in together]
         small = [job for job in jobs if job not in shared and _is_small(table, job)]
         large = [job for job in jobs if job not in small and job not in shared]
@@ -231,7 +177,12 @@ class Update:
             due = [part for job in large if (part := job.within(*self._days(group))) is not None]
             of_group = [compute(job) for job in due]
             self._count([table], of_group)
-            self._write(table, group, [*frames, *of_group])
+            parts = [table.pick(frame) for frame in (*frames, *of_group)]
+            self._write(table, group, partial(self._patch_month, table, parts))
+
+    def _patch_month(self, table: Table, parts: Sequence[pl.DataFrame], month: str) -> bool:
+        of_month = [between(part, *self._days([month])) for part in parts]
+        return self.files.patched(table, month, [part for part in of_month if part.height])
 
     def _count(self, tables: Sequence[Table], frames: Sequence[pl.DataFrame]) -> None:
         for frame in frames:
@@ -239,91 +190,24 @@ class Update:
             for table in tables:
                 self.done[table.name].count(table, frame.columns, frame.height, days, codes)
 
-    def _write(
-        self,
-        table: Table,
-        group: Sequence[str],
-        frames: Sequence[pl.DataFrame],
-        heads: Mapping[str, DayDigests] | None = None,
-    ) -> None:
-        """Write the chunks of some months from what was computed for them.
-
-        Args:
-            heads: where the months are written whole, the digests of their keys and universe.
-        """
-        parts = [table.pick(frame) for frame in frames]
+    def _write(self, table: Table, group: Sequence[str], write: Callable[[str], bool]) -> None:
+        """Write the chunks of some months, side by side; ``write`` says whether a month's is another file now."""
         done = self.done[table.name]
         with ThreadPoolExecutor(max_workers=self.run.settings.runtime.threads) as pool:
-            done.chunks += sum(pool.map(partial(self._write_month, table, parts, heads), group))
+            done.chunks += sum(pool.map(write, group))
         done.months.update(group)
 
-    def _write_month(
-        self, table: Table, parts: Sequence[pl.DataFrame], heads: Mapping[str, DayDigests] | None, month: str
-    ) -> bool:
-        """Write a month's chunk, or take it over where nothing differs; says whether it was written."""
-        first, last = self._days([month])
-        of_month = [_between(part, first, last) for part in parts]
-        digests: DayDigests | None
-        if heads is not None:
-            chunk, digests = of_month[0], DayDigests.of(of_month[0], heads[month])
-        else:
-            chunk, digests = self._patched(table, month, of_month)
-        if not table.inner:
-            members = self.chunks.rows(month)["InUniverse"] if "Code" in table.key else None
-            self.counts[table.name, month] = count(table.name, month, chunk, members)
-        if digests is None:
-            self.writer.reuse(_file(table, month))
-            return False
-        self.writer.chunk(
-            table.name,
-            month,
-            chunk,
-            key=table.key,
-            input_hash=table.made_by,
-            content_hash=digests.root(chunk.schema),
-            in_order=heads is None and self.chunks.keeps_rows(month, table),
-        )
-        self.digests[table.name, month] = digests
-        return True
-
-    def _patched(
-        self, table: Table, month: str, parts: Sequence[pl.DataFrame]
-    ) -> tuple[pl.DataFrame, DayDigests | None]:
-        """A month's chunk from its present state, and its digests where anything differs."""
-        old = self._stored(table, month)
-        patch = Patch(old, self.chunks.places(month) if "Code" in table.key else None)
-        rows = self.chunks.now(month, table.head)
-        if rows is not None:
-            patch.rows(rows, table.key)
-        for part in parts:
-            patch.cells(part, table.key)
-        if not patch.any:
-            return patch.chunk, None
-        before = self.stored.of(month, table.name, old.columns)
-        return patch.chunk, DayDigests.of(patch.chunk, before, patch.differs)
-
-    def _stored(self, table: Table, month: str) -> pl.DataFrame:
-        """A month's chunk as it lies in the store.
-
-        Where the panel's rows are as recorded, the chunk's keys are the panel's, which all tables share; they are not
-        read again.
-        """
-        file = _file(table, month)
-        if not self.chunks.keeps_rows(month, table):
-            return self.run.store.read_table(ASSET, file)
-        rows = self.chunks.rows(month)
-        values = self.run.store.read_table(ASSET, file, columns=list(table.names))
-        if values.height != rows.height:
-            raise self.run.store.uneven(ASSET, file, values.height, "the panel", rows.height)
-        return pl.DataFrame([*(rows[name] for name in table.head), *values.get_columns()])
+    @property
+    def _months(self) -> Mapping[str, tuple[date, ...]]:
+        return self.files.chunks.months
 
     def _days(self, group: Sequence[str]) -> tuple[date, date]:
-        return self.chunks.months[group[0]][0], self.chunks.months[group[-1]][-1]
+        return self._months[group[0]][0], self._months[group[-1]][-1]
 
     def _groups(self, wanted: Mapping[str, object]) -> Iterator[list[str]]:
         """Neighbouring months of equal kind, at most ``months_per_block`` at a time, in order."""
         group: list[str] = []
-        for month in self.chunks.months:
+        for month in self._months:
             if group and (month not in wanted or wanted[month] != wanted[group[-1]]):
                 yield group
                 group = []
@@ -345,15 +229,3 @@ def _is_small(table: Table, job: Job) -> bool:
     if job.codes is not None:
         return len(job.codes) <= _FEW_CODES
     return "Code" not in table.key and (job.last - job.first).days <= _MARKET_DAYS
-
-
-def _between(rows: pl.DataFrame, first: date, last: date) -> pl.DataFrame:
-    """The rows dated ``first`` to ``last`` of a table sorted by date: a view, no copy."""
-    days = rows["Date"].to_physical().to_numpy()
-    low, high = np.array([first, last], dtype="datetime64[D]").astype(np.int32)
-    start, stop = int(np.searchsorted(days, low, "left")), int(np.searchsorted(days, high, "right"))
-    return rows.slice(start, stop - start)
-
-
-def _file(table: Table, month: str) -> str:
-    return f"{table.name}/{month}.parquet"

@@ -1,7 +1,7 @@
 """The digests of the stored cross-sections, one file a month for all tables of the artefact.
 
 Which day's cross-section of which column differs from an earlier state is read from them, without the values. A column
-is called by its table and its name, ``features_year/beta_252d``; the manifest lists them in the order of the files.
+is called by its table and its name, ``features_long/beta_252d``; the manifest lists them in the order of the files.
 """
 
 from collections.abc import Collection, Mapping, Sequence

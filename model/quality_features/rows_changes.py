@@ -86,9 +86,8 @@ def find_changes(store: Store, panel: Panel, code_version: str, threads: int, *,
         counted = {str(month): table for (month,), table in days.group_by(_MONTH, maintain_order=True)}
     changed = frozenset(month for month in panel.months if before is None or not _same(before, panel, month))
     if before is not None:
-        panel.expect(
-            _around(panel, [month for month in changed if not _same(before, panel, month, PANEL)], read_around)
-        )
+        around = _around(panel, [month for month in changed if not _same(before, panel, month, PANEL)], read_around)
+        panel.expect(around, heads=[month for month in around if month >= min(changed)])
 
     def look(month: str) -> _Month:
         if month in changed and before is not None and month in before.months:

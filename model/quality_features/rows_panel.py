@@ -27,6 +27,7 @@ SLOW, MARKET = "slow", "market"
 _READERS = 2
 _KEPT_BYTES = 1 << 29
 """What is kept in memory for reading again."""
+_HEADS_AHEAD = 32
 _FEW_CODES = 64
 """Codes of which the rows are kept instead of the months that they are read from."""
 
@@ -188,9 +189,16 @@ class Panel:
         [path] = self._verify([name])
         return pl.read_parquet(path, columns=[column for column in columns if column in held])
 
-    def expect(self, months: Collection[str]) -> None:
-        """Begin to verify the panel's files of months that will be read, while the caller goes on with other work."""
+    def expect(self, months: Collection[str], heads: Collection[str] = ()) -> None:
+        """Begin to read what will be asked for, while the caller goes on with other work.
+
+        Args:
+            months: months of which the panel's file is verified.
+            heads: those of them of which :meth:`head` is read; as many as are kept beside others.
+        """
         self._begin_to_verify([f"{PANEL}/{month}.parquet" for month in self.months if month in months])
+        for month in [month for month in self.months if month in heads][:_HEADS_AHEAD]:
+            self._readers.submit(self.head, month)  # an error is raised when the head is asked for
 
     def _verify(self, names: Sequence[str]) -> list[Path]:
         """Compare files with the manifest; once is enough: this state of raw_dataset is read column by column."""

@@ -2,8 +2,9 @@
 
 Beside the chunks lie the files of the panel that they were computed from. A panel month with another content hash is
 compared with them (``rows_changes``), which gives the rows and trading days that really differ; from these follow the
-cells to compute again (``bands_jobs``), and only those are, and put into their chunks (``bands_write``). Chunks of
-other code or settings, and of new months, are computed whole. The outcome is that of computing everything.
+cells to compute again (``bands_jobs``), and only those are (``bands_write``), and put into their chunks
+(``bands_month``). Chunks of other code or settings, and of new months, are computed whole. The outcome is that of
+computing everything.
 """
 
 from bisect import bisect_left
@@ -20,13 +21,14 @@ from model.labels.labels import PANEL_COLUMNS, TURNOVER_DAYS, label_names, label
 from model.quality_features.bands import MARKET, REDUCTIONS, Band, bands, catalogue_document, reduction_band
 from model.quality_features.bands_compute import compute_job, days_before, market_job
 from model.quality_features.bands_jobs import Job, Mask, Reached, feature_cells, jobs, label_jobs, reached
-from model.quality_features.bands_write import Chunks, Family, Table, Update
-from model.quality_features.coverage import COVERAGE_FILE, read_coverage
+from model.quality_features.bands_month import Chunks, MonthFiles, Table
+from model.quality_features.bands_write import Family, Update
+from model.quality_features.coverage import COVERAGE_FILE
 from model.quality_features.coverage import KEY as COVERAGE_KEY
 from model.quality_features.digests import StoredDigests
 from model.quality_features.engine import feature_plan
 from model.quality_features.places import Places
-from model.quality_features.read import ASSET, DAYS_FILE, HEAD, KEY
+from model.quality_features.read import ASSET, DAYS_FILE, HEAD, KEY, TABLE
 from model.quality_features.rows_changes import Changes, find_changes
 from model.quality_features.rows_panel import SOURCE, Panel
 from model.quality_features.settings import FeatureSettings
@@ -57,15 +59,14 @@ def materialise(run: StageRun) -> Manifest:
         changes = _record_panel(run, w, panel, max(band.lookback_days for band in layout))
         w.json("catalogue.json", catalogue_document(run.settings.features, layout))
         heads = _heads(panel)
-        chunks = Chunks(changes.months, changes.read, heads, _places(heads))
+        chunks = Chunks(changes.months, changes.read, heads, _places(heads), _stands(run.store, heads, changes.read))
+        files = MonthFiles(run.store, w, chunks, StoredDigests(run.store))
         families = {"features": _features(run, w, layout, panel, changes), "labels": _labels(run, panel, changes)}
-        stored = StoredDigests(run.store)
-        updates = {name: Update(run, w, family, chunks, stored) for name, family in families.items()}
+        updates = {name: Update(run, family, files) for name, family in families.items()}
         seconds = {name: update.bring() for name, update in updates.items()}
-        tables = {t.name: (*t.head, *t.names) for family in families.values() for t in family.tables}
-        written = {place: digests for update in updates.values() for place, digests in update.digests.items()}
-        stored.write(w, changes.months, tables, written)
-        w.table(COVERAGE_FILE, _coverage(run.store, updates, changes.months), COVERAGE_KEY, hashed=False)
+        tables = [table for family in families.values() for table in family.tables]
+        files.write_digests(tables)
+        w.table(COVERAGE_FILE, files.coverage(tables), COVERAGE_KEY, hashed=False)
         w.extra |= _figures(run.store.manifest(ASSET), updates, seconds, len(changes.months))
     return w.manifest
 
@@ -89,6 +90,20 @@ def _heads(panel: Panel) -> Callable[[str], pl.DataFrame]:
 
 def _places(heads: Callable[[str], pl.DataFrame]) -> Callable[[str], Places]:
     return lru_cache(maxsize=_HEADS_KEPT)(lambda month: Places(heads(month)))
+
+
+def _stands(store: Store, heads: Callable[[str], pl.DataFrame], changed: Collection[str]) -> Callable[[str], bool]:
+    """Says of a month whether its stored chunks have the rows and members of the universe that the panel has."""
+
+    def stands(month: str) -> bool:
+        if month not in changed:
+            return True
+        manifest, file = store.manifest(ASSET), f"{TABLE}/{month}.parquet"
+        if manifest is None or file not in manifest.files:
+            return False
+        return store.read_table(ASSET, file, columns=list(HEAD)).equals(heads(month))
+
+    return lru_cache(maxsize=None)(stands)
 
 
 def _features(run: StageRun, w: ArtifactWriter, layout: Sequence[Band], panel: Panel, changes: Changes) -> Family:
@@ -185,18 +200,6 @@ class _Oracle:
         from model.daily_quotes.sources.simulated.oracle import oracle
 
         return oracle(self.store.read_chunks(SOURCE, "panel"), self.source, self.horizons)
-
-
-def _coverage(store: Store, updates: Mapping[str, Update], months: Collection[str]) -> pl.DataFrame:
-    """The counts of the chunks that were written, and the recorded ones of those that were taken over."""
-    counts = {place: table for update in updates.values() for place, table in update.counts.items()}
-    counted = [table.name for update in updates.values() for table in update.family.tables if not table.inner]
-    kept = [(name, month) for name in counted for month in months]
-    kept = [place for place in kept if place not in counts]
-    if kept:
-        wanted = pl.DataFrame(kept, schema={"table": pl.String, "month": pl.String}, orient="row")
-        counts["", ""] = read_coverage(store).join(wanted, on=["table", "month"], how="semi")
-    return pl.concat(counts.values()).sort(COVERAGE_KEY)
 
 
 def _figures(

@@ -222,7 +222,9 @@ class Rows:
             return pa.Array.from_buffers(pa.bool_(), len(values), [None, packed])
         if output.kind == "exact":
             return pa.Array.from_buffers(pa.float64(), len(values), [None, pa.py_buffer(values)])
-        finite = np.isfinite(values)
+        plain = values.view(np.float32)
+        plain += 0.0  # -0.0 becomes 0.0: equal values have equal bits
+        finite = np.isfinite(plain)
         valid = None if finite.all() else pa.py_buffer(np.packbits(finite, bitorder="little"))
         return pa.Array.from_buffers(pa.float32(), len(values), [valid, pa.py_buffer(values)])
 

@@ -5,7 +5,7 @@ whoever computed something of a day's cross-section sees whether it must be comp
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
@@ -60,8 +60,8 @@ class DayDigests:
             values[wanted, index] = _digests(table[columns[index]], [rows[day] for day in wanted.tolist()])
         return cls(days, columns, values)
 
-    def root(self, schema: pl.Schema) -> str:
-        """One hash over all of them and the table's schema."""
+    def root(self, schema: Mapping[str, object]) -> str:
+        """One hash over all of them and the table's schema, column to dtype."""
         order = np.argsort(np.array(self.columns, dtype=np.str_))
         head = [[self.columns[index], str(schema[self.columns[index]])] for index in order.tolist()]
         digest = hashlib.sha256(repr((head, str(schema["Date"]))).encode())
@@ -75,6 +75,12 @@ class DayDigests:
         if not place.keys() >= set(columns):
             return None
         return DayDigests(self.days, tuple(columns), self.values[:, [place[name] for name in columns]])
+
+    def replaced(self, some: "DayDigests") -> "DayDigests":
+        """With those of some columns in their place; the days are the same."""
+        values = self.values.copy()
+        values[:, [self.columns.index(name) for name in some.columns]] = some.values
+        return DayDigests(self.days, self.columns, values)
 
     def array(self) -> Digest:
         """As one array ``[days, 1 + columns, 2]``; the day stands before its digests."""

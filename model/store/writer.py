@@ -3,9 +3,7 @@
 import importlib.metadata
 import json
 import os
-import resource
 import shutil
-import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -24,10 +22,11 @@ from model.errors import StoreError
 from model.store import atomic, hashing
 from model.store import manifest as manifests
 from model.store.manifest import MAIN_TABLE, FileEntry, Identity, Manifest
+from model.store.parquet import files as parquet
+from model.store.peak_memory import peak_memory_bytes
 
 FULL_SECONDS = "full_seconds"
 """Under ``extra``: the seconds of the last time that nothing of the artefact was taken over."""
-_FEW_COLUMNS = 32
 _LIBRARIES = ("polars", "numpy", "torch", "torch-geometric", "lightgbm", "pyarrow", "dagster", "mlflow")
 
 
@@ -92,27 +91,23 @@ class ArtifactWriter:
         input_hash: str | None = None,
         content_hash: str | None = None,
         hashed: bool = True,
-        in_order: bool = False,
     ) -> FileEntry:
         """Write a Parquet table (LZ4), sorted by ``key`` and unique on it.
 
         Args:
             content_hash: the hash of its values, where the caller has one; else that of the table as a whole.
-            in_order: whether the keys are those of a table of the store, whose order was checked when it was written.
 
         Raises:
             StoreError: the rows are not sorted by the key, or the key repeats.
         """
-        if not in_order:
-            self._check_key(name, frame, key)
+        self._check_key(name, frame, key)
         path = self._new(name)
-        # Minimum and maximum help a reader to skip rows by key; those of a hundred features help nobody.
-        # zstd would save an eighth of the disk and cost a third more time in writing, twice as much in reading.
-        frame.write_parquet(path, compression="lz4", statistics=frame.width <= _FEW_COLUMNS)
+        checksum = parquet.write(path, frame)
         columns = {column: str(dtype) for column, dtype in frame.schema.items()}
         return self._record(
             name,
             content_hash or hashing.table_hash(frame),
+            checksum=checksum,
             rows=frame.height,
             columns=columns,
             input_hash=input_hash,
@@ -129,11 +124,34 @@ class ArtifactWriter:
         *,
         input_hash: str,
         content_hash: str | None = None,
-        in_order: bool = False,
     ) -> FileEntry:
         """Write one month of a chunked table, with the hash of what it was computed from."""
         name = f"{table}/{month}.parquet"
-        return self.table(name, frame, key, input_hash=input_hash, content_hash=content_hash, in_order=in_order)
+        return self.table(name, frame, key, input_hash=input_hash, content_hash=content_hash)
+
+    def mended(self, name: str, file: Path, columns: pl.DataFrame, *, content_hash: str) -> FileEntry:
+        """Write a table of the present artefact again with other values in some columns; all others are copied.
+
+        Args:
+            file: where it lies, as ``Store.path`` gave it: verified, so that no damage is copied.
+            columns: what is replaced, for the same rows.
+            content_hash: the hash of the table's values.
+
+        Raises:
+            StoreError: there is no such table.
+        """
+        entry = self.entry(name)
+        checksum = parquet.write_mended(self._new(name), file, columns)
+        return self._record(
+            name,
+            content_hash,
+            checksum=checksum,
+            rows=entry.rows,
+            columns=entry.columns,
+            input_hash=entry.input_hash,
+            hashed=entry.hashed,
+            span=(entry.first_date, entry.last_date),
+        )
 
     def previous(self, name: str) -> FileEntry | None:
         """The entry of a file of the artefact that this one will replace."""
@@ -145,14 +163,23 @@ class ArtifactWriter:
         Raises:
             StoreError: there is no such file.
         """
-        entry = self.previous(name)
-        if entry is None:
-            raise StoreError(f"{self._target} has no file {name} to take over")
+        entry = self.entry(name)
         path = self._new(name)
         os.link(self._target / name, path)
         self._taken_over = True
         self._unread.add(path)
         return self._keep(name, path, entry)
+
+    def entry(self, name: str) -> FileEntry:
+        """The entry of a file that the artefact to be replaced has.
+
+        Raises:
+            StoreError: it has none of that name.
+        """
+        entry = self.previous(name)
+        if entry is None:
+            raise StoreError(f"{self._target} has no file {name} to take over")
+        return entry
 
     def has(self, name: str) -> bool:
         """Whether a file has been written or taken over."""
@@ -243,6 +270,7 @@ class ArtifactWriter:
         name: str,
         content_hash: str | None,
         *,
+        checksum: str | None = None,
         rows: int | None = None,
         columns: dict[str, str] | None = None,
         input_hash: str | None = None,
@@ -253,7 +281,7 @@ class ArtifactWriter:
         self._flushing[path] = self._flusher.submit(atomic.flush, path)
         entry = FileEntry(
             content_hash=content_hash or hashing.file_hash(path),
-            checksum=hashing.checksum(path),
+            checksum=checksum or hashing.checksum(path),
             bytes=path.stat().st_size,
             rows=rows,
             columns=columns,
@@ -340,24 +368,6 @@ def _span(frame: pl.DataFrame, key: Sequence[str]) -> tuple[str | None, str | No
 
 def _day(text: str | None) -> date | None:
     return None if text is None else date.fromisoformat(text)
-
-
-def reset_peak_memory() -> None:
-    """Let the largest resident set be counted anew from here, where the system can (Linux)."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:
-        return  # elsewhere the largest set of the whole process is reported, which is never too small
-
-
-def peak_memory_bytes() -> int:
-    """The largest resident set of this process, since the last reset where resets are possible."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return 1024 * int(status.split("VmHWM:", 1)[1].split(None, 1)[0])
 
 
 _versions: dict[str, str] = {}

@@ -72,13 +72,26 @@ def test_clip_bounds_are_the_median_of_the_days_own_quantiles_and_stop_at_the_ca
     rng = np.random.Generator(np.random.PCG64(5))
     x = rng.standard_t(3, (21, 200))  # a row a day
     daily = cross_section(x, (0.01, 0.99))
-    bounds = clip_bounds(daily.low, daily.high, daily.mean, daily.std, 5.0)
-    scores = (x - daily.mean[:, None]) / daily.std[:, None]
+    low, high, mean, std = (each[:, None] for each in (daily.low, daily.high, daily.mean, daily.std))
+    scores = (x - mean) / std
     expected = np.median(np.quantile(scores, (0.01, 0.99), axis=1), axis=1)
-    assert bounds == pytest.approx(tuple(expected))
-    assert clip_bounds(daily.low * 9, daily.high * 9, daily.mean, daily.std, 2.5) == (-2.5, 2.5)
-    nothing = np.full(21, np.nan)
-    assert clip_bounds(nothing, nothing, nothing, nothing, 4.0) == (-4.0, 4.0)
+    assert np.ravel(clip_bounds(low, high, mean, std, 5.0)) == pytest.approx(expected)
+    assert np.ravel(clip_bounds(low * 9, high * 9, mean, std, 2.5)).tolist() == [-2.5, 2.5]
+    nothing = np.full((21, 1), np.nan)
+    assert np.ravel(clip_bounds(nothing, nothing, nothing, nothing, 4.0)).tolist() == [-4.0, 4.0]
+
+
+def test_the_bounds_of_a_feature_do_not_depend_on_the_others_nor_on_days_that_do_not_count() -> None:
+    rng = np.random.Generator(np.random.PCG64(6))
+    low, high, center = rng.normal(-3, 1, (20, 4)), rng.normal(3, 1, (20, 4)), rng.normal(size=(20, 4))
+    scale = np.where(rng.random((20, 4)) < 0.3, np.nan, 1.5)
+    scale[:, 2] = 0.0  # never varies
+    together = clip_bounds(low, high, center, scale, 5.0)
+    for feature in range(4):
+        used = scale[:, feature] > 0.0
+        scores = [(each[used, feature] - center[used, feature]) / 1.5 for each in (low, high)]
+        expected = [np.median(each) for each in scores] if used.any() else [-5.0, 5.0]
+        assert [each[feature] for each in together] == np.clip(expected, -5.0, 5.0).tolist()
 
 
 @given(seed=st.integers(0, 10**6))

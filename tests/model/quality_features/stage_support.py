@@ -57,6 +57,11 @@ def content(manifest: Manifest) -> dict[str, str]:
     return {name: entry.content_hash for name, entry in manifest.files.items()}
 
 
+def checksums(manifest: Manifest) -> dict[str, str]:
+    """Each file's bytes: the sign of a zero shows in them, and counts that do not enter the artefact's hash."""
+    return {name: entry.checksum for name, entry in manifest.files.items()}
+
+
 def differing_columns(store: Store, chosen: Settings, **raw: pl.DataFrame) -> list[str]:
     """Columns of which any bit is not that of the engine run over the whole panel at once, without any store."""
     panel, slow = raw["panel"], raw.get("slow")

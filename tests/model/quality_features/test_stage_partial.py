@@ -18,6 +18,8 @@ from model.quality_features.bands_jobs import Job
 from model.quality_features.language.columns import COLUMNS
 from model.quality_features.rows_panel import Panel
 from model.quality_features.settings import FeatureSettings
+from model.store.parquet import files as parquet_files
+from model.store.parquet.columns import Column
 from model.store.store import Store
 from tests.model.quality_features.edits import EDITS, Edit, days_of
 from tests.model.quality_features.stage_support import (
@@ -26,6 +28,7 @@ from tests.model.quality_features.stage_support import (
     FILES,
     KEY,
     build,
+    checksums,
     content,
     differing_columns,
     update,
@@ -96,6 +99,7 @@ def test_any_chain_of_changes_ends_in_the_chunks_of_a_build_from_scratch(
     _, full = build(folder / "full", panel)
     assert content(partial) == content(full)
     assert partial.content_hash == full.content_hash
+    assert checksums(partial) == checksums(full), "equal values, and other bytes"
 
 
 def test_a_run_that_changes_nothing_reads_no_chunk(
@@ -137,6 +141,37 @@ def test_a_mended_price_costs_the_months_that_each_memory_reaches(home: Path, hi
         *unchanged
     }
     assert all((folder / name).stat().st_nlink > 1 for name in unchanged if name.startswith("features"))
+
+
+def test_columns_in_which_nothing_differs_are_not_encoded_again(
+    home: Path, history: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: set[str] = set()
+    encode = parquet_files.encoded
+
+    def noted(column: pl.Series) -> Column:
+        encoded.add(column.name)
+        return encode(column)
+
+    monkeypatch.setattr(parquet_files, "encoded", noted)
+    store, _ = build(home, mended(history, days_of(history)[60]))
+    volume = {each["name"] for each in store.read_json(ASSET, "catalogue.json") if each["inputs"] == ["AdjVolume"]}
+    assert len(volume) >= 3 and not volume & encoded
+    assert {"ret_1d", "beta_60d", "ema_ratio_200d", "target_1"} <= encoded
+    for table, names in {"features": ["Date", "Code", *volume], "labels": KEY}.items():
+        assert store.read_chunks(ASSET, table, columns=list(names)).height == history.height
+
+
+def test_a_damaged_chunk_is_not_copied_into_a_new_one(home: Path, history: pl.DataFrame) -> None:
+    """Its other columns would be taken over with a checksum that says that they are right."""
+    day = days_of(history)[60]
+    file = Store(home).directory(ASSET) / f"features_half_year/{day:%Y-%m}.parquet"
+    damaged = bytearray(file.read_bytes())
+    damaged[100] ^= 1
+    file.unlink()
+    file.write_bytes(damaged)
+    with pytest.raises(StoreError, match=r"features_half_year.*is not the file that was written"):
+        build(home, mended(history, day))
 
 
 def noted_jobs(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
