@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import polars as pl
 import pyarrow.parquet
@@ -15,10 +14,18 @@ from hypothesis import strategies as st
 from model.store.parquet import columns
 from model.store.parquet.files import write, write_mended
 
+
+def _by_duckdb(path: Path) -> pl.DataFrame:
+    import duckdb
+
+    with duckdb.connect() as connection:
+        return connection.read_parquet(str(path)).pl()
+
+
 READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
     "polars": pl.read_parquet,
     "pyarrow": lambda path: pl.DataFrame(pl.from_arrow(pyarrow.parquet.read_table(path))),
-    "duckdb": lambda path: duckdb.read_parquet(str(path)).pl(),
+    "duckdb": _by_duckdb,
 }
 SPECIAL = [0.0, -0.0, float("nan"), float("inf"), float("-inf"), 1e-45, 3.4e38, None]
 
