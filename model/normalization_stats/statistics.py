@@ -149,7 +149,7 @@ def clip_bounds(low: Array, high: Array, center: Array, scale: Array, hard_cap: 
     varies).
 
     Args:
-        low, high: the day's quantiles of the features ``[train days, features]``.
+        low, high: the day's quantiles of the features ``[train days, features]``, one day at least.
         center, scale: what the day's z-scores are made with ``[train days, features]``; NaN where the day does not
             count.
 

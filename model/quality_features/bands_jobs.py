@@ -82,7 +82,7 @@ def reached(changes: Changes, what: Literal["features", "slow", "labels"], back:
     broken[np.searchsorted(days, np.array(changes.breaks, dtype="datetime64[D]"))] = what != "slow"
     market = np.zeros(count + 1, dtype=np.bool_)
     market[np.searchsorted(days, np.array(changes.market_days, dtype="datetime64[D]"))] = what == "features"
-    listed = changes.rows.filter(pl.col(what), pl.col("Date").is_in(list(changes.days)))
+    listed = changes.rows.filter(pl.col(what), pl.col("Date").is_in(changes.day_table["Date"].implode()))
     day = np.searchsorted(days, listed["Date"].to_numpy())
     listed, day = listed.filter(pl.Series(~broken[day], dtype=pl.Boolean)), day[~broken[day]]
     hit = broken | market

@@ -32,7 +32,6 @@ _READ = tuple(dict.fromkeys(name for read in _COMPARED.values() for name in read
 _DIFFERING = {"Date": pl.Date, "Code": pl.String, **dict.fromkeys(_COMPARED, pl.Boolean)}
 NO_ROWS = pl.DataFrame(schema=_DIFFERING)
 _DAY_SCHEMA = {"Date": pl.Date, "rows": pl.Int64, "names": pl.Int32}
-_MONTH = pl.col("Date").dt.strftime("%Y-%m")
 _THERE = "__there"
 
 
@@ -83,7 +82,7 @@ def find_changes(store: Store, panel: Panel, code_version: str, threads: int, *,
     days = pl.DataFrame(schema=_DAY_SCHEMA) if before is None else store.read_table(ASSET, DAYS_FILE)
     counted: dict[str, pl.DataFrame] = {}
     if before is not None and store.require(ASSET).files[DAYS_FILE].input_hash == code_version:
-        counted = {str(month): table for (month,), table in days.group_by(_MONTH, maintain_order=True)}
+        counted = _by_month(days)
     changed = frozenset(month for month in panel.months if before is None or not _same(before, panel, month))
     if before is not None:
         around = _around(panel, [month for month in changed if not _same(before, panel, month, PANEL)], read_around)
@@ -133,6 +132,16 @@ def _same(before: Panel, panel: Panel, month: str, table: str = "") -> bool:
         for each in (before, panel)
     )
     return old == now
+
+
+def _by_month(days: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """The rows of each month of a table that is sorted by Date: slices, which a grouping would copy one by one."""
+    found, first = {}, 0
+    for month, group in groupby(days["Date"].dt.strftime("%Y-%m").to_list()):
+        rows = len(list(group))
+        found[month] = days.slice(first, rows)
+        first += rows
+    return found
 
 
 def _around(panel: Panel, months: Iterable[str], reach: int) -> set[str]:

@@ -148,7 +148,9 @@ def rewrite(expression: Expression, change: Callable[[Expression], Expression]) 
     for node in walk(expression):
         built = node
         if isinstance(node, Call):
-            built = Call(node.operator, tuple(done[argument] for argument in node.arguments), node.parameters)
+            arguments = tuple(done[argument] for argument in node.arguments)
+            if any(now is not before for now, before in zip(arguments, node.arguments, strict=True)):
+                built = Call(node.operator, arguments, node.parameters)
         done[node] = change(built)
     return done[expression]
 

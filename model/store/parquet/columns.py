@@ -98,20 +98,26 @@ def found_in(file: memoryview) -> tuple[int, dict[str, Column]]:
         file: all of its bytes; the columns' pages are views of them.
 
     Raises:
-        ValueError: it is another kind of file.
+        ValueError: it is another kind of file, or none.
     """
-    (size,) = struct.unpack("<I", file[-8:-4])
-    footer, _ = thrift.decode(file[-8 - size : -8])
-    elements, groups = footer[2].value[1], footer[4].value[1]
-    if len(groups) != 1 or len(elements) != len(groups[0][1].value[1]) + 1:
-        raise ValueError(
-            f"{len(groups)} row groups and {len(elements) - 1} columns, which are not plain columns of one group"
-        )
-    columns = [
-        _found(file, element, chunk[3].value)
-        for element, chunk in zip(elements[1:], groups[0][1].value[1], strict=True)
-    ]
-    return int(footer[3].value), {column.name: column for column in columns}
+    if file[:4] != MAGIC or file[-4:] != MAGIC:
+        raise ValueError(f"{len(file)} bytes that do not begin and end as a Parquet file does")
+    try:
+        (size,) = struct.unpack("<I", file[-8:-4])
+        footer, _ = thrift.decode(file[-8 - size : -8])
+        elements, groups = footer[2].value[1], footer[4].value[1]
+        if len(groups) != 1 or len(elements) != len(groups[0][1].value[1]) + 1:
+            raise ValueError(
+                f"{len(groups)} row groups and {len(elements) - 1} columns, nested ones counted with parts"
+            )
+        columns = [
+            _found(file, element, chunk[3].value)
+            for element, chunk in zip(elements[1:], groups[0][1].value[1], strict=True)
+        ]
+        rows = int(footer[3].value)
+    except (struct.error, LookupError, RecursionError, TypeError) as problem:
+        raise ValueError(f"{len(file)} bytes that are no Parquet file ({problem})") from problem
+    return rows, {column.name: column for column in columns}
 
 
 def footer(rows: int, columns: Iterable[Column]) -> bytes:

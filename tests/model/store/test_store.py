@@ -164,11 +164,27 @@ def test_the_text_of_a_manifest_says_every_field_with_one_file_a_line(tmp_path: 
     store = Store(tmp_path)
     write(store)
     manifest = store.require("quality_features")
-    copied = {"schema_version": 1, **asdict(manifest), "first_date": "2020-01-30", "last_date": "2020-02-03"}
+    copied = {"schema_version": 2, **asdict(manifest), "first_date": "2020-01-30", "last_date": "2020-02-03"}
+    copied["columns"] = [manifest.files["features/2020-01.parquet"].columns]  # of all chunks, said once
+    for entry in copied["files"].values():
+        entry["columns"] = None if entry["columns"] is None else copied["columns"].index(entry["columns"])
     text = (store.directory("quality_features") / "manifest.json").read_text(encoding="utf-8")
     assert text == manifest.to_json()
     assert json.loads(text) == json.loads(json.dumps(copied))
     assert [line.split('"')[1] for line in text.splitlines() if line.startswith("  ")] == list(manifest.files)
+
+
+def test_a_manifest_of_the_format_before_is_read_as_it_was(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write(store)
+    manifest = store.require("quality_features")
+    before = {"schema_version": 1, **asdict(manifest), "first_date": "2020-01-30", "last_date": "2020-02-03"}
+    (store.directory("quality_features") / "manifest.json").write_text(json.dumps(before), encoding="utf-8")
+    assert Store(tmp_path).require("quality_features") == manifest
+    before["schema_version"] = 3
+    (store.directory("quality_features") / "manifest.json").write_text(json.dumps(before), encoding="utf-8")
+    with pytest.raises(StoreError, match="in another format of the store"):
+        Store(tmp_path).require("quality_features")
 
 
 def test_the_manifest_on_disk_is_plain_json_with_every_promised_field(tmp_path: Path) -> None:

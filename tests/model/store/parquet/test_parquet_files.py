@@ -19,7 +19,8 @@ def _by_duckdb(path: Path) -> pl.DataFrame:
     import duckdb
 
     with duckdb.connect() as connection:
-        return connection.read_parquet(str(path)).pl()
+        table: pl.DataFrame = connection.read_parquet(str(path)).pl()
+        return table
 
 
 READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
@@ -157,6 +158,60 @@ def test_columns_of_other_rows_or_names_are_refused(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="has 10 rows of Date, Code"):
             write_mended(tmp_path / "mended", tmp_path / "table", columns_)
     assert not (tmp_path / "mended").exists()
+
+
+def test_columns_of_another_type_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "table", _table(10))
+    with pytest.raises(ValueError, match="has full as another type"):
+        write_mended(tmp_path / "mended", tmp_path / "table", _table(10).select(pl.col("full").cast(pl.Float64)))
+
+
+def test_a_file_is_never_written_over_another(tmp_path: Path) -> None:
+    """In a staging folder it may be another name of one that is published."""
+    write(tmp_path / "table", _table(10))
+    with pytest.raises(FileExistsError):
+        write_mended(tmp_path / "table", tmp_path / "table", _table(10).select("full"))
+    assert pl.read_parquet(tmp_path / "table").equals(_table(10))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *(pl.Series("x", [1, None], dtype=dtype) for dtype in (pl.Int8, pl.Int16, pl.Int64, pl.UInt8, pl.UInt64)),
+        pl.Series("x", [b"a", None], dtype=pl.Binary),
+        *(pl.Series("x", [1, None]).cast(pl.Datetime(unit, "UTC")) for unit in ("ms", "us", "ns")),
+        *(pl.Series("x", [1, None]).cast(pl.Datetime("us", zone)) for zone in (None, "Asia/Tokyo")),
+        pl.Series("x", [1, None]).cast(pl.Duration("us")),
+        pl.Series("x", [1, None]).cast(pl.Time),
+        pl.Series("x", ["1.25", None]).cast(pl.Decimal(10, 2)),
+        pl.Series("x", ["a", None], dtype=pl.Enum(["a", "b"])),
+        pl.Series("x", ["a", None], dtype=pl.Categorical),
+        pl.Series("x", [None, None], dtype=pl.Null),
+        pl.Series("x", [[1], None], dtype=pl.List(pl.Int64)),
+    ],
+    ids=lambda column: str(column.dtype),
+)
+def test_every_type_comes_back(tmp_path: Path, column: pl.Series) -> None:
+    table = pl.DataFrame([pl.Series("beside", [0.5, None]), column])
+    write(tmp_path / "table", table)
+    assert pl.read_parquet(tmp_path / "table").schema == table.schema
+    assert pl.read_parquet(tmp_path / "table").equals(table)
+
+
+@pytest.mark.parametrize("damage", ["nothing", "short", "zeros", "footer", "end", "begin"])
+def test_what_is_no_parquet_file_is_refused(tmp_path: Path, damage: str) -> None:
+    write(tmp_path / "table", _table(10))
+    whole = (tmp_path / "table").read_bytes()
+    content = {
+        "nothing": b"",
+        "short": whole[:4],
+        "zeros": bytes(len(whole)),
+        "footer": whole[:20] + bytes(len(whole) - 24) + whole[-4:],
+        "end": whole[:-4] + b"XXXX",
+        "begin": b"XXXX" + whole[4:],
+    }[damage]
+    with pytest.raises(ValueError, match=r"\d+ bytes that|has no end"):
+        columns.found_in(memoryview(content))
 
 
 def test_a_file_of_several_row_groups_is_refused(tmp_path: Path) -> None:
