@@ -30,7 +30,7 @@ from model.normalization_stats.statistics import (
 )
 from model.quality_features.digests import COLUMNS, called, digests_file, read_digests
 from model.quality_features.read import HEAD, TABLE, band_columns, read_features, read_market_features
-from model.store.day_digests import DayDigests, Mask
+from model.store.day_digests import DayDigests, Mask, day_numbers
 from model.store.hashing import json_hash, merkle_root
 from model.store.manifest import FileEntry, Manifest
 from model.store.stage import StageRun
@@ -292,7 +292,7 @@ def read_members(store: Store, dates: tuple[date, ...], features: tuple[str, ...
     values = np.empty((len(features), rows.height), dtype=np.float32)
     for number, column in enumerate(rows.select(pl.col(features).cast(pl.Float32).fill_null(np.nan)).iter_columns()):
         values[number] = column.to_numpy()
-    own = rows["Date"].to_physical().to_numpy()
+    own = day_numbers(rows["Date"])
     edges = np.append(np.searchsorted(own, _numbers(dates), side="left"), len(own)).astype(np.int64)
     return Members(features, dates, values, edges)
 
@@ -308,7 +308,7 @@ def read_market(store: Store, dates: tuple[date, ...], features: tuple[str, ...]
 
 def _numbers(dates: Sequence[date]) -> NDArray[np.int32]:
     """Days since 1970-01-01."""
-    return pl.Series(dates, dtype=pl.Date).to_physical().to_numpy()
+    return day_numbers(pl.Series(dates, dtype=pl.Date))
 
 
 def daily_table(dates: Sequence[date], features: Collection[str], daily: Daily) -> pl.DataFrame:
@@ -335,7 +335,7 @@ def daily_labels(store: Store, dates: tuple[date, ...], horizons: tuple[int, ...
     rows = store.read_chunks(
         SOURCE, "labels", start=dates[0], end=dates[-1], columns=["Date", "InUniverse", *columns]
     ).filter("InUniverse")
-    day = np.searchsorted(_numbers(dates), rows["Date"].to_physical().to_numpy()).astype(np.int64)
+    day = np.searchsorted(_numbers(dates), day_numbers(rows["Date"])).astype(np.int64)
     order = sorted(horizons)
     parts = [daily_moments(rows[f"target_{h}"].cast(pl.Float64).to_numpy(), day, len(dates)) for h in order]
     n, mean, squares = (np.stack([part[index] for part in parts], axis=1).ravel() for index in range(3))

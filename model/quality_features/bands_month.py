@@ -20,7 +20,7 @@ from model.quality_features.coverage import SCHEMA, count, read_coverage
 from model.quality_features.digests import StoredDigests
 from model.quality_features.places import Places
 from model.quality_features.read import ASSET
-from model.store.day_digests import DayDigests
+from model.store.day_digests import DayDigests, day_numbers
 from model.store.store import Store
 from model.store.writer import ArtifactWriter
 
@@ -167,7 +167,7 @@ class MonthFiles:
         if not patch.any:
             self.take_over(table, month)
             return False
-        columns = patch.chunk.select(patch.columns)
+        columns = pl.DataFrame([patch.chunk[name] for name in patch.columns])
         self._count(table, month, columns)
         digests = before.replaced(DayDigests.of(patch.chunk, before, patch.differs))
         self.digests[table.name, month] = digests
@@ -200,7 +200,7 @@ def _file(table: Table, month: str) -> str:
 
 def between(rows: pl.DataFrame, first: date, last: date) -> pl.DataFrame:
     """The rows dated ``first`` to ``last`` of a table sorted by date: a view, no copy."""
-    days = rows["Date"].to_physical().to_numpy()
+    days = day_numbers(rows["Date"])
     low, high = np.array([first, last], dtype="datetime64[D]").astype(np.int32)
     start, stop = int(np.searchsorted(days, low, "left")), int(np.searchsorted(days, high, "right"))
     return rows.slice(start, stop - start)

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from model.quality_features.places import OLD, Places
-from model.store.day_digests import Mask, day_edges
+from model.store.day_digests import Mask, day_edges, day_numbers
 
 _NEW = "__new"
 _FEW = 20
@@ -70,7 +70,7 @@ class Patch:
         if part.is_empty():
             return
         first, last = self._rows_of_days(part)
-        keys, values = _columns(part, key), part.drop(key)
+        keys, values = _columns(part, key), _columns(part, [name for name in part.columns if name not in key])
         near = self._near(part, first, last) if "Code" in key and part.height * _FEW < last - first else None
         if near is None:
             near = _columns(self.chunk, key).slice(first, last - first).with_row_index(OLD, offset=first)
@@ -105,7 +105,7 @@ class Patch:
 
     def _rows_of_days(self, part: pl.DataFrame) -> tuple[int, int]:
         """Where the rows begin and end of the days from the first to the last of a part."""
-        own = part["Date"].to_physical().to_numpy()
+        own = day_numbers(part["Date"])
         first, past = np.searchsorted(self._days, (own.min(), own.max() + 1))
         return int(self._edges[first]), int(self._edges[past])
 

@@ -37,8 +37,7 @@ def count(table: str, month: str, chunk: pl.DataFrame, members: pl.Series | None
     others = chunk.clear() if members is None or members.all() else chunk.filter(~members)
     nulls = [chunk[name].null_count() - others[name].null_count() for name in names]
     # A sum tells cheaply whether there is anything to count.
-    sums = chunk.select(pl.selectors.float().sum())
-    wild = [name for name, total in sums.row(0, named=True).items() if not isfinite(total)] if sums.width else []
+    wild = [name for name in names if chunk[name].dtype.is_float() and not isfinite(chunk[name].sum())]
     not_finite = chunk.select((~pl.col(wild).is_finite()).sum()).row(0, named=True) if wild else {}
     return pl.DataFrame(
         {

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from model.errors import DataError
 from model.quality_features.windows import Array
+from model.store.day_digests import day_numbers
 
 KEY = ("Date", "Code")
 NO_SECTOR = -1
@@ -101,7 +102,7 @@ def densify(rows: pl.DataFrame, dates: NDArray[np.int32] | None = None) -> Dense
         rows: sorted by Date and Code, unique on them.
         dates: the day axis where it has days without a row, as days since 1970-01-01; by default the rows' own.
     """
-    days = rows["Date"].to_physical().to_numpy()
+    days = day_numbers(rows["Date"])
     if dates is None:
         dates = days[np.flatnonzero(np.diff(days, prepend=days[:1] - 1))].astype(np.int32)
     edges = np.append(np.searchsorted(days, dates), len(days))

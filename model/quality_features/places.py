@@ -29,7 +29,7 @@ class Places:
 
     def _of(self, codes: frozenset[str]) -> pl.DataFrame:
         rows = pl.Series(OLD, rows_of(self._keys["Code"], codes))
-        return pl.DataFrame([rows, *(self._keys[name].gather(rows) for name in ("Date", "Code"))])
+        return pl.DataFrame([rows, *(self._keys[name][rows] for name in ("Date", "Code"))])
 
 
 def rows_of(codes: pl.Series, wanted: Collection[str]) -> NDArray[np.int64]:

@@ -19,6 +19,7 @@ from model.quality_features.language.columns import COLUMNS, MEMBER, SECTOR
 from model.quality_features.language.evaluate import Grids, each_of, evaluate
 from model.quality_features.language.plan import Output, Plan
 from model.quality_features.windows import Array
+from model.store.day_digests import day_numbers
 
 HEAD = ("Date", "Code", MEMBER)
 _CELLS_AT_A_TIME = 131_072
@@ -97,7 +98,7 @@ def _dense(
     panel: pl.DataFrame, plan: Plan, first: date, last: date, codes: Collection[str] | None
 ) -> tuple[DensePanel, int]:
     """The rows that the result can depend on, and how many days are wanted, 0 if no row is."""
-    days = panel["Date"].to_physical().to_numpy()
+    days = day_numbers(panel["Date"])
     check_order(days, strictly=False)
     epoch = date(1970, 1, 1)
     end = int(np.searchsorted(days, (last - epoch).days, side="right"))
@@ -141,7 +142,7 @@ def _market_column(dense: DensePanel, source: str, market: pl.DataFrame | None) 
     result = np.full((len(dense.dates), 1), np.nan)
     if market is None or source not in market.columns:
         return result
-    known = market["Date"].to_physical().to_numpy()
+    known = day_numbers(market["Date"])
     place = np.searchsorted(dense.dates, known)
     here = (place < len(dense.dates)) & (dense.dates[np.minimum(place, len(dense.dates) - 1)] == known)
     result[place[here], 0] = market[source].cast(pl.Float64).to_numpy()[here]

@@ -68,7 +68,7 @@ def _encoded(frame: pl.DataFrame) -> Iterator[Column]:
     Keys and what else is neither a float nor a flag are encoded by polars, with minimum and maximum, by which readers
     skip files.
     """
-    others = frame.select(name for name, dtype in frame.schema.items() if not encodes(dtype))
+    others = pl.DataFrame([column for column in frame.iter_columns() if not encodes(column.dtype)])
     by_polars: dict[str, Column] = {}
     if others.width:
         buffer = io.BytesIO()
