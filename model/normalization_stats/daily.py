@@ -30,7 +30,7 @@ from model.normalization_stats.statistics import (
 )
 from model.quality_features.digests import COLUMNS, called, digests_file, read_digests
 from model.quality_features.read import HEAD, TABLE, band_columns, read_features, read_market_features
-from model.store.day_digests import DayDigests, Mask, day_numbers
+from model.store.day_digests import DayDigests, Mask, day_edges, day_numbers
 from model.store.hashing import json_hash, merkle_root
 from model.store.manifest import FileEntry, Manifest
 from model.store.stage import StageRun
@@ -212,22 +212,24 @@ class MonthChunks:
         if now is None or before is None:
             return daily, nothing
         held = self.run.store.read_table(ASSET, chunk, self.fold.name)
-        days = pl.Series(dates, dtype=pl.Date)
-        place = held.select(
-            feature=pl.col("feature").cast(pl.Enum(names), strict=False).to_physical().cast(pl.Int64).fill_null(-1),
-            day=days.search_sorted(held["Date"]).cast(pl.Int64),
-            known=pl.col("Date").is_in(days.implode()),
-        )
-        here = (place["known"] & (place["feature"] >= 0)).to_numpy()
-        cells = place["feature"].to_numpy()[here], place["day"].to_numpy()[here]
+        if held.is_empty():
+            return daily, nothing
+        held_days, edges = day_edges(held)
+        held_names = held["feature"].slice(0, edges[1]).to_list()  # of every day, in the same order
+        days = _numbers(dates)
+        _, day, held_day = np.intersect1d(days, held_days, assume_unique=True, return_indices=True)
+        place = {name: number for number, name in enumerate(held_names)}
+        rows = np.array([row for row, name in enumerate(names) if name in place], dtype=np.int64)
+        cells = np.ix_(rows, day)
+        taken = np.ix_(held_day, np.array([place[names[row]] for row in rows], dtype=np.int64))
         for name in ("n", *STATISTICS):
-            getattr(daily, name)[cells] = held[name].to_numpy()[here]
+            getattr(daily, name)[cells] = held[name].to_numpy().reshape(len(held_days), -1)[taken].T
         there = nothing.copy()
         there[cells] = True
         return daily, there & self._same(now, before, manifest, days, names)
 
     def _same(
-        self, now: DayDigests, before: DayDigests, manifest: Manifest, days: pl.Series, names: Sequence[str]
+        self, now: DayDigests, before: DayDigests, manifest: Manifest, days: NDArray[np.int32], names: Sequence[str]
     ) -> Mask:
         """Where the features are as they were, and their statistics computed as they were ``[features, days]``."""
         equal = now.equal(before)
@@ -236,7 +238,7 @@ class MonthChunks:
         same = np.zeros((len(names), len(days)), dtype=np.bool_)
         column = {name: now.columns.index(digest) for name, digest in self._computed_as_before(manifest).items()}
         rows = np.array([number for number, name in enumerate(names) if name in column], dtype=np.int64)
-        _, here, day = np.intersect1d(days.to_physical().to_numpy(), now.days, return_indices=True)
+        _, here, day = np.intersect1d(days, now.days, return_indices=True)
         columns = np.array([column[names[row]] for row in rows], dtype=np.int64)
         same[np.ix_(rows, here)] = equal[np.ix_(day, columns)].T
         return same
@@ -290,8 +292,8 @@ def read_members(store: Store, dates: tuple[date, ...], features: tuple[str, ...
     if not rows["InUniverse"].all():
         rows = rows.filter("InUniverse")
     values = np.empty((len(features), rows.height), dtype=np.float32)
-    for number, column in enumerate(rows.select(pl.col(features).cast(pl.Float32).fill_null(np.nan)).iter_columns()):
-        values[number] = column.to_numpy()
+    for number, feature in enumerate(features):
+        values[number] = rows[feature].to_numpy()  # a null becomes a NaN
     own = day_numbers(rows["Date"])
     edges = np.append(np.searchsorted(own, _numbers(dates), side="left"), len(own)).astype(np.int64)
     return Members(features, dates, values, edges)

@@ -82,7 +82,7 @@ class Patch:
 
     def _near(self, part: pl.DataFrame, first: int, last: int) -> pl.DataFrame:
         """The rows of a part's codes from row ``first`` to before ``last``."""
-        near = (self.places or Places(self.chunk)).of(frozenset(part["Code"].unique()))
+        near = (self.places or Places(self.chunk)).of(frozenset(part["Code"].to_list()))
         start, stop = np.searchsorted(near[OLD].to_numpy(), (first, last))
         return near.slice(int(start), int(stop - start))
 

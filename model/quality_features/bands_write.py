@@ -102,6 +102,11 @@ class Update:
                     self.run.progress(finished, len(tables), f"{table.name} up to date")
         return time.perf_counter() - began
 
+    @property
+    def makes_months_whole(self) -> bool:
+        """Whether any chunk must be computed whole, which takes much memory."""
+        return any(self._stale(table) for table in self.family.tables)
+
     def _stale(self, table: Table) -> set[str]:
         """Months that must be computed whole: never computed, or by other code or settings."""
         return {month for month in self._months if self.files.made_by(table, month) != table.made_by}

@@ -128,8 +128,10 @@ def _numbered(texts: pl.Series, edges: NDArray[np.int64]) -> tuple[pl.Series, ND
             parts.append(own)
         of_day.append(len(parts) - 1)
     differing = pl.concat(parts)
-    names = differing.drop_nulls().unique().sort()
-    numbers = differing.cast(pl.Enum(names)).to_physical().cast(pl.Int32).fill_null(NO_SECTOR).to_numpy()
+    gaps = differing.null_count() > 0
+    names = (differing.drop_nulls() if gaps else differing).unique().sort()
+    placed = differing.cast(pl.Enum(names)).to_physical().cast(pl.Int32)
+    numbers = (placed.fill_null(NO_SECTOR) if gaps else placed).to_numpy()
     ends = np.cumsum([len(part) for part in parts])
     return names, np.concatenate([numbers[:0], *(numbers[ends[i] - len(parts[i]) : ends[i]] for i in of_day)])
 

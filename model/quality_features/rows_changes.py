@@ -158,7 +158,8 @@ def _days_of(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _compare(before: Panel, panel: Panel, month: str) -> _Month:
-    old, now = before.month(month, _READ), panel.month(month, _READ)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        old, now = pool.map(lambda each: each.month(month, _READ), (before, panel))
     days = _days_of(now)
     both = days.select("Date").filter(pl.col("Date").is_in(old["Date"].unique().to_list()))
     old_values, new_values = (

@@ -9,6 +9,7 @@ computing everything.
 
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from typing import Any
@@ -63,12 +64,22 @@ def materialise(run: StageRun) -> Manifest:
         files = MonthFiles(run.store, w, chunks, StoredDigests(run.store))
         families = {"features": _features(run, w, layout, panel, changes), "labels": _labels(run, panel, changes)}
         updates = {name: Update(run, family, files) for name, family in families.items()}
-        seconds = {name: update.bring() for name, update in updates.items()}
+        seconds = _bring(updates)
         tables = [table for family in families.values() for table in family.tables]
         files.write_digests(tables)
         w.table(COVERAGE_FILE, files.coverage(tables), COVERAGE_KEY, hashed=False)
         w.extra |= _figures(run.store.manifest(ASSET), updates, seconds, len(changes.months))
     return w.manifest
+
+
+def _bring(updates: Mapping[str, Update]) -> dict[str, float]:
+    """Bring the families up to date: one after the other where months are computed whole, which bounds the memory.
+
+    Returns the seconds of each.
+    """
+    side_by_side = not any(update.makes_months_whole for update in updates.values())
+    with ThreadPoolExecutor(max_workers=len(updates) if side_by_side else 1) as pool:
+        return dict(zip(updates, pool.map(Update.bring, updates.values()), strict=True))
 
 
 def _record_panel(run: StageRun, w: ArtifactWriter, panel: Panel, lookback_days: int) -> Changes:
