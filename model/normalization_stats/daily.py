@@ -292,8 +292,9 @@ def read_members(store: Store, dates: tuple[date, ...], features: tuple[str, ...
     if not rows["InUniverse"].all():
         rows = rows.filter("InUniverse")
     values = np.empty((len(features), rows.height), dtype=np.float32)
-    for number, feature in enumerate(features):
-        values[number] = rows[feature].to_numpy()  # a null becomes a NaN
+    # In one query, on all cores: asking each column for an array with NaN for null takes longer.
+    for number, column in enumerate(rows.select(pl.col(features).cast(pl.Float32).fill_null(np.nan)).iter_columns()):
+        values[number] = column.to_numpy()
     own = day_numbers(rows["Date"])
     edges = np.append(np.searchsorted(own, _numbers(dates), side="left"), len(own)).astype(np.int64)
     return Members(features, dates, values, edges)
