@@ -2,7 +2,7 @@
 
 Floats and flags are encoded here: as they stand, behind a bit a row where any is missing, packed by LZ4. General
 writers look for repeated values first, which among floats costs more than all the rest and finds little that LZ4 does
-not. The format: https://github.com/apache/parquet-format.
+not. The format: https://github.com/apache/parquet-format; numbers of fields are those of its ``parquet.thrift``.
 """
 
 import struct
@@ -104,8 +104,8 @@ def found_in(file: memoryview) -> tuple[int, dict[str, Column]]:
         raise ValueError(f"{len(file)} bytes that do not begin and end as a Parquet file does")
     try:
         (size,) = struct.unpack("<I", file[-8:-4])
-        footer, _ = thrift.decode(file[-8 - size : -8])
-        elements, groups = footer[2].value[1], footer[4].value[1]
+        said, _ = thrift.decode(file[-8 - size : -8])
+        elements, groups = said[2].value[1], said[4].value[1]
         if len(groups) != 1 or len(elements) != len(groups[0][1].value[1]) + 1:
             raise ValueError(
                 f"{len(groups)} row groups and {len(elements) - 1} columns, nested ones counted with parts"
@@ -114,7 +114,7 @@ def found_in(file: memoryview) -> tuple[int, dict[str, Column]]:
             _found(file, element, chunk[3].value)
             for element, chunk in zip(elements[1:], groups[0][1].value[1], strict=True)
         ]
-        rows = int(footer[3].value)
+        rows = int(said[3].value)
     except (struct.error, LookupError, RecursionError, TypeError) as problem:
         raise ValueError(f"{len(file)} bytes that are no Parquet file ({problem})") from problem
     return rows, {column.name: column for column in columns}
