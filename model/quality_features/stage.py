@@ -73,12 +73,14 @@ def materialise(run: StageRun) -> Manifest:
 
 
 def _bring(updates: Mapping[str, Update]) -> dict[str, float]:
-    """Bring the families up to date: one after the other where months are computed whole, which bounds the memory.
+    """Bring the families up to date, side by side; returns the seconds of each.
 
-    Returns the seconds of each.
+    Where months are computed whole they take turns, which bounds the memory, in this thread: what takes minutes can be
+    interrupted.
     """
-    side_by_side = not any(update.makes_months_whole for update in updates.values())
-    with ThreadPoolExecutor(max_workers=len(updates) if side_by_side else 1) as pool:
+    if any(update.makes_months_whole for update in updates.values()):
+        return {name: update.bring() for name, update in updates.items()}
+    with ThreadPoolExecutor(max_workers=len(updates)) as pool:
         return dict(zip(updates, pool.map(Update.bring, updates.values()), strict=True))
 
 
