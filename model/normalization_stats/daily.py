@@ -30,7 +30,8 @@ from model.normalization_stats.statistics import (
 )
 from model.quality_features.digests import COLUMNS, called, digests_file, read_digests
 from model.quality_features.read import HEAD, TABLE, band_columns, read_features, read_market_features
-from model.store.day_digests import DayDigests, Mask, day_edges, day_numbers
+from model.store.day_digests import DayDigests, Mask
+from model.store.frames import day_edges, day_numbers
 from model.store.hashing import json_hash, merkle_root
 from model.store.manifest import FileEntry, Manifest
 from model.store.stage import StageRun

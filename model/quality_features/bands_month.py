@@ -20,7 +20,8 @@ from model.quality_features.coverage import SCHEMA, count, read_coverage
 from model.quality_features.digests import StoredDigests
 from model.quality_features.places import Places
 from model.quality_features.read import ASSET
-from model.store.day_digests import DayDigests, day_numbers
+from model.store.day_digests import DayDigests
+from model.store.frames import columns_of, day_numbers
 from model.store.store import Store
 from model.store.writer import ArtifactWriter
 
@@ -167,7 +168,7 @@ class MonthFiles:
         if not patch.any:
             self.take_over(table, month)
             return False
-        columns = pl.DataFrame([patch.chunk[name] for name in patch.columns])
+        columns = columns_of(patch.chunk, patch.columns)
         self._count(table, month, columns)
         digests = before.replaced(DayDigests.of(patch.chunk, before, patch.differs))
         self.digests[table.name, month] = digests

@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 
 from model.quality_features.places import OLD, Places
-from model.store.day_digests import Mask, day_edges, day_numbers
+from model.store.day_digests import Mask
+from model.store.frames import columns_of, day_edges, day_numbers
 
 _NEW = "__new"
 _FEW = 20
@@ -70,11 +71,11 @@ class Patch:
         if part.is_empty():
             return
         first, last = self._rows_of_days(part)
-        keys, values = _columns(part, key), _columns(part, [name for name in part.columns if name not in key])
+        keys, values = columns_of(part, key), columns_of(part, [name for name in part.columns if name not in key])
         near = self._near(part, first, last) if "Code" in key and part.height * _FEW < last - first else None
         if near is None:
-            near = _columns(self.chunk, key).slice(first, last - first).with_row_index(OLD, offset=first)
-        if keys.equals(_columns(near, key)):  # all rows of these days, or of these codes: no join
+            near = columns_of(self.chunk, key).slice(first, last - first).with_row_index(OLD, offset=first)
+        if keys.equals(columns_of(near, key)):  # all rows of these days, or of these codes: no join
             self._put(near[OLD], values)
             return
         at = keys.with_row_index(_NEW).join(near, on=key, how="inner", maintain_order="left")
@@ -142,8 +143,3 @@ class Patch:
         if isinstance(rows, slice):
             return pl.concat([held.slice(0, rows.start), values, held.slice(rows.stop)])
         return held.scatter(rows, values)
-
-
-def _columns(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    """Some columns; a query takes longer than all the rest of a small patch."""
-    return pl.DataFrame([frame[name] for name in names])

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from model.errors import DataError
 from model.quality_features.windows import Array
-from model.store.day_digests import day_numbers
+from model.store.frames import day_numbers
 
 KEY = ("Date", "Code")
 NO_SECTOR = -1

@@ -18,7 +18,7 @@ from model.errors import DataError, StoreError
 from model.quality_features.language.columns import COLUMNS, MEMBER, SECTOR
 from model.quality_features.places import rows_of
 from model.quality_features.read import KEY, PANEL
-from model.store.day_digests import day_edges
+from model.store.frames import columns_of, day_edges
 from model.store.manifest import FileEntry
 from model.store.store import Store
 
@@ -153,7 +153,7 @@ class Panel:
             kept = sum(frame.estimated_size() for _, frame in self._kept.values())
             while kept > _KEPT_BYTES and len(self._kept) > 1:
                 kept -= self._kept.pop(next(iter(self._kept)))[1].estimated_size()
-        return _columns(rows, (*KEY, *columns))
+        return columns_of(rows, (*KEY, *(name for name in columns if name in rows.columns)))
 
     def _of(self, codes: frozenset[str], month: str, columns: Sequence[str]) -> pl.DataFrame:
         """The rows of some codes and the first of each day; several jobs ask for the same.
@@ -172,7 +172,7 @@ class Panel:
             if whole.width:  # else the source has none of them
                 rows = rows.hstack(whole[places]) if rows.width else whole[places]
             self._picked[month, codes] = asked | set(absent), places, rows
-        return _columns(rows, (*KEY, *columns))
+        return columns_of(rows, (*KEY, *(name for name in columns if name in rows.columns)))
 
     def _whole(self, month: str, columns: Sequence[str]) -> pl.DataFrame:
         """Those of some columns that a month has, from what is kept of it where all of them are."""
@@ -181,7 +181,7 @@ class Panel:
             beside = any(name in SLOW_COLUMNS for name in columns)  # whose rows are counted
             read = dict.fromkeys(("Date", *columns)) if beside else columns
             rows = self._beside(month, self._table(PANEL, month, list(read)), columns)
-        return _columns(rows, columns)
+        return columns_of(rows, (name for name in columns if name in rows.columns))
 
     def _table(self, table: str, month: str, columns: Sequence[str]) -> pl.DataFrame:
         name = f"{table}/{month}.parquet"
@@ -210,11 +210,6 @@ class Panel:
             for name in names:
                 if name not in self._verified:
                     self._verified[name] = self._verifying.submit(self._store.path, self._asset, name)
-
-
-def _columns(rows: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    """Those of some columns that are there; a query for each of hundreds of months would take as long as reading."""
-    return pl.DataFrame([rows[name] for name in names if name in rows.columns])
 
 
 def _places(rows: pl.DataFrame, codes: frozenset[str]) -> pl.Series:

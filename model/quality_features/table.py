@@ -19,7 +19,7 @@ from model.quality_features.language.columns import COLUMNS, MEMBER, SECTOR
 from model.quality_features.language.evaluate import Grids, each_of, evaluate
 from model.quality_features.language.plan import Output, Plan
 from model.quality_features.windows import Array
-from model.store.day_digests import day_numbers
+from model.store.frames import day_numbers
 
 HEAD = ("Date", "Code", MEMBER)
 _CELLS_AT_A_TIME = 131_072

@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 from xxhash import xxh3_128
 
+from model.store.frames import day_edges
 from model.store.hashing import canonical_values
 
 Mask = NDArray[np.bool_]
@@ -102,25 +103,6 @@ class DayDigests:
         own, theirs = self.values[np.ix_(mine, here)], other.values[np.ix_(others, there)]
         same[np.ix_(mine, here)] = (own == theirs).all(axis=-1)
         return same
-
-
-def day_numbers(dates: pl.Series) -> NDArray[np.int32]:
-    """Days since 1970-01-01 of dates of which none is missing; a view of the column where it is in one piece."""
-    if not len(dates):
-        return np.zeros(0, dtype=np.int32)
-    array = dates.to_arrow()  # a cast would be a query
-    return np.frombuffer(array.buffers()[1], np.int32, len(array), 4 * array.offset)
-
-
-def day_edges(table: pl.DataFrame) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """The days of a table that is sorted by Date, and where the rows of each begin, the table's end included."""
-    own = day_numbers(table["Date"])
-    if not len(own):
-        return own, np.zeros(1, dtype=np.int64)
-    days = np.arange(own[0], own[-1] + 1, dtype=own.dtype)
-    edges = np.append(np.searchsorted(own, days), len(own)).astype(np.int64)  # of few days among many rows
-    held = np.append(np.diff(edges) > 0, True)
-    return days[held[:-1]], edges[held]
 
 
 def _digests(column: pl.Series, days: Sequence[tuple[int, int]]) -> Digest:

@@ -16,7 +16,7 @@ from model.store.hashing import verifies
 
 NAME = "manifest.json"
 SCHEMA_VERSION = 2
-"""1 had the columns of each table with every one of its chunks: nine tenths of the text."""
+"""1 had the columns of each table with every one of its chunks: two thirds of the text."""
 _READABLE = (1, 2)
 MAIN_TABLE = {
     "daily_quotes": "quotes",

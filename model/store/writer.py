@@ -142,6 +142,7 @@ class ArtifactWriter:
         """
         entry = self.entry(name)
         checksum = parquet.write_mended(self._new(name), file, columns)
+        self._taken_over = True
         return self._record(
             name,
             content_hash,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -172,6 +173,17 @@ def test_the_text_of_a_manifest_says_every_field_with_one_file_a_line(tmp_path: 
     assert text == manifest.to_json()
     assert json.loads(text) == json.loads(json.dumps(copied))
     assert [line.split('"')[1] for line in text.splitlines() if line.startswith("  ")] == list(manifest.files)
+
+
+def test_a_table_of_which_columns_were_copied_was_not_written_in_full(tmp_path: Path) -> None:
+    store, rows = Store(tmp_path), table(DAYS)
+    with store.writer("raw_dataset", None, IDENTITY, started=time.perf_counter() - 100.0) as w:
+        w.table("t.parquet", rows, ("Date", "Code"))
+    changed = rows.select(pl.col("x") + 1.0)
+    with store.writer("raw_dataset", None, IDENTITY) as w:
+        w.mended("t.parquet", store.path("raw_dataset", "t.parquet"), changed, content_hash="of the new values")
+    assert w.manifest.extra["full_seconds"] >= 100.0 > w.manifest.seconds
+    assert Store(tmp_path).read_table("raw_dataset", "t.parquet").equals(rows.with_columns(changed))
 
 
 def test_a_manifest_of_the_format_before_is_read_as_it_was(tmp_path: Path) -> None:

@@ -1,0 +1,34 @@
+"""Columns and days of a table without a query.
+
+A query on a table of a month takes longer than what it does: it is planned, and handed to another thread and back.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+
+def columns_of(frame: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:
+    """Some columns of a table, in the order given."""
+    return pl.DataFrame([frame[name] for name in names])
+
+
+def day_numbers(dates: pl.Series) -> NDArray[np.int32]:
+    """Days since 1970-01-01 of dates of which none is missing; a view of the column where it is in one piece."""
+    if not len(dates):
+        return np.zeros(0, dtype=np.int32)
+    array = dates.to_arrow()  # a cast would be a query
+    return np.frombuffer(array.buffers()[1], np.int32, len(array), 4 * array.offset)
+
+
+def day_edges(table: pl.DataFrame) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The days of a table that is sorted by Date, and where the rows of each begin, the table's end included."""
+    own = day_numbers(table["Date"])
+    if not len(own):
+        return own, np.zeros(1, dtype=np.int64)
+    days = np.arange(own[0], own[-1] + 1, dtype=own.dtype)
+    edges = np.append(np.searchsorted(own, days), len(own)).astype(np.int64)  # of few days among many rows
+    held = np.append(np.diff(edges) > 0, True)
+    return days[held[:-1]], edges[held]
