@@ -219,6 +219,8 @@ class TrainingConfig:
     """Which weights are kept: the best of the last phase, or of all phases (with that phase's switches)."""
     precision: Literal["32", "bf16-mixed"] = "32"
     """Arithmetic of the forward and backward passes."""
+    activation_checkpointing: bool = False
+    """Whether the encoder's activations are computed again for the gradient, some windows at a time, and not kept."""
     compile: bool = False
     """Whether the network is compiled first (worth it on a GPU and for long trainings)."""
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"

@@ -71,6 +71,7 @@ class Session:
         self.batches = DayBatches(panel, lookback, fabric.device)
         self.days = EpochDays(panel, training, seed)
         self.network = AtftGatFan(network, len(panel.features), panel.horizons, lookback)
+        self.network.activation_checkpointing = training.activation_checkpointing
         forward = Forward(self.network)
         self.module = fabric.setup_module(torch.compile(forward, dynamic=True) if training.compile else forward)
         self.parts = Parts(self.network)

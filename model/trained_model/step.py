@@ -263,7 +263,7 @@ class Stepper:
             raise TrainingError(
                 f"The device ran out of memory with {self.days_per_pass} days in a forward pass, after "
                 f"{self.halvings} halvings. Lower training.days_per_batch (raise training.accumulate to keep the "
-                "step), the network's hidden, or the lookback."
+                "step), set training.activation_checkpointing, or lower the network's hidden or the lookback."
             ) from error
         self.halvings += 1
         if torch.cuda.is_available():

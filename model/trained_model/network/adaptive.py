@@ -4,6 +4,7 @@ A reversible normalisation removes a non-stationary part from a window, lets the
 gives its forecast of that part back at the output: ``y = y_network * scale + shift``.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +24,16 @@ class OwnHistory:
     """[B, H] forecast of the removed level, added to every output of the horizon."""
     scale: Tensor | None
     """[B, H] positive forecast of the removed scale, or None where the method keeps the scale."""
+
+    @classmethod
+    def joined(cls, parts: Sequence["OwnHistory"]) -> "OwnHistory":
+        """The histories of several blocks of windows as one."""
+        scales = [part.scale for part in parts if part.scale is not None]
+        return cls(
+            residual=torch.cat([part.residual for part in parts]),
+            shift=torch.cat([part.shift for part in parts]),
+            scale=torch.cat(scales) if scales else None,
+        )
 
     def denormalise(self, values: Tensor) -> Tensor:
         """values: [B, H] or [B, H, Q] in normalised units -> the same shape in the label's units."""

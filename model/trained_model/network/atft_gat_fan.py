@@ -13,6 +13,7 @@ Initial weights come from torch's global generator: seed it before construction.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from model.trained_model.network.adaptive import OwnHistory, forecast_loss
 from model.trained_model.network.config import NetworkConfig
 from model.trained_model.network.direct import DirectPath
+from model.trained_model.network.encoded import Encoded, computed_again
 from model.trained_model.network.fan import FrequencyAdaptiveNormalization, drop_frequencies
 from model.trained_model.network.fusion import ResidualFusion
 from model.trained_model.network.gat import GraphAttention
@@ -69,6 +71,8 @@ class AtftGatFan(nn.Module):
         self.n_features = n_features
         self.horizons = tuple(horizons)
         self.lookback = lookback
+        self.activation_checkpointing = False
+        """Whether training computes the encoder's activations again for the gradient, see ``encoded``."""
         width, dropout = config.hidden, config.dropout
         adaptive = config.adaptive_norm != "none"
         channels = 2 if adaptive and config.adaptive_main_channel else 1
@@ -128,34 +132,21 @@ class AtftGatFan(nn.Module):
         """
         self._check_inputs(x, own_return, phase_switches)
         newest = x[:, -1]
-        history: OwnHistory | None = None
-        main: Tensor | None = None
-        own_input: Tensor | None = None
-        if phase_switches.adaptive_norm:
-            adaptive = self._adaptive()
-            x, main = adaptive.features(x)
-            history, own_input = adaptive(own_return)
-        selection: Tensor | None = None
-        steps: Tensor | Affine
-        if self.config.variable_selection:
-            steps, weights = self.vsn(x, main)
-            selection = weights[:, -1]
-        else:
-            steps = self.projection(x, main)
-        if own_input is not None:
-            steps = (steps.steps().transpose(0, 1) if isinstance(steps, Affine) else steps) + own_input
-        state = self.temporal(steps)
-        state = self.fusion(state, self._graph_state(state, newest, edge_index, edge_attr, phase_switches))
-        point, quantiles = self.heads(state)
+        encode = partial(self._encode, adaptive_norm=phase_switches.adaptive_norm)
+        again = self.activation_checkpointing and torch.is_grad_enabled()
+        encoded = computed_again(encode, x, own_return) if again else encode(x, own_return)
+        graph_state = self._graph_state(encoded.state, newest, edge_index, edge_attr, phase_switches)
+        point, quantiles = self.heads(self.fusion(encoded.state, graph_state))
         if self.direct is not None:
             edges = (edge_index, edge_attr) if phase_switches.graph else (None, None)
             point = point + self.direct(newest, *edges)
+        history = encoded.history
         auxiliary: dict[str, Tensor] = {}
         if history is not None:
             point, quantiles = history.denormalise(point), history.denormalise(quantiles)
             if target is not None:
                 auxiliary[self.config.adaptive_norm] = forecast_loss(history.shift, target)
-        return NetworkOutput(point, quantiles, selection, auxiliary)
+        return NetworkOutput(point, quantiles, encoded.selection, auxiliary)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Parameters by part: 'vsn' or 'projection', 'temporal', 'fan' or 'san', 'gat', ...; empty parts are left out.
@@ -197,6 +188,26 @@ class AtftGatFan(nn.Module):
         part = self.get_submodule(self.config.adaptive_norm)
         assert isinstance(part, AdaptiveHistory)
         return part
+
+    def _encode(self, x: Tensor, own_return: Tensor, *, adaptive_norm: bool) -> Encoded:
+        """What the network makes of each window on its own; arguments as in ``forward``."""
+        history: OwnHistory | None = None
+        main: Tensor | None = None
+        own_input: Tensor | None = None
+        if adaptive_norm:
+            adaptive = self._adaptive()
+            x, main = adaptive.features(x)
+            history, own_input = adaptive(own_return)
+        selection: Tensor | None = None
+        steps: Tensor | Affine
+        if self.config.variable_selection:
+            steps, weights = self.vsn(x, main)
+            selection = weights[:, -1].contiguous()  # a view would hold the weights of all days
+        else:
+            steps = self.projection(x, main)
+        if own_input is not None:
+            steps = (steps.steps().transpose(0, 1) if isinstance(steps, Affine) else steps) + own_input
+        return Encoded(self.temporal(steps), selection, history)
 
     def _graph_state(
         self,

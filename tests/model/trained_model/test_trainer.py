@@ -76,11 +76,15 @@ def test_four_phases_learn_the_planted_signal_with_their_own_parts_and_rates(
     assert result.rates == tuple(expected)
 
 
-@pytest.mark.parametrize("network", [NETWORK, PLAIN])
+@pytest.mark.parametrize(
+    ("network", "again"), [(NETWORK, False), (PLAIN, False), (replace(NETWORK, dropout=0.2), True)]
+)
 def test_a_training_stopped_and_continued_ends_with_the_same_bits(
-    panel: FoldPanel, tmp_path: Path, network: NetworkConfig
+    panel: FoldPanel, tmp_path: Path, network: NetworkConfig, again: bool
 ) -> None:
-    training = replace(FOUR_PHASES, ema_decay=0.8, layerwise_decay=0.9, days_per_epoch=10)
+    training = replace(
+        FOUR_PHASES, ema_decay=0.8, layerwise_decay=0.9, days_per_epoch=10, activation_checkpointing=again
+    )
     whole = trained(panel, training, network=network)
     polls = {"left": 3 * 3 + 1}  # three epochs of three steps, then in the middle of the fourth
 
@@ -90,13 +94,21 @@ def test_a_training_stopped_and_continued_ends_with_the_same_bits(
 
     with pytest.raises(TrainingStoppedError, match="after 3 whole epochs"):
         trained(panel, training, Callbacks(should_stop=stop, checkpoint_dir=tmp_path), network)
-    again: list[Record] = []
-    continued = trained(panel, training, Callbacks(on_epoch=again.append, checkpoint_dir=tmp_path), network)
-    assert len(again) == 4
+    rest: list[Record] = []
+    continued = trained(panel, training, Callbacks(on_epoch=rest.append, checkpoint_dir=tmp_path), network)
+    assert len(rest) == 4
     assert state_hash(continued.state) == state_hash(whole.state)
     assert _figures(continued.history) == _figures(whole.history)
     assert continued.rates == whole.rates
     assert continued.best_epoch == whole.best_epoch
+
+
+def test_activations_computed_again_give_the_same_network(panel: FoldPanel) -> None:
+    still = replace(NETWORK, dropout=0.0, edge_dropout=0.0)
+    kept = trained(panel, network=still)
+    again = trained(panel, replace(TRAINING, activation_checkpointing=True), network=still)
+    for name, value in kept.state.items():
+        assert torch.allclose(again.state[name], value, rtol=1e-4, atol=1e-6), name
 
 
 def test_a_checkpoint_of_another_training_is_refused(panel: FoldPanel, tmp_path: Path) -> None:
