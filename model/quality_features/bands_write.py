@@ -18,8 +18,9 @@ import polars as pl
 
 from model.quality_features.bands_jobs import Job
 from model.quality_features.bands_month import MonthFiles, Table, between
-from model.quality_features.read import HEAD, KEY
+from model.quality_features.read import HEAD
 from model.store.day_digests import DayDigests
+from model.store.frames import day_edges, distinct_days
 from model.store.stage import StageRun
 
 _FEW_CODES = 64
@@ -91,15 +92,15 @@ class Update:
         tables = self.family.tables
         planned = {table.name: self._jobs(table, stale[table.name]) for table in tables}
         together = self._together([planned[table.name] for table in tables if table.compute is None])
-        finished = 0
-        for inner in (True, False):
-            due = [table for table in tables if table.inner == inner]
-            with ThreadPoolExecutor(max_workers=self.run.settings.runtime.threads) as pool:
-                patches = [pool.submit(self._patch, t, stale[t.name], planned[t.name], together) for t in due]
-                for table, patch in zip(due, patches, strict=True):
-                    patch.result()
-                    finished += 1
-                    self.run.progress(finished, len(tables), f"{table.name} up to date")
+        patches: dict[str, Future[None]] = {}
+        with ThreadPoolExecutor(max_workers=self.run.settings.runtime.threads) as pool:
+            for table in sorted(tables, key=lambda each: (not each.inner, each.compute is not None)):
+                needed = [patches[each.name] for each in tables if each.inner and table.compute is not None]
+                work = self._patch, table, stale[table.name], planned[table.name], together
+                patches[table.name] = pool.submit(_after, needed, *work)
+            for finished, (name, patch) in enumerate(patches.items(), start=1):
+                patch.result()
+                self.run.progress(finished, len(tables), f"{name} up to date")
         return time.perf_counter() - began
 
     @property
@@ -191,7 +192,10 @@ class Update:
 
     def _count(self, tables: Sequence[Table], frames: Sequence[pl.DataFrame]) -> None:
         for frame in frames:
-            days, codes = (set(frame[name].unique().to_list()) for name in KEY)
+            edges = day_edges(frame)[1]
+            days = set(frame["Date"].gather(edges[:-1]).to_list())
+            listed = pl.concat([frame["Code"].clear(), *distinct_days(frame["Code"], edges)[0]])
+            codes = set(listed.unique().to_list())
             for table in tables:
                 self.done[table.name].count(table, frame.columns, frame.height, days, codes)
 
@@ -223,6 +227,13 @@ class Update:
                 group = []
         if group:
             yield group
+
+
+def _after(needed: Sequence[Future[None]], work: Callable[..., None], *arguments: object) -> None:
+    """Work that begins when other work has ended; what is needed was handed to the same threads before."""
+    for each in needed:
+        each.result()
+    work(*arguments)
 
 
 def _span(job: Job) -> _Span:

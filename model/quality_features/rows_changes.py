@@ -19,7 +19,7 @@ import polars as pl
 from model.labels.labels import PANEL_COLUMNS as LABEL_COLUMNS
 from model.quality_features.language.columns import MEMBER
 from model.quality_features.read import ASSET, DAYS_FILE, KEY, PANEL
-from model.quality_features.rows_panel import FEATURE_COLUMNS, MARKET_COLUMNS, SLOW_COLUMNS, Panel
+from model.quality_features.rows_panel import FEATURE_COLUMNS, MARKET_COLUMNS, SLOW, SLOW_COLUMNS, Panel
 from model.store.store import Store
 
 _COMPARED = {
@@ -158,8 +158,10 @@ def _days_of(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _compare(before: Panel, panel: Panel, month: str) -> _Month:
+    same = {table: _same(before, panel, month, table) for table in (PANEL, SLOW)}
+    columns = [name for name in _READ if name == MEMBER or not same[SLOW if name in SLOW_COLUMNS else PANEL]]
     with ThreadPoolExecutor(max_workers=2) as pool:
-        old, now = pool.map(lambda each: each.month(month, _READ), (before, panel))
+        old, now = pool.map(lambda each: each.month(month, columns), (before, panel))
     days = _days_of(now)
     both = days.select("Date").filter(pl.col("Date").is_in(old["Date"].unique().to_list()))
     old_values, new_values = (

@@ -17,6 +17,7 @@ from model.daily_quotes.beside import TABLES
 from model.daily_quotes.calendar import known_at, trading_days
 from model.daily_quotes.schema import ASSET, CANONICAL, KEY, QUOTES
 from model.daily_quotes.settings import CalendarSettings
+from model.store.hashing import merkle_root
 from model.store.store import Store
 
 
@@ -46,10 +47,17 @@ class Days:
         published = days.filter(known_at(self.calendar, pl.col("Date")) <= self.as_of)["Date"].to_list()
         return {day: contents[day] for day in published}
 
-    def tables(self, days: Sequence[date]) -> tuple[str, ...]:
-        """Names of the tables beside the bars that any of these days has, in order."""
-        files = {file for day in days for file in self.store.require(ASSET, day.isoformat()).files}
-        return tuple(sorted(name for name, table in TABLES.items() if table.file in files))
+    def contents_beside(self, days: Sequence[date]) -> dict[str, str]:
+        """Hash of what each table beside the bars says on these days, by name; those that none of them has are out."""
+        manifests = {day.isoformat(): self.store.require(ASSET, day.isoformat()) for day in days}
+        found = {}
+        for name, table in sorted(TABLES.items()):
+            held = {
+                day: manifest.files[table.file] for day, manifest in manifests.items() if table.file in manifest.files
+            }
+            if held:
+                found[name] = merkle_root({day: entry.content_hash for day, entry in held.items()})
+        return found
 
     def quotes(self, days: Sequence[date], columns: Sequence[str] | None = None) -> pl.DataFrame:
         """The canonical rows of these days, sorted by Date and Code.

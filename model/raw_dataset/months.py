@@ -1,10 +1,10 @@
 """The month chunks: what each was made from, what it hands to the next, and which can be taken over as they are.
 
 A month's panel follows from its days, the adjustment state handed on by the month before and the universe in force.
-Its slow and market tables follow from its days, the rows handed on that still matter or do not count yet, the splits
-so far, and the trading days to count with. Where none of these changed, the chunk is taken over and nothing of it is
-read: what it hands on is known by its hash. A chain of months is written again only as far as what is handed on
-differs.
+Its slow and market tables follow from the tables beside its bars, the rows handed on that still matter or do not count
+yet, the panel's keys and splits, and the trading days to count with: no price reaches them. Where none of these
+changed, the chunk is taken over and nothing of it is read: what it hands on is known by its hash. A chain of months is
+written again only as far as what is handed on differs.
 """
 
 from bisect import bisect_left, bisect_right
@@ -46,8 +46,9 @@ CARRIED = "carried_"
 _SPLITS = "splits"
 QUARANTINE_FILE = "quarantine.parquet"
 CALENDAR_FILE = "calendar.parquet"
-TABLES_OF_MONTHS = "tables_of_months"
-"""In the manifest: for each month the hash of its days, the tables beside its bars and its days with an index."""
+MADE_FROM = "months_made_from"
+"""In the manifest: for each month the hash of its days, those of the tables beside its bars by name, that of what the
+slow table reads of the panel, and how many of its days have an index."""
 
 _BUSINESS_DAYS_AROUND = timedelta(days=60)
 
@@ -107,7 +108,7 @@ class MonthChunks:
     """Writes every month of the data set, in order.
 
     Args:
-        known: what the present artefact's manifest says under ``TABLES_OF_MONTHS``.
+        known: what the present artefact's manifest says under ``MADE_FROM``.
     """
 
     run: StageRun
@@ -120,8 +121,8 @@ class MonthChunks:
     def __post_init__(self) -> None:
         self.collected = Collected()
         self.months = days_by_month(self.contents)
-        self.tables = {month: self._tables(month) for month in self.months}
-        self.beside = {name for entry in self.tables.values() for name in entry["tables"]}
+        self.made_from = {month: self._made_from(month) for month in self.months}
+        self.beside = {name for entry in self.made_from.values() for name in entry["beside"]}
         self.trading_days = self.days.trading_days(list(self.contents)) if self.beside else ()
         self._state = self._handed(STATE, ["Code"], empty_state())
         self._carried = {
@@ -159,7 +160,7 @@ class MonthChunks:
         force = universe.in_force(self.members, dates[0], dates[-1])
         quality, chosen = self.run.settings.quality, self.run.settings.universe
         made_from = self._hash(
-            month,
+            days=self._contents(month),
             state=self._state.hash,
             universe=table_hash(force),
             rules=[quality.max_daily_return, quality.range_tolerance, chosen.size is None, chosen.min_price],
@@ -175,6 +176,7 @@ class MonthChunks:
             built = build_month(self.days.quotes(dates), self._state.read(), force, quality, chosen)
             self.writer.chunk(PANEL, month, built.panel, key=KEY, input_hash=made_from)
             self._state.write(month, built.state, made_from)
+            self.made_from[month].pop("keys", None)
             self.collected.codes = built.state.height
             rows, quarantine, self._panel = built.panel.height, built.quarantine, built.panel
             self._names = _names(built.panel)
@@ -186,13 +188,10 @@ class MonthChunks:
     def _slow(self, month: str) -> bool:
         """The slow table and what it hands on; whether they could be taken over."""
         tables = [name for name in (_SPLITS, *SLOW_TABLES) if name in self._carried]
-        made_from = self._hash_beside(month, tables)
+        made_from = self._hash_beside(month, tables, SLOW_TABLES, keys=self._keys(month))
         if self._keep(SLOW, month, tables, made_from):
             return True
-        panel = self._panel
-        if panel is None:
-            columns = ["Date", "Code", "Sector", "AdjustmentCumulative"]
-            panel = self.run.store.read_table(ASSET, _chunk(PANEL, month), columns=columns)
+        panel = self._read_by_slow(month)
         records = self._hand_on(month, tables, made_from, panel)
         slow = build_slow(panel.select("Date", "Code", "Sector"), records, self._positions(month))
         self.writer.chunk(SLOW, month, slow, key=KEY, input_hash=made_from)
@@ -202,16 +201,31 @@ class MonthChunks:
         """The market table and what it hands on; whether they could be taken over."""
         tables = [name for name in MARKET_TABLES if name in self._carried]
         index = self.run.settings.quality.index
-        made_from = self._hash_beside(month, tables, index=index)
+        dates = [day.isoformat() for day in self._names["Date"]]
+        made_from = self._hash_beside(month, tables, MARKET_TABLES, index=index, dates=dates)
         if self._keep(MARKET, month, tables, made_from):
+            self.made_from[month]["index_days"] = self.known[month]["index_days"]
             return True
         indices = self.days.beside("indices", list(self.months[month]))
         records = self._hand_on(month, tables, made_from)
         flow = records.get("investor_flow", pl.DataFrame(schema=available_schema("investor_flow")))
         market = build_market(self._names.select("Date"), indices, index, flow, self._positions(month))
         self.writer.chunk(MARKET, month, market, key=("Date",), input_hash=made_from)
-        self.tables[month]["index_days"] = market["IndexClose"].count()
+        self.made_from[month]["index_days"] = market["IndexClose"].count()
         return False
+
+    def _keys(self, month: str) -> str:
+        """Hash of what the slow table reads of the panel."""
+        entry = self.made_from[month]
+        if "keys" not in entry:
+            entry["keys"] = table_hash(self._read_by_slow(month))
+        return str(entry["keys"])
+
+    def _read_by_slow(self, month: str) -> pl.DataFrame:
+        columns = ["Date", "Code", "Sector", "AdjustmentCumulative"]
+        if self._panel is not None:
+            return self._panel.select(columns)
+        return pl.read_parquet(self.writer.staged(_chunk(PANEL, month)), columns=columns)
 
     def _keep(self, table: str, month: str, tables: Sequence[str], made_from: str) -> bool:
         """Take a chunk and what was handed on with it over, if all of it was made from the same."""
@@ -247,13 +261,21 @@ class MonthChunks:
             self._carried[name].write(month, carried(name, records[name], dates[-1]), made_from)
         return records
 
-    def _hash_beside(self, month: str, tables: Sequence[str], **more: object) -> str:
+    def _hash_beside(self, month: str, handed: Sequence[str], tables: Sequence[str], **more: object) -> str:
+        """Hash of what the month's slow or market table follows from.
+
+        Args:
+            handed: tables of which the month before handed rows on.
+            tables: those beside the bars that it reads.
+        """
         dates = list(self.months[month])
+        beside = self.made_from[month]["beside"]
         hours = self.days.exchange.hours
         around = dates[0] - _BUSINESS_DAYS_AROUND, dates[-1] + _BUSINESS_DAYS_AROUND
         return self._hash(
-            month,
-            handed={name: self._carried[name].hash for name in tables},
+            beside={name: beside[name] for name in tables if name in beside},
+            days=[day.isoformat() for day in dates],
+            handed={name: self._carried[name].hash for name in handed},
             counted_in=[day.isoformat() for day in self._positions(month)],
             business_days=[day.isoformat() for day in self.days.exchange.business_days(*around)],
             closes=[hours.timezone, *map(str, hours.usual), *map(str, sorted(hours.half_days.items()))],
@@ -266,25 +288,26 @@ class MonthChunks:
         first = max(0, bisect_left(self.trading_days, dates[0]) - LONGEST_MEMORY_DAYS)
         return pl.Series("day", self.trading_days[first : bisect_right(self.trading_days, dates[-1])], dtype=pl.Date)
 
-    def _hash(self, month: str, **parts: object) -> str:
+    def _hash(self, **parts: object) -> str:
         as_of = self.days.as_of
         return json_hash(
             {
-                "days": [[day.isoformat(), content] for day, content in self.months[month].items()],
                 "as_of": None if as_of is None else as_of.isoformat(),
                 "code": self.run.identity.code_version,
                 **parts,
             }
         )
 
-    def _tables(self, month: str) -> dict[str, Any]:
-        """The tables beside the bars in a month, without a look at its days where they are those of the last time."""
-        days = self.months[month]
-        content = json_hash([[day.isoformat(), content] for day, content in days.items()])
+    def _made_from(self, month: str) -> dict[str, Any]:
+        """What a month is made from, without a look at its days where they are those of the last time."""
+        content = json_hash(self._contents(month))
         before = self.known.get(month)
         if before is not None and before["days"] == content:
             return dict(before)
-        return {"days": content, "tables": list(self.days.tables(list(days))), "index_days": 0}
+        return {"days": content, "beside": self.days.contents_beside(list(self.months[month])), "index_days": 0}
+
+    def _contents(self, month: str) -> list[list[str]]:
+        return [[day.isoformat(), content] for day, content in self.months[month].items()]
 
     def _before(self, file: str, dates: Sequence[date]) -> pl.DataFrame:
         """The rows of a table of the present artefact dated within a month that is taken over."""
@@ -298,7 +321,7 @@ class MonthChunks:
         return Handed(self.run.store, self.writer, table, key, empty)
 
     def _require_index(self) -> None:
-        if "indices" not in self.beside or sum(entry["index_days"] for entry in self.tables.values()):
+        if "indices" not in self.beside or sum(entry["index_days"] for entry in self.made_from.values()):
             return
         found = self.days.beside("indices", list(self.contents))["IndexCode"].unique().sort().to_list()
         raise SourceError(

@@ -14,6 +14,7 @@ from model.daily_quotes.schema import ASSET as QUOTES_ASSET
 from model.daily_quotes.settings import CalendarSettings
 from model.errors import SourceError
 from model.raw_dataset.market import MARKET
+from model.raw_dataset.months import MADE_FROM
 from model.raw_dataset.settings import QualitySettings
 from model.raw_dataset.slow import SLOW
 from model.raw_dataset.stage import ASSET
@@ -190,6 +191,12 @@ def test_a_price_fix_rewrites_the_panel_of_its_month_and_nothing_else(
     after.publish(store, [date(2024, 10, 16)])
     now = build(store)
     assert written(before, now) == {"panel/2024-10"} and now.extra["months_reused"] == 3
+    made_from = [{name: entry.input_hash for name, entry in each.files.items()} for each in (before, now)]
+    assert {name for name, entry in made_from[1].items() if entry != made_from[0][name]} == {
+        "panel/2024-10.parquet",
+        "state/2024-10.parquet",
+    }  # slow and market were taken over, not built again and found to be the same
+    assert now.extra[MADE_FROM]["2024-10"]["index_days"] == before.extra[MADE_FROM]["2024-10"]["index_days"] > 0
 
 
 def test_a_corrected_statement_reaches_the_months_in_which_it_counts(tmp_path: Path, handmade: Market) -> None:
@@ -234,9 +241,9 @@ def test_unchanged_months_are_never_read(tmp_path: Path, handmade: Market, built
     days = {name.split("/")[1] for name in read if name.startswith(f"{QUOTES_ASSET}/")}
     assert days and min(days) >= "2024-12"
     chunks = {name.removeprefix(f"{ASSET}/all/") for name in read if name.startswith(f"{ASSET}/")}
-    handed_on = ("statements", "margin", "short_selling", "investor_flow", "splits")
-    carried = {f"carried_{name}/2024-11.parquet" for name in handed_on}
-    assert chunks == {"universe.parquet", "quarantine.parquet", "calendar.parquet", "state/2024-11.parquet", *carried}
+    assert chunks == {"universe.parquet", "quarantine.parquet", "calendar.parquet", "state/2024-11.parquet"}
+    files = {name.split("/")[2] for name in read if name.startswith(f"{QUOTES_ASSET}/")}
+    assert files == {"quotes.parquet"}  # what no price reaches is not read either
 
 
 def test_a_source_without_these_tables_has_neither_slow_nor_market(
