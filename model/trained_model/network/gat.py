@@ -12,7 +12,12 @@ Parameters and definition are torch-geometric's. On a CPU its result is worked o
 :mod:`model.trained_model.network.edge_attention`.
 """
 
-from typing import Optional
+import sys
+import tempfile
+from collections.abc import Callable
+from importlib.util import cache_from_source
+from pathlib import Path
+from typing import Any, Optional
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +56,7 @@ class TemperedGATv2Conv(GATv2Conv):
         )
         self.temperature = temperature
         self.signed = signed
+        _remove_sources(self.propagate, self.edge_updater)
 
     def forward(self, x: Tensor, edges: Edges) -> Tensor:
         """x: [N, inputs] -> [N, heads * outputs]."""
@@ -98,6 +104,19 @@ class TemperedGATv2Conv(GATv2Conv):
         alpha = softmax(logits / self.temperature, index, ptr, dim_size)
         alpha = functional.dropout(alpha, p=self.dropout, training=self.training)
         return alpha * torch.where(edge_attr[:, :1] < 0.0, -1.0, 1.0) if self.signed else alpha
+
+
+def _remove_sources(*methods: Callable[..., Any]) -> None:
+    """Remove the files that the library wrote these methods to and loaded them from.
+
+    It leaves them, one a method and process, in the folder for temporary files, where a nightly training would add to
+    them for ever. Once loaded nothing reads them but tracebacks.
+    """
+    for method in methods:
+        written = getattr(sys.modules.get(method.__module__), "__file__", None)
+        if written is not None and Path(written).parent == Path(tempfile.gettempdir()):
+            for path in (written, cache_from_source(written)):
+                Path(path).unlink(missing_ok=True)
 
 
 class GraphAttention(nn.Module):

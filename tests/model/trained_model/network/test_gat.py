@@ -1,5 +1,10 @@
 """Graph attention against a dense masked reference, and the task that only GATv2 can learn."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
@@ -139,3 +144,16 @@ def test_the_dictionary_lookup_of_the_gatv2_paper_is_solved_and_static_attention
     torch.manual_seed(0)
     assert _dictionary_lookup_accuracy(GraphAttention(32, hidden=32, heads=1), 32) > 0.98
     assert _dictionary_lookup_accuracy(GATConv(32, 32, heads=1, edge_dim=4), 32) < 0.6
+
+
+def test_no_file_is_left_in_the_folder_for_temporary_ones(tmp_path: Path) -> None:
+    script = """
+import torch
+from model.trained_model.network import gat
+part = gat.GraphAttention(8, hidden=8, heads=2)
+gat.by_hand = lambda x: False  # the methods that the library wrote still work
+part(torch.randn(3, 8), torch.tensor([[0], [1]]), torch.randn(1, 4)).sum().backward()
+"""
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": ""}
+    subprocess.run([sys.executable, "-c", script], check=True, env=environment, cwd=Path(__file__).parents[4])
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
