@@ -46,7 +46,7 @@ CARRIED = "carried_"
 _SPLITS = "splits"
 QUARANTINE_FILE = "quarantine.parquet"
 CALENDAR_FILE = "calendar.parquet"
-MADE_FROM = "months_made_from"
+SOURCES = "sources_of_months"
 """In the manifest: for each month the hash of its days, those of the tables beside its bars by name, that of what the
 slow table reads of the panel, and how many of its days have an index."""
 
@@ -108,7 +108,7 @@ class MonthChunks:
     """Writes every month of the data set, in order.
 
     Args:
-        known: what the present artefact's manifest says under ``MADE_FROM``.
+        known: what the present artefact's manifest says under ``SOURCES``.
     """
 
     run: StageRun
@@ -121,8 +121,8 @@ class MonthChunks:
     def __post_init__(self) -> None:
         self.collected = Collected()
         self.months = days_by_month(self.contents)
-        self.made_from = {month: self._made_from(month) for month in self.months}
-        self.beside = {name for entry in self.made_from.values() for name in entry["beside"]}
+        self.sources = {month: self._sources_of(month) for month in self.months}
+        self.beside = {name for entry in self.sources.values() for name in entry["beside"]}
         self.trading_days = self.days.trading_days(list(self.contents)) if self.beside else ()
         self._state = self._handed(STATE, ["Code"], empty_state())
         self._carried = {
@@ -176,7 +176,7 @@ class MonthChunks:
             built = build_month(self.days.quotes(dates), self._state.read(), force, quality, chosen)
             self.writer.chunk(PANEL, month, built.panel, key=KEY, input_hash=made_from)
             self._state.write(month, built.state, made_from)
-            self.made_from[month].pop("keys", None)
+            self.sources[month].pop("keys", None)
             self.collected.codes = built.state.height
             rows, quarantine, self._panel = built.panel.height, built.quarantine, built.panel
             self._names = _names(built.panel)
@@ -204,19 +204,19 @@ class MonthChunks:
         dates = [day.isoformat() for day in self._names["Date"]]
         made_from = self._hash_beside(month, tables, MARKET_TABLES, index=index, dates=dates)
         if self._keep(MARKET, month, tables, made_from):
-            self.made_from[month]["index_days"] = self.known[month]["index_days"]
+            self.sources[month]["index_days"] = self.known[month]["index_days"]
             return True
         indices = self.days.beside("indices", list(self.months[month]))
         records = self._hand_on(month, tables, made_from)
         flow = records.get("investor_flow", pl.DataFrame(schema=available_schema("investor_flow")))
         market = build_market(self._names.select("Date"), indices, index, flow, self._positions(month))
         self.writer.chunk(MARKET, month, market, key=("Date",), input_hash=made_from)
-        self.made_from[month]["index_days"] = market["IndexClose"].count()
+        self.sources[month]["index_days"] = market["IndexClose"].count()
         return False
 
     def _keys(self, month: str) -> str:
         """Hash of what the slow table reads of the panel."""
-        entry = self.made_from[month]
+        entry = self.sources[month]
         if "keys" not in entry:
             entry["keys"] = table_hash(self._read_by_slow(month))
         return str(entry["keys"])
@@ -269,7 +269,7 @@ class MonthChunks:
             tables: those beside the bars that it reads.
         """
         dates = list(self.months[month])
-        beside = self.made_from[month]["beside"]
+        beside = self.sources[month]["beside"]
         hours = self.days.exchange.hours
         around = dates[0] - _BUSINESS_DAYS_AROUND, dates[-1] + _BUSINESS_DAYS_AROUND
         return self._hash(
@@ -298,7 +298,7 @@ class MonthChunks:
             }
         )
 
-    def _made_from(self, month: str) -> dict[str, Any]:
+    def _sources_of(self, month: str) -> dict[str, Any]:
         """What a month is made from, without a look at its days where they are those of the last time."""
         content = json_hash(self._contents(month))
         before = self.known.get(month)
@@ -321,7 +321,7 @@ class MonthChunks:
         return Handed(self.run.store, self.writer, table, key, empty)
 
     def _require_index(self) -> None:
-        if "indices" not in self.beside or sum(entry["index_days"] for entry in self.made_from.values()):
+        if "indices" not in self.beside or sum(entry["index_days"] for entry in self.sources.values()):
             return
         found = self.days.beside("indices", list(self.contents))["IndexCode"].unique().sort().to_list()
         raise SourceError(

@@ -19,7 +19,7 @@ from model.errors import DataError
 from model.raw_dataset import universe
 from model.raw_dataset.days import Days
 from model.raw_dataset.gate import QUARANTINE, count_defective, count_reasons, refuse_bad_data, traded_value
-from model.raw_dataset.months import ASSET, CALENDAR_FILE, MADE_FROM, PANEL, QUARANTINE_FILE, MonthChunks
+from model.raw_dataset.months import ASSET, CALENDAR_FILE, PANEL, QUARANTINE_FILE, SOURCES, MonthChunks
 from model.raw_dataset.settings import UniverseSettings
 from model.store.hashing import json_hash
 from model.store.manifest import Manifest
@@ -47,7 +47,7 @@ def materialise(run: StageRun) -> Manifest:
     previous = run.store.manifest(ASSET)
     with run.writer(ASSET) as writer:
         members, choices = _universe(run, days, contents, previous)
-        known = previous.extra.get(MADE_FROM, {}) if previous else {}
+        known = previous.extra.get(SOURCES, {}) if previous else {}
         chunks = MonthChunks(run, writer, days, contents, members, known)
         collected = chunks.build()
         quarantine = pl.concat([pl.DataFrame(schema=QUARANTINE), *collected.quarantine])
@@ -58,7 +58,7 @@ def materialise(run: StageRun) -> Manifest:
         writer.table(UNIVERSE_FILE, members, key=("EffectiveDate", "rank"))
         writer.table(CALENDAR_FILE, names, key=("Date",))
         writer.json(REPORT_FILE, quality_report(collected.rows, names.height, collected.codes, quarantine))
-        writer.extra.update({_CHOICES: choices, MADE_FROM: chunks.made_from})
+        writer.extra.update({_CHOICES: choices, SOURCES: chunks.sources})
         writer.extra.update({"months_reused": collected.reused, "months": len(chunks.months)})
     return writer.manifest
 

@@ -14,7 +14,7 @@ from model.daily_quotes.schema import ASSET as QUOTES_ASSET
 from model.daily_quotes.settings import CalendarSettings
 from model.errors import SourceError
 from model.raw_dataset.market import MARKET
-from model.raw_dataset.months import MADE_FROM
+from model.raw_dataset.months import SOURCES
 from model.raw_dataset.settings import QualitySettings
 from model.raw_dataset.slow import SLOW
 from model.raw_dataset.stage import ASSET
@@ -196,7 +196,7 @@ def test_a_price_fix_rewrites_the_panel_of_its_month_and_nothing_else(
         "panel/2024-10.parquet",
         "state/2024-10.parquet",
     }  # slow and market were taken over, not built again and found to be the same
-    assert now.extra[MADE_FROM]["2024-10"]["index_days"] == before.extra[MADE_FROM]["2024-10"]["index_days"] > 0
+    assert now.extra[SOURCES]["2024-10"]["index_days"] == before.extra[SOURCES]["2024-10"]["index_days"] > 0
 
 
 def test_a_corrected_statement_reaches_the_months_in_which_it_counts(tmp_path: Path, handmade: Market) -> None:
