@@ -44,7 +44,7 @@ def compute_job(
         names=job.names,
         codes=wanted,
         threads=threads,
-        market=panel.market(start, job.last),
+        market=panel.market(start, job.last) if "market" in _tables(plan) else None,
     )
 
 
@@ -76,6 +76,11 @@ def market_job(
 def days_before(days: Sequence[date], day: date, count: int) -> date:
     """The trading day so many before, or the first."""
     return days[max(bisect_left(days, day) - count, 0)]
+
+
+def _tables(plan: Plan) -> set[str]:
+    """The tables of raw_dataset that a plan reads."""
+    return {COLUMNS[name].table for name in plan.columns}
 
 
 def _columns(plan: Plan, days: Sequence[date], first: date) -> dict[str, date]:

@@ -175,12 +175,13 @@ class Panel:
         return columns_of(rows, (*KEY, *(name for name in columns if name in rows.columns)))
 
     def _whole(self, month: str, columns: Sequence[str]) -> pl.DataFrame:
-        """Those of some columns that a month has, from what is kept of it where all of them are."""
+        """Those of some columns that a month has; what is kept of it is not read again, and nothing more is kept."""
         kept, rows = self._kept.get(month, (frozenset[str](), pl.DataFrame()))
-        if not rows.width or not kept.issuperset(columns):
-            beside = any(name in SLOW_COLUMNS for name in columns)  # whose rows are counted
-            read = dict.fromkeys(("Date", *columns)) if beside else columns
-            rows = self._beside(month, self._table(PANEL, month, list(read)), columns)
+        absent = [name for name in columns if name not in kept]
+        if absent:
+            counted = "Date" in absent or rows.width or not any(name in SLOW_COLUMNS for name in absent)
+            read = self._table(PANEL, month, absent if counted else ["Date", *absent])  # whose rows slow ones must have
+            rows = self._beside(month, rows.hstack(read) if rows.width else read, absent)
         return columns_of(rows, (name for name in columns if name in rows.columns))
 
     def _table(self, table: str, month: str, columns: Sequence[str]) -> pl.DataFrame:
