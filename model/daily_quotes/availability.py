@@ -14,6 +14,7 @@ No row counts before the trading day in whose partition it lies, whatever its ti
 that come later, so a later row cannot move an earlier one.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -69,6 +70,15 @@ class Exchange:
         _, last_year, _ = calendar.read_holidays(calendar.holiday_file(self.settings, self.config_dir))
         end = min(last, date(last_year, 12, 31))
         return list(calendar.trading_days(self.settings, first, end, config_dir=self.config_dir))
+
+    def looked_at(self, last: date) -> date:
+        """The last date whose being a business day or not can matter to a row recorded up to ``last``.
+
+        That is far away where the data have a gap.
+        """
+        place = bisect_right(self.observed, last)
+        following = self.observed[place : place + max(MARGIN_DAYS_AFTER_RECORD.values())]
+        return (following[-1] if following else last) + _LONGEST_CLOSING
 
     def _observed_days(self, first: date, last: date) -> list[date]:
         span = [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
@@ -152,6 +162,19 @@ def effective_days(available: pl.Series, days: Sequence[date]) -> pl.Series:
     return trading.gather(pl.Series(place).set(pl.Series(place) >= len(trading), None)).alias("EffectiveDate")
 
 
+def on_trading_days(rows: pl.DataFrame, days: Sequence[date]) -> pl.DataFrame:
+    """``rows`` with ``AvailableFrom`` moved to the trading day from which each counts, as far as ``days`` hold it.
+
+    Two rows that begin to count at the same close then say so. What counts before the first of the days or after the
+    last of them stays as it is.
+    """
+    if not days:
+        return rows
+    available = pl.col(AVAILABLE_FROM)
+    moved = pl.coalesce(effective_days(rows[AVAILABLE_FROM], days), available)
+    return rows.with_columns(pl.when(available < days[0]).then(available).otherwise(moved).alias(AVAILABLE_FROM))
+
+
 def partition_days(published: pl.Series, days: Sequence[date], settings: CalendarSettings) -> pl.Series:
     """The trading day under which a source files a row: the first of ``days`` on or after its local date.
 
@@ -188,8 +211,7 @@ def _after_record(records: pl.Series, days: int, exchange: Exchange) -> pl.Serie
     if not len(records):
         return records
     first, last = _span(records)
-    next_days = [day for day in exchange.observed if day > last][:days]  # far away where the data have a gap
-    business = exchange.business_days(first, max([last, *next_days]) + _LONGEST_CLOSING)
+    business = exchange.business_days(first, exchange.looked_at(last))
     place = np.searchsorted(np.array(business, dtype="datetime64[D]"), records.to_numpy(), side="right") + days - 1
     if place.max() >= len(business):
         raise DataError(

@@ -114,12 +114,16 @@ class Market(Grid):
 
     @cached_property
     def known_traded_value(self) -> Floats:
-        """[T, N] traded value; the day's median stands in where a stock has none.
+        """[T, N] traded value above 0; the day's least stands in for 0, and the day's median where nothing is known.
 
         Raises:
             DataError: the market has no traded values.
         """
-        return _with_typical(self.needed("traded_value"))
+        value = self.needed("traded_value")
+        if not (value == 0.0).any():
+            return _with_typical(value)
+        least = np.where(value > 0.0, value, np.inf).min(axis=1, keepdims=True)
+        return _with_typical(np.where(value == 0.0, np.where(np.isfinite(least), least, np.nan), value))
 
     def needed(self, name: Literal["traded_value", "price"]) -> Floats:
         """An optional array that a setting asks for.

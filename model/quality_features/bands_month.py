@@ -43,7 +43,8 @@ class Table:
     compute: Callable[[Job], pl.DataFrame] | None = None
     """Computes a job where the table has a way of its own, from another table of the family; see ``inner``."""
     inner: bool = False
-    """Whether other tables are computed from it: it is brought up to date before them, and nothing else reads it."""
+    """Whether tables with a ``compute`` of their own are computed from it: it is brought up to date before these, and
+    nothing else reads it."""
 
     def pick(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The table's columns, as far as they are in a result of the engine; each row once."""

@@ -95,7 +95,7 @@ class Update:
         patches: dict[str, Future[None]] = {}
         with ThreadPoolExecutor(max_workers=self.run.settings.runtime.threads) as pool:
             for table in sorted(tables, key=lambda each: (not each.inner, each.compute is not None)):
-                needed = [patches[each.name] for each in tables if each.inner and table.compute is not None]
+                needed = [] if table.compute is None else [patches[each.name] for each in tables if each.inner]
                 work = self._patch, table, stale[table.name], planned[table.name], together
                 patches[table.name] = pool.submit(_after, needed, *work)
             for finished, (name, patch) in enumerate(patches.items(), start=1):

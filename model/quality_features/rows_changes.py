@@ -2,7 +2,8 @@
 
 Beside the features lie the files of raw_dataset that they were computed from (hard links, which take no room), and
 ``days`` with one row a trading day. A month whose files say what they said is not read at all; of the others both
-states are compared value by value, which gives the exact rows that were changed, inserted or deleted.
+states of the files that differ are compared value by value, which gives the exact rows that were changed, inserted or
+deleted.
 """
 
 from bisect import bisect_left
@@ -159,7 +160,8 @@ def _days_of(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _compare(before: Panel, panel: Panel, month: str) -> _Month:
     same = {table: _same(before, panel, month, table) for table in (PANEL, SLOW)}
-    columns = [name for name in _READ if name == MEMBER or not same[SLOW if name in SLOW_COLUMNS else PANEL]]
+    differing = [name for name in _READ if not same[SLOW if name in SLOW_COLUMNS else PANEL]]
+    columns = list(dict.fromkeys([MEMBER, *differing]))  # the members of each day are counted in any case
     with ThreadPoolExecutor(max_workers=2) as pool:
         old, now = pool.map(lambda each: each.month(month, columns), (before, panel))
     days = _days_of(now)

@@ -20,6 +20,8 @@ from model.daily_quotes.settings import CalendarSettings
 from model.store.hashing import merkle_root
 from model.store.store import Store
 
+BARS, REVISIONS = "bars", "revisions"
+
 
 @dataclass(frozen=True)
 class Days:
@@ -47,14 +49,12 @@ class Days:
         published = days.filter(known_at(self.calendar, pl.col("Date")) <= self.as_of)["Date"].to_list()
         return {day: contents[day] for day in published}
 
-    def contents_beside(self, days: Sequence[date]) -> dict[str, str]:
-        """Hash of what each table beside the bars says on these days, by name; those that none of them has are out."""
+    def contents(self, days: Sequence[date]) -> dict[str, str]:
+        """Hash of what each table says on these days, by name, the bars' being ``BARS``; absent ones are left out."""
         manifests = {day.isoformat(): self.store.require(ASSET, day.isoformat()) for day in days}
         found = {}
-        for name, table in sorted(TABLES.items()):
-            held = {
-                day: manifest.files[table.file] for day, manifest in manifests.items() if table.file in manifest.files
-            }
+        for name, file in {BARS: QUOTES, **{name: table.file for name, table in sorted(TABLES.items())}}.items():
+            held = {day: manifest.files[file] for day, manifest in manifests.items() if file in manifest.files}
             if held:
                 found[name] = merkle_root({day: entry.content_hash for day, entry in held.items()})
         return found
@@ -69,7 +69,7 @@ class Days:
         if self.as_of is None:
             return self._read(QUOTES, days, wanted)
         needed = list(dict.fromkeys([*wanted, *KEY, "KnownAt"]))
-        superseded = self._read("revisions", self._having("revisions", days), [*needed, "SupersededAt"])
+        superseded = self._read(REVISIONS, self._having(REVISIONS, days), [*needed, "SupersededAt"])
         versions = pl.concat([self._read(QUOTES, days, needed), superseded], how="diagonal_relaxed")
         in_force = (pl.col("KnownAt") <= self.as_of) & (pl.col("SupersededAt") > self.as_of).fill_null(True)
         chosen = versions.filter(in_force).sort(*KEY, "KnownAt").unique(KEY, keep="last", maintain_order=True)

@@ -69,10 +69,14 @@ def gate(quotes: pl.DataFrame, settings: QualitySettings) -> Gated:
 
 
 def traded_value() -> pl.Expr:
-    """Value traded in currency units: as reported, else close times volume; null without a trade."""
-    traded = (pl.col("Close") > 0) & (pl.col("Volume") > 0)
+    """Value traded in currency units: as reported, else close times volume; 0 where the volume says that nobody traded.
+
+    Null where nothing can be said: without a volume or a close, or where a value was reported of no volume.
+    """
+    traded, nobody = (pl.col("Close") > 0) & (pl.col("Volume") > 0), pl.col("Volume") == 0
     reported = pl.when(_positive("TurnoverValue")).then(pl.col("TurnoverValue"))
-    return pl.when(traded).then(pl.coalesce(reported, pl.col("Close") * pl.col("Volume")))
+    value = pl.when(traded).then(pl.coalesce(reported, pl.col("Close") * pl.col("Volume")))
+    return pl.when(nobody & reported.is_null()).then(0.0).otherwise(value)
 
 
 def count_reasons(quarantine: pl.DataFrame) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """The month chunks: what each was made from, what it hands to the next, and which can be taken over as they are.
 
-A month's panel follows from its days, the adjustment state handed on by the month before and the universe in force.
+A month's panel follows from its bars, the adjustment state handed on by the month before and the universe in force.
 Its slow and market tables follow from the tables beside its bars, the rows handed on that still matter or do not count
 yet, the panel's keys and splits, and the trading days to count with: no price reaches them. Where none of these
 changed, the chunk is taken over and nothing of it is read: what it hands on is known by its hash. A chain of months is
@@ -16,12 +16,13 @@ from typing import Any
 
 import polars as pl
 
+from model.daily_quotes.availability import on_trading_days
 from model.daily_quotes.beside import TABLES
 from model.daily_quotes.schema import KEY
 from model.errors import SourceError
 from model.raw_dataset import universe
 from model.raw_dataset.adjustment import SHARES, SPLITS, empty_state, in_adjusted_shares, splits_until
-from model.raw_dataset.days import Days, available_schema
+from model.raw_dataset.days import BARS, REVISIONS, Days, available_schema
 from model.raw_dataset.market import build_market
 from model.raw_dataset.panel import build_month
 from model.raw_dataset.slow import (
@@ -47,10 +48,11 @@ _SPLITS = "splits"
 QUARANTINE_FILE = "quarantine.parquet"
 CALENDAR_FILE = "calendar.parquet"
 SOURCES = "sources_of_months"
-"""In the manifest: for each month the hash of its days, those of the tables beside its bars by name, that of what the
-slow table reads of the panel, and how many of its days have an index."""
+"""In the manifest, for each month: ``days``, the hash of its days; ``tables``, that of each of their tables by name;
+``index_days``, how many of them have an index; ``keys``, the hash of what the slow table reads of the panel, where
+there is one."""
 
-_BUSINESS_DAYS_AROUND = timedelta(days=60)
+_BUSINESS_DAYS_BEFORE = timedelta(days=60)
 
 
 @dataclass
@@ -73,10 +75,11 @@ class Handed:
     table: str
     key: Sequence[str]
     frame: pl.DataFrame | None
-    hash: str = ""
-    _file: str = ""
+    hash: str = field(init=False)
+    _file: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
+        """Nothing was handed on yet but the empty table."""
         self.hash = table_hash(self.read())
 
     def read(self) -> pl.DataFrame:
@@ -122,7 +125,8 @@ class MonthChunks:
         self.collected = Collected()
         self.months = days_by_month(self.contents)
         self.sources = {month: self._sources_of(month) for month in self.months}
-        self.beside = {name for entry in self.sources.values() for name in entry["beside"]}
+        read = {*SLOW_TABLES, *MARKET_TABLES}
+        self.beside = {name for entry in self.sources.values() for name in entry["tables"] if name in read}
         self.trading_days = self.days.trading_days(list(self.contents)) if self.beside else ()
         self._state = self._handed(STATE, ["Code"], empty_state())
         self._carried = {
@@ -160,7 +164,8 @@ class MonthChunks:
         force = universe.in_force(self.members, dates[0], dates[-1])
         quality, chosen = self.run.settings.quality, self.run.settings.universe
         made_from = self._hash(
-            days=self._contents(month),
+            month,
+            (BARS,) if self.days.as_of is None else (BARS, REVISIONS),
             state=self._state.hash,
             universe=table_hash(force),
             rules=[quality.max_daily_return, quality.range_tolerance, chosen.size is None, chosen.min_price],
@@ -187,27 +192,27 @@ class MonthChunks:
 
     def _slow(self, month: str) -> bool:
         """The slow table and what it hands on; whether they could be taken over."""
-        tables = [name for name in (_SPLITS, *SLOW_TABLES) if name in self._carried]
-        made_from = self._hash_beside(month, tables, SLOW_TABLES, keys=self._keys(month))
-        if self._keep(SLOW, month, tables, made_from):
+        handed = [name for name in (_SPLITS, *SLOW_TABLES) if name in self._carried]
+        made_from = self._hash_beside(month, SLOW_TABLES, handed, keys=self._keys(month))
+        if self._keep(SLOW, month, handed, made_from):
             return True
         panel = self._read_by_slow(month)
-        records = self._hand_on(month, tables, made_from, panel)
+        records = self._hand_on(month, handed, made_from, panel)
         slow = build_slow(panel.select("Date", "Code", "Sector"), records, self._positions(month))
         self.writer.chunk(SLOW, month, slow, key=KEY, input_hash=made_from)
         return False
 
     def _market(self, month: str) -> bool:
         """The market table and what it hands on; whether they could be taken over."""
-        tables = [name for name in MARKET_TABLES if name in self._carried]
+        handed = [name for name in MARKET_TABLES if name in self._carried]
         index = self.run.settings.quality.index
         dates = [day.isoformat() for day in self._names["Date"]]
-        made_from = self._hash_beside(month, tables, MARKET_TABLES, index=index, dates=dates)
-        if self._keep(MARKET, month, tables, made_from):
+        made_from = self._hash_beside(month, MARKET_TABLES, handed, index=index, dates=dates)
+        if self._keep(MARKET, month, handed, made_from):
             self.sources[month]["index_days"] = self.known[month]["index_days"]
             return True
         indices = self.days.beside("indices", list(self.months[month]))
-        records = self._hand_on(month, tables, made_from)
+        records = self._hand_on(month, handed, made_from)
         flow = records.get("investor_flow", pl.DataFrame(schema=available_schema("investor_flow")))
         market = build_market(self._names.select("Date"), indices, index, flow, self._positions(month))
         self.writer.chunk(MARKET, month, market, key=("Date",), input_hash=made_from)
@@ -227,57 +232,58 @@ class MonthChunks:
             return self._panel.select(columns)
         return pl.read_parquet(self.writer.staged(_chunk(PANEL, month)), columns=columns)
 
-    def _keep(self, table: str, month: str, tables: Sequence[str], made_from: str) -> bool:
+    def _keep(self, table: str, month: str, handed: Sequence[str], made_from: str) -> bool:
         """Take a chunk and what was handed on with it over, if all of it was made from the same."""
         file = _chunk(table, month)
         entry = self.writer.previous(file)
-        held = all(self._carried[name].holds(month, made_from) for name in tables)
+        held = all(self._carried[name].holds(month, made_from) for name in handed)
         if entry is None or entry.input_hash != made_from or not held:
             return False
         self.writer.reuse(file)
-        for name in tables:
+        for name in handed:
             self._carried[name].keep(month)
         return True
 
     def _hand_on(
-        self, month: str, tables: Sequence[str], made_from: str, panel: pl.DataFrame | None = None
+        self, month: str, handed: Sequence[str], made_from: str, panel: pl.DataFrame | None = None
     ) -> dict[str, pl.DataFrame]:
         """The rows of each table that the month sees: those handed to it and its own, with shares adjusted. The next
         month's are written.
 
         Args:
-            panel: that of the month, needed where the splits are among the tables.
+            handed: the tables.
+            panel: that of the month, needed where the splits are among them.
         """
         dates = list(self.months[month])
+        until = self.trading_days[: bisect_right(self.trading_days, dates[-1])]
         records, splits = {}, pl.DataFrame(schema=SPLITS)
-        if panel is not None and _SPLITS in tables:
+        if panel is not None and _SPLITS in handed:
             splits = splits_until(self._carried[_SPLITS].read(), panel)
             self._carried[_SPLITS].write(month, splits, made_from)
-        for name in (table for table in tables if table != _SPLITS):
+        for name in (table for table in handed if table != _SPLITS):
             own = self.days.beside(name, dates)
             if name in SHARES:
                 own = in_adjusted_shares(name, own, splits)
-            records[name] = pl.concat([self._carried[name].read(), own])
+            records[name] = on_trading_days(pl.concat([self._carried[name].read(), own]), until)
             self._carried[name].write(month, carried(name, records[name], dates[-1]), made_from)
         return records
 
-    def _hash_beside(self, month: str, handed: Sequence[str], tables: Sequence[str], **more: object) -> str:
+    def _hash_beside(self, month: str, tables: Sequence[str], handed: Sequence[str], **more: object) -> str:
         """Hash of what the month's slow or market table follows from.
 
         Args:
-            handed: tables of which the month before handed rows on.
             tables: those beside the bars that it reads.
+            handed: tables of which the month before handed rows on.
         """
-        dates = list(self.months[month])
-        beside = self.sources[month]["beside"]
-        hours = self.days.exchange.hours
-        around = dates[0] - _BUSINESS_DAYS_AROUND, dates[-1] + _BUSINESS_DAYS_AROUND
+        dates, exchange = list(self.months[month]), self.days.exchange
+        hours = exchange.hours
+        around = dates[0] - _BUSINESS_DAYS_BEFORE, exchange.looked_at(dates[-1])
         return self._hash(
-            beside={name: beside[name] for name in tables if name in beside},
-            days=[day.isoformat() for day in dates],
+            month,
+            tables,
             handed={name: self._carried[name].hash for name in handed},
             counted_in=[day.isoformat() for day in self._positions(month)],
-            business_days=[day.isoformat() for day in self.days.exchange.business_days(*around)],
+            business_days=[day.isoformat() for day in exchange.business_days(*around)],
             closes=[hours.timezone, *map(str, hours.usual), *map(str, sorted(hours.half_days.items()))],
             **more,
         )
@@ -288,10 +294,13 @@ class MonthChunks:
         first = max(0, bisect_left(self.trading_days, dates[0]) - LONGEST_MEMORY_DAYS)
         return pl.Series("day", self.trading_days[first : bisect_right(self.trading_days, dates[-1])], dtype=pl.Date)
 
-    def _hash(self, **parts: object) -> str:
-        as_of = self.days.as_of
+    def _hash(self, month: str, tables: Sequence[str], **parts: object) -> str:
+        """Hash of some tables of a month's days, and of what more something follows from."""
+        as_of, said = self.days.as_of, self.sources[month]["tables"]
         return json_hash(
             {
+                "days": [day.isoformat() for day in self.months[month]],
+                "tables": {name: said[name] for name in tables if name in said},
                 "as_of": None if as_of is None else as_of.isoformat(),
                 "code": self.run.identity.code_version,
                 **parts,
@@ -300,14 +309,12 @@ class MonthChunks:
 
     def _sources_of(self, month: str) -> dict[str, Any]:
         """What a month is made from, without a look at its days where they are those of the last time."""
-        content = json_hash(self._contents(month))
+        days = self.months[month]
+        content = json_hash([[day.isoformat(), content] for day, content in days.items()])
         before = self.known.get(month)
         if before is not None and before["days"] == content:
             return dict(before)
-        return {"days": content, "beside": self.days.contents_beside(list(self.months[month])), "index_days": 0}
-
-    def _contents(self, month: str) -> list[list[str]]:
-        return [[day.isoformat(), content] for day, content in self.months[month].items()]
+        return {"days": content, "tables": self.days.contents(list(days)), "index_days": 0}
 
     def _before(self, file: str, dates: Sequence[date]) -> pl.DataFrame:
         """The rows of a table of the present artefact dated within a month that is taken over."""

@@ -2,8 +2,10 @@
 
 At the close of a day a company's current statement is that of its latest period (fiscal year and quarter) among all
 that count by then, in its latest version. Beside it stands the same quarter of the fiscal year before, as known on
-the same day, and the forecast for the latest fiscal year that any forecast speaks of, with the one before it for the
-same year. A correction of an older period changes nothing but what is compared with.
+the same day. A correction of an older period changes nothing but what is compared with. The forecast in force is the
+newest one for the latest fiscal year that any forecast speaks of, whatever period it was published with; beside it
+stands the one that was in force before it for the same year. Of several that begin to count at the same close only
+the last was ever in force.
 """
 
 import polars as pl
@@ -77,7 +79,7 @@ def _reports(records: pl.DataFrame) -> pl.DataFrame:
 
 
 def _forecasts(records: pl.DataFrame) -> pl.DataFrame:
-    """The last forecast of each company for each fiscal year on each day, in order; ``Year`` is the year forecast."""
+    """The last forecast from each day on of each company for each fiscal year (``Year``), in order."""
     found = records.filter(pl.any_horizontal(pl.col(*FORECAST).is_not_null())).sort(*_ORDER)
     year = _MONTH + 12 * (pl.col("Quarter") == 4).cast(pl.Int32)
     return found.with_columns(Year=year).unique(["Code", "Year", AVAILABLE_FROM], keep="last", maintain_order=True)

@@ -19,7 +19,10 @@ FEATURES: tuple[Feature, ...] = (
     Feature("volume_z_20d", "range_volume", (volume - mean(volume, 20)) / std(volume, 20)),
     Feature("turnover_ratio_5_20d", "range_volume", mean(turnover, 5) / mean(turnover, 20)),
     Feature(
-        "log_turnover_1d", "range_volume", log(turnover), description="ln of the traded value; currency of the quotes."
+        "log_turnover_1d",
+        "range_volume",
+        log(positive(turnover)),
+        description="ln of the traded value in the currency of the quotes; missing on a day without trades.",
     ),
     Feature("log_turnover_20d", "range_volume", log(positive(mean(turnover, 20)))),
 )

@@ -6,7 +6,20 @@ Sources: Parkinson (1980), Rogers and Satchell (1991), Yang and Zhang (2000), Am
 from model.quality_features.language.expression import Expression, as_expression
 from model.quality_features.language.feature import Feature
 from model.quality_features.language.operators import abs as magnitude
-from model.quality_features.language.operators import close, high, lag, log, low, mean, ret, sqrt, square, std, turnover
+from model.quality_features.language.operators import (
+    close,
+    high,
+    lag,
+    log,
+    low,
+    mean,
+    positive,
+    ret,
+    sqrt,
+    square,
+    std,
+    turnover,
+)
 from model.quality_features.language.operators import open as opening
 
 ANNUAL = sqrt(252)
@@ -44,7 +57,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature(
         "amihud_20d",
         "volatility",
-        log(mean(magnitude(_RETURN) / turnover, 20)),
+        log(mean(magnitude(_RETURN) / positive(turnover), 20)),
         description="Illiquidity: ln of the mean absolute return per traded value; days without trade are skipped.",
     ),
 )

@@ -31,6 +31,12 @@ def test_the_days_median_stands_in_for_an_unknown_volatility_and_traded_value() 
     assert market.known_traded_value[0].tolist() == [1.0, 2.0, 6.0, 2.0]
 
 
+def test_who_hardly_trades_counts_as_the_least_traded_and_not_as_typical() -> None:
+    value = np.array([[5.0, 0.0, 6.0, np.nan], [0.0, 0.0, 0.0, 0.0]])
+    market = market_of(np.zeros((2, 4)), turnover_20=value)
+    assert market.known_traded_value.tolist() == [[5.0, 5.0, 6.0, 5.0], [1.0] * 4]
+
+
 def test_rows_in_any_order_give_the_same_market() -> None:
     rng = np.random.default_rng(0)
     frame = market_frame(rng.normal(0, 0.02, (6, 4)), Sector=np.array([list("ABAB")] * 6))

@@ -66,7 +66,7 @@ def _slow_row(known: Mapping[str, list[Row]], day: date, code: str, sector: str)
         versions: dict[date, Row] = {}
         for each in forecasts:
             if _forecast_year(each) == latest:
-                versions[each["AvailableFrom"]] = each
+                versions[_counts_from(each["AvailableFrom"])] = each
         *earlier, newest = versions.values()
         row |= {name: newest[name] for name in FORECAST}
         profits = [each["ForecastProfit"] for each in earlier if each["ForecastProfit"] is not None]
@@ -78,6 +78,12 @@ def _slow_row(known: Mapping[str, list[Row]], day: date, code: str, sector: str)
         ratio = _last(ratios, lambda each: each["RecordDate"] == record)
         row["SectorShortRatio"] = ratio["ShortRatio"] if _age(ratio, day) < 10 else None
     return row
+
+
+def _counts_from(available: date) -> date:
+    """The trading day at whose close a row first counts; before all of them, its own day."""
+    following = [day for day in DAYS if day >= available]
+    return following[0] if following and available >= DAYS[0] else available
 
 
 def _margin(records: list[Row], day: date, code: str) -> Row:

@@ -128,12 +128,13 @@ def test_too_large_a_share_of_defects_is_refused_and_names_the_key() -> None:
 def test_the_value_traded_is_the_reported_one_or_price_times_volume() -> None:
     frame = pl.DataFrame(
         {
-            "Close": [10.0, 10.0, 0.0, 10.0, None, 10.0, 10.0],
-            "Volume": [5, 5, 5, 0, 5, 5, 5],
-            "TurnoverValue": [49.0, None, 7.0, 7.0, 7.0, math.nan, math.inf],
+            "Close": [10.0, 10.0, 0.0, 10.0, None, 10.0, 10.0, 10.0, None, 10.0, 10.0],
+            "Volume": [5, 5, 5, 0, 5, 5, 5, 0, 0, None, -5],
+            "TurnoverValue": [49.0, None, 7.0, 7.0, 7.0, math.nan, math.inf, None, 0.0, 0.0, None],
         }
     )
-    assert frame.select(traded_value()).to_series().to_list() == [49.0, 50.0, None, None, None, 50.0, 50.0]
+    known = [49.0, 50.0, None, None, None, 50.0, 50.0]  # the fourth was reported of a volume of nothing
+    assert frame.select(traded_value()).to_series().to_list() == [*known, 0.0, 0.0, None, None]
 
 
 price = st.one_of(st.none(), st.sampled_from([0.0, 1.0, 2.0, 5.0, 9.5, math.nan, math.inf, -math.inf]))

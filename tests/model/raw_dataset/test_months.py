@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -15,7 +16,7 @@ from model.daily_quotes.settings import CalendarSettings
 from model.errors import SourceError
 from model.raw_dataset.market import MARKET
 from model.raw_dataset.months import SOURCES
-from model.raw_dataset.settings import QualitySettings
+from model.raw_dataset.settings import QualitySettings, UniverseSettings
 from model.raw_dataset.slow import SLOW
 from model.raw_dataset.stage import ASSET
 from model.store.manifest import Manifest
@@ -197,6 +198,52 @@ def test_a_price_fix_rewrites_the_panel_of_its_month_and_nothing_else(
         "state/2024-10.parquet",
     }  # slow and market were taken over, not built again and found to be the same
     assert now.extra[SOURCES]["2024-10"]["index_days"] == before.extra[SOURCES]["2024-10"]["index_days"] > 0
+
+
+def test_a_fix_beside_the_bars_leaves_the_panel_alone(tmp_path: Path, handmade: Market, built: Store) -> None:
+    store = linked(built, tmp_path)
+    before = store.require(ASSET)
+    row = filed("statements", [{"Code": "7203", "FiscalYearEnd": date(2025, 3, 31), "Quarter": 1, "Sales": 12.0,
+                                "PublishedAt": local(date(2024, 10, 16), 9)}])  # fmt: skip
+    after = handmade.with_table("statements", pl.concat([handmade.beside["statements"], row]))
+    after.publish(store, changed_days(handmade, after))
+    now = build(store)
+    made_from = [{name: entry.input_hash for name, entry in each.files.items()} for each in (before, now)]
+    rebuilt = {name.split("/")[0] for name, entry in made_from[1].items() if entry != made_from[0][name]}
+    assert {"slow", "carried_statements"} <= rebuilt
+    assert not rebuilt & {"panel", "state", "market", "carried_investor_flow"}
+
+
+def test_forecasts_that_begin_to_count_at_the_same_close_are_one(tmp_path: Path, handmade: Market) -> None:
+    """Friday after the close and Monday before it: the first of the two was never in force."""
+    year = {"Code": "7203", "FiscalYearEnd": date(2025, 3, 31), "Quarter": 2}
+    friday, monday = next((a, b) for a, b in pairwise(DAYS) if (b - a).days == 3 and a > date(2024, 10, 8))
+    said = [(date(2024, 10, 8), 10, 8.0), (friday, 16, 9.0), (monday, 14, 10.0)]
+    forecasts = [{**year, "ForecastProfit": profit, "PublishedAt": local(day, hour)} for day, hour, profit in said]
+    store = Store(tmp_path)
+    Market(handmade.quotes, {}).with_table("statements", filed("statements", forecasts)).publish(store)
+    build(store)
+    slow = store.read_chunks(ASSET, "slow").filter((pl.col("Code") == "7203") & pl.col("Date").is_in([friday, monday]))
+    assert slow.select("ForecastProfit", "ForecastProfitBefore").rows() == [(8.0, None), (10.0, 8.0)]
+
+
+def test_a_day_found_late_in_a_long_gap_moves_what_a_month_hands_on(tmp_path: Path, handmade: Market) -> None:
+    days = [day for day in DAYS if day <= date(2024, 9, 30) or day >= date(2024, 12, 9)]
+    row = {"Date": date(2024, 9, 30), "Code": "7203", "Kind": "weekly", "RecordDate": date(2024, 9, 30),
+           "PublishedAt": None, "MarginLong": 5.0, "MarginShort": 1.0}  # fmt: skip
+    quotes = handmade.quotes.filter(pl.col("Date").is_in(days))
+    margin = pl.DataFrame([row], schema_overrides={"PublishedAt": pl.Datetime("us", "UTC")})
+    market = Market(quotes, {}).with_table("margin", margin)
+    settings = sections(calendar=CalendarSettings(exchange="from_data", close="15:30"), universe=UniverseSettings())
+    store = Store(tmp_path / "kept")
+    market.publish(store)
+    build(store, settings)
+    late = quotes.filter(pl.col("Date") == date(2024, 12, 9)).with_columns(Date=date(2024, 12, 5))
+    market.with_quotes(pl.concat([quotes, late])).publish(store, [date(2024, 12, 5)])
+    partial = build(store, settings)
+    assert contents(partial) == contents(build(linked(store, tmp_path / "fresh", only_days=True), settings))
+    known = store.read_chunks(ASSET, "slow").filter(pl.col("MarginLong").is_not_null() & (pl.col("Code") == "7203"))
+    assert known["Date"].min() == date(2024, 12, 10)
 
 
 def test_a_corrected_statement_reaches_the_months_in_which_it_counts(tmp_path: Path, handmade: Market) -> None:
