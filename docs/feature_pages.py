@@ -17,7 +17,8 @@ _SCOPES = {"market": "day", "stock": "stock", "cross_section": "stock, within th
 _ABOUT = """\
 The formulas are in the [feature language](language.md) and name other features where they contain them. The look-back
 counts trading days, the feature's own day included. A feature varies by the day alone, by the stock's own history, or
-by the stock among the names of its day.
+by the stock among the names of its day. A flag `valid_5d` to `valid_252d` says of each row whether that many days hold
+closes for at least `features.minimum_share`.
 """
 _KINDS: Mapping[Kind, str] = {
     "elementwise": "Cell by cell",
@@ -93,8 +94,10 @@ def language_reference() -> str:
         "```",
         "",
         "Days are trading days, and a window includes its own day. A missing value makes an operation cell by cell",
-        "missing, and is left out of a window and of a day's members. A window with fewer values than",
-        "`features.minimum_share` of its days is missing; with `nulls: any` one is enough. Nothing reads a later day.",
+        "missing, and is left out of a window and of a day's members: a sum is that of the values present. A window",
+        "with fewer values than `features.minimum_share` of its days is missing (`ema` and `wilder`, in which old days",
+        "hardly count: with less than that share of the weights); with `nulls: any` one value is enough. Nothing reads",
+        "a later day.",
         "",
         "## Columns",
         "",
@@ -103,8 +106,8 @@ def language_reference() -> str:
         *(_column(spec) for spec in COLUMNS.values()),
         f"| `{MARKET_RETURN}` | the 1-day return of `features.market_index`, or the mean over the universe's members | "
         f"{COLUMNS['close'].availability} |",
-        f"| `{MARKET_MOVE}` | the same; on the day after one without any price, the return since the day before it | "
-        f"{COLUMNS['close'].availability} |",
+        f"| `{MARKET_MOVE}` | the same; after one day without any price, the return since the day before it; after "
+        f"more, missing | {COLUMNS['close'].availability} |",
     ]
     for kind, title in _KINDS.items():
         lines += ["", f"## {title}", "", "| operator | what it is |", "| --- | --- |"]

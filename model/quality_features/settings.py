@@ -68,7 +68,7 @@ class FeatureSettings(Section):
     market_index: str | None = Field(default=None, min_length=1)
     """Index that stands for the market, such as TOPIX; without one it is the equal-weight mean over the universe."""
     minimum_share: float = Field(default=0.8, gt=0.0, le=1.0)
-    """Share of a window's trading days that must hold a value; with fewer the feature is null."""
+    """Share of a window's trading days (of its weights, in ema and wilder) that must hold a value; else it is null."""
     minimum_sector_names: int = Field(default=3, ge=1)
     """Universe members that a sector must have on a day; with fewer its features are null that day."""
     high_volatility_quantile: float = Field(default=0.8, gt=0.5, lt=1.0)

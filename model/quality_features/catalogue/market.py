@@ -50,9 +50,19 @@ FEATURES: tuple[Feature, ...] = (
     *(Feature(f"mkt_ret_{days}d", "market", compound(days)) for days in (1, 5, 10, 20, 60)),
     Feature("mkt_vol_20d", "market", _VOLATILITY),
     Feature("mkt_vol_60d", "market", ANNUAL * std(market_return, 60)),
-    Feature("mkt_ema_ratio_60d", "market", _above_ema(60), description="ln of the market over its EMA."),
-    Feature("mkt_ema_gap_5_20d", "market", _above_ema(20) - _above_ema(5), description="ln of EMA 5 over EMA 20."),
-    Feature("mkt_ema_gap_20_60d", "market", _above_ema(60) - _above_ema(20), description="ln of EMA 20 over EMA 60."),
+    Feature("mkt_ema_ratio_60d", "market", _above_ema(60), description="ln of the market less the EMA of its ln."),
+    Feature(
+        "mkt_ema_gap_5_20d",
+        "market",
+        _above_ema(20) - _above_ema(5),
+        description="EMA 5 less EMA 20, of the ln of the market.",
+    ),
+    Feature(
+        "mkt_ema_gap_20_60d",
+        "market",
+        _above_ema(60) - _above_ema(20),
+        description="EMA 20 less EMA 60, of the ln of the market.",
+    ),
     Feature(
         "mkt_drawdown_252d",
         "market",

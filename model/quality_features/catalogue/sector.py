@@ -29,7 +29,7 @@ FEATURES: tuple[Feature, ...] = (
         "sector_vol_20d",
         "sector",
         ANNUAL * std(sector_mean(ret(close, 1)), 20),
-        description="Volatility of the sector's mean return.",
+        description="Volatility of the mean return of the sector that the name was in on each day.",
     ),
     Feature("sector_members", "sector", sector_count(ret(close, 1)), description="Universe members of the sector."),
     *(Feature(f"ret_{days}d_vs_sector", "sector", ret(close, days) - sector_mean(ret(close, days))) for days in _DAYS),

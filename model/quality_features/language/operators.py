@@ -192,10 +192,14 @@ mad = _window("mad", "Mean absolute deviation from the window's mean")
 slope = _window("slope", "Least-squares slope of x on y over the days on which both have a value", "x y")
 determination = _window("determination", "Squared correlation of x and y", "x y")
 corr = _window("corr", "Correlation of x and y over the days on which both have a value", "x y")
-drawdown = _window("drawdown", "Log level minus its highest point in the window, from daily log returns", "log_returns")
+drawdown = _window(
+    "drawdown",
+    "Log level minus its highest point in the window, from daily log returns; a missing one counts as 0",
+    "log_returns",
+)
 low_pass = _window(
     "low_pass",
-    "Frequencies 0 to bins of the window's discrete Fourier transform, evaluated today",
+    "Frequencies 0 to bins of the window's discrete Fourier transform, evaluated today; a missing day counts as 0",
     parameters="days bins",
 )
 ema = Operator(

@@ -72,7 +72,7 @@ def test_an_entry_says_everything_about_a_feature() -> None:
         "name": "sector_vol_20d",
         "group": "sector",
         "formula": "sqrt(252) * std(sector_mean(ret(close, 1)), 20)",
-        "description": "Volatility of the sector's mean return.",
+        "description": "Volatility of the mean return of the sector that the name was in on each day.",
         "lookback_days": 21,
         "warm_up_days": 20,
         "inputs": ["AdjClose", "InUniverse", "Sector"],
