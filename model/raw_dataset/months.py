@@ -47,7 +47,7 @@ CARRIED = "carried_"
 _SPLITS = "splits"
 QUARANTINE_FILE = "quarantine.parquet"
 CALENDAR_FILE = "calendar.parquet"
-SOURCES = "sources_of_months"
+SOURCES = "month_sources"
 """In the manifest, for each month: ``days``, the hash of its days; ``tables``, that of each of their tables by name;
 ``index_days``, how many of them have an index; ``keys``, the hash of what the slow table reads of the panel, where
 there is one."""
@@ -174,6 +174,8 @@ class MonthChunks:
         entry = self.writer.previous(file)
         if entry is not None and entry.input_hash == made_from and self._state.holds(month, made_from):
             self.writer.reuse(file)
+            if "keys" in self.known.get(month, {}):
+                self.sources[month]["keys"] = self.known[month]["keys"]
             self.collected.codes = self._state.keep(month)
             rows, quarantine = entry.rows or 0, self._before(QUARANTINE_FILE, dates)
             self._names = self._before(CALENDAR_FILE, dates)
