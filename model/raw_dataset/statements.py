@@ -3,15 +3,15 @@
 At the close of a day a company's current statement is that of its latest period (fiscal year and quarter) among all
 that count by then, in its latest version. Beside it stands the same quarter of the fiscal year before, as known on
 the same day. A correction of an older period changes nothing but what is compared with. The forecast in force is the
-newest one for the latest fiscal year that any forecast speaks of, whatever period it was published with; beside it
-stands the one that was in force before it for the same year. Of several that begin to count at the same close only
-the last was ever in force.
+newest one for the latest fiscal year that any forecast speaks of; beside it stands the one that was in force before it
+for the same year. The forecasts in a correction of an older period are those of then, and never count; of several that
+begin to count at the same close only the last was ever in force.
 """
 
 import polars as pl
 
 from model.daily_quotes.availability import AVAILABLE_FROM, as_of
-from model.daily_quotes.beside import FORECAST, REPORTED
+from model.daily_quotes.beside import FORECAST, REPORTED, STATEMENTS
 
 FLOWS = ("Sales", "OperatingProfit", "Profit")
 """Reported figures that are compared with the year before."""
@@ -20,6 +20,8 @@ _PERIODS_A_YEAR = 8 * 12
 """Periods are numbered 8 * month + quarter, so that the same quarter of the year before is this much less."""
 _MONTH = pl.col("FiscalYearEnd").dt.year().cast(pl.Int32) * 12 + pl.col("FiscalYearEnd").dt.month().cast(pl.Int32)
 _ORDER = (AVAILABLE_FROM, "PublishedAt", "Date", "FiscalYearEnd", "Quarter")
+_KEY = STATEMENTS.key
+_COUNTS = "__counts"
 
 
 def reports_in_force(records: pl.DataFrame) -> pl.DataFrame:
@@ -62,12 +64,18 @@ def forecasts_in_force(records: pl.DataFrame) -> pl.DataFrame:
 def still_needed(records: pl.DataFrame) -> pl.DataFrame:
     """Those of the ``records``, all of which count already, that can matter on a later day."""
     last = pl.int_range(pl.len()).reverse()
+    forecasts = _forecasts(records)
     reports = _reports(records).filter(
         (last.over("Code", "Period") == 0) & (pl.col("Period") >= pl.col("Period").max().over("Code") - _PERIODS_A_YEAR)
     )
-    forecasts = _forecasts(records).filter(pl.col("Year") == pl.col("Year").max().over("Code"))
-    newest = forecasts.filter(last.over("Code") == 0)
-    profits = forecasts.filter(pl.col("ForecastProfit").is_not_null()).filter(last.over("Code") < 2)
+    # What once never counted must not count later, when the report that it came after is gone.
+    in_force = forecasts.select(*_KEY, pl.lit(True).alias(_COUNTS))
+    reports = reports.join(in_force, on=_KEY, how="left", maintain_order="left").with_columns(
+        pl.when(_COUNTS).then(pl.col(name)).alias(name) for name in FORECAST
+    )
+    of_year = forecasts.filter(pl.col("Year") == pl.col("Year").max().over("Code"))
+    newest = of_year.filter(last.over("Code") == 0)
+    profits = of_year.filter(pl.col("ForecastProfit").is_not_null()).filter(last.over("Code") < 2)
     kept = pl.concat([frame.select(records.columns) for frame in (reports, newest, profits)])
     return kept.unique(maintain_order=True)
 
@@ -80,6 +88,9 @@ def _reports(records: pl.DataFrame) -> pl.DataFrame:
 
 def _forecasts(records: pl.DataFrame) -> pl.DataFrame:
     """The last forecast from each day on of each company for each fiscal year (``Year``), in order."""
-    found = records.filter(pl.any_horizontal(pl.col(*FORECAST).is_not_null())).sort(*_ORDER)
+    reported, period = pl.any_horizontal(pl.col(*REPORTED).is_not_null()), _MONTH * 8 + pl.col("Quarter")
+    latest = pl.when(reported).then(period).otherwise(0).cum_max().over("Code")
+    counts = pl.any_horizontal(pl.col(*FORECAST).is_not_null()) & ~(reported & (period < latest))
+    found = records.sort(*_ORDER).filter(counts)
     year = _MONTH + 12 * (pl.col("Quarter") == 4).cast(pl.Int32)
     return found.with_columns(Year=year).unique(["Code", "Year", AVAILABLE_FROM], keep="last", maintain_order=True)

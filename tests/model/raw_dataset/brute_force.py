@@ -61,6 +61,7 @@ def _slow_row(known: Mapping[str, list[Row]], day: date, code: str, sector: str)
             if compared:
                 row |= {f"{name}YearAgo": compared[-1][name] for name in ("Sales", "OperatingProfit", "Profit")}
     forecasts = [each for each in own if any(each[name] is not None for name in FORECAST)]
+    forecasts = [each for each in forecasts if not _corrects_an_older_period(each, own)]
     if forecasts:
         latest = max(_forecast_year(each) for each in forecasts)
         versions: dict[date, Row] = {}
@@ -78,6 +79,13 @@ def _slow_row(known: Mapping[str, list[Row]], day: date, code: str, sector: str)
         ratio = _last(ratios, lambda each: each["RecordDate"] == record)
         row["SectorShortRatio"] = ratio["ShortRatio"] if _age(ratio, day) < 10 else None
     return row
+
+
+def _corrects_an_older_period(row: Row, own: list[Row]) -> bool:
+    before = [each for each in own[: own.index(row)] if any(each[name] is not None for name in REPORTED)]
+    periods = [(each["FiscalYearEnd"], each["Quarter"]) for each in before]
+    reported = any(row[name] is not None for name in REPORTED)
+    return reported and bool(periods) and (row["FiscalYearEnd"], row["Quarter"]) < max(periods)
 
 
 def _counts_from(available: date) -> date:

@@ -227,6 +227,33 @@ def test_forecasts_that_begin_to_count_at_the_same_close_are_one(tmp_path: Path,
     assert slow.select("ForecastProfit", "ForecastProfitBefore").rows() == [(8.0, None), (10.0, 8.0)]
 
 
+def test_the_forecasts_in_a_correction_of_an_older_period_never_count(tmp_path: Path, handmade: Market) -> None:
+    """Nor in the months after, in which the report that it came after is gone."""
+    said = [  # published, quarter, sales (None: a revision of forecasts), forecast
+        (date(2024, 10, 8), 2, 10.0, 8.0),
+        (date(2024, 11, 5), 3, 15.0, 9.0),
+        (date(2024, 11, 12), 3, None, 9.5),
+        (date(2024, 11, 19), 2, 11.0, 7.0),  # corrects the second quarter, after the third
+        (date(2024, 11, 26), 3, 16.0, 10.0),
+    ]
+    year = {"Code": "7203", "FiscalYearEnd": date(2024, 12, 31)}
+    rows = [
+        {**year, "Quarter": quarter, "Sales": sales, "ForecastProfit": profit, "PublishedAt": local(day, 10)}
+        for day, quarter, sales, profit in said
+    ]
+    store = Store(tmp_path)
+    Market(handmade.quotes, {}).with_table("statements", filed("statements", rows)).publish(store)
+    build(store)
+    slow = store.read_chunks(ASSET, "slow").filter((pl.col("Code") == "7203") & pl.col("ForecastProfit").is_not_null())
+    known = slow.select("Sales", "ForecastProfit", "ForecastProfitBefore")
+    assert known.unique(maintain_order=True).rows() == [
+        (10.0, 8.0, None),
+        (15.0, 9.0, 8.0),
+        (15.0, 9.5, 9.0),
+        (16.0, 10.0, 9.5),
+    ]
+
+
 def test_a_day_found_late_in_a_long_gap_moves_what_a_month_hands_on(tmp_path: Path, handmade: Market) -> None:
     days = [day for day in DAYS if day <= date(2024, 9, 30) or day >= date(2024, 12, 9)]
     row = {"Date": date(2024, 9, 30), "Code": "7203", "Kind": "weekly", "RecordDate": date(2024, 9, 30),
