@@ -19,6 +19,8 @@ FLOWS = ("Sales", "OperatingProfit", "Profit")
 _PERIODS_A_YEAR = 8 * 12
 """Periods are numbered 8 * month + quarter, so that the same quarter of the year before is this much less."""
 _MONTH = pl.col("FiscalYearEnd").dt.year().cast(pl.Int32) * 12 + pl.col("FiscalYearEnd").dt.month().cast(pl.Int32)
+_PERIOD = _MONTH * 8 + pl.col("Quarter")
+_IS_REPORT = pl.any_horizontal(pl.col(*REPORTED).is_not_null())
 _ORDER = (AVAILABLE_FROM, "PublishedAt", "Date", "FiscalYearEnd", "Quarter")
 _KEY = STATEMENTS.key
 _COUNTS = "__counts"
@@ -82,15 +84,13 @@ def still_needed(records: pl.DataFrame) -> pl.DataFrame:
 
 def _reports(records: pl.DataFrame) -> pl.DataFrame:
     """The rows with reported figures, in the order in which they came to count, with their period's number."""
-    found = records.filter(pl.any_horizontal(pl.col(*REPORTED).is_not_null()))
-    return found.sort(*_ORDER).with_columns(Period=_MONTH * 8 + pl.col("Quarter"))
+    return records.filter(_IS_REPORT).sort(*_ORDER).with_columns(Period=_PERIOD)
 
 
 def _forecasts(records: pl.DataFrame) -> pl.DataFrame:
     """The last forecast from each day on of each company for each fiscal year (``Year``), in order."""
-    reported, period = pl.any_horizontal(pl.col(*REPORTED).is_not_null()), _MONTH * 8 + pl.col("Quarter")
-    latest = pl.when(reported).then(period).otherwise(0).cum_max().over("Code")
-    counts = pl.any_horizontal(pl.col(*FORECAST).is_not_null()) & ~(reported & (period < latest))
+    latest = pl.when(_IS_REPORT).then(_PERIOD).otherwise(0).cum_max().over("Code")
+    counts = pl.any_horizontal(pl.col(*FORECAST).is_not_null()) & ~(_IS_REPORT & (latest > _PERIOD))
     found = records.sort(*_ORDER).filter(counts)
     year = _MONTH + 12 * (pl.col("Quarter") == 4).cast(pl.Int32)
     return found.with_columns(Year=year).unique(["Code", "Year", AVAILABLE_FROM], keep="last", maintain_order=True)
