@@ -144,9 +144,22 @@ class DayBatches:
 
 def _scaled_targets(panel: FoldPanel) -> Tensor:
     """[T, N, H]: labels of members, less their mean of the day, over the training scale; NaN where missing."""
-    y = torch.from_numpy(np.where(panel.member[:, :, None], panel.y, np.float32(np.nan)))
-    y = torch.where(torch.isfinite(y), y, torch.nan)
-    return (y - y.nanmean(dim=1, keepdim=True)) / torch.from_numpy(panel.target_scale)
+    there = panel.member[:, :, None] & np.isfinite(panel.y)
+    means = np.stack([_day_means(panel.y[:, :, h], there[:, :, h]) for h in range(len(panel.horizons))], axis=1)
+    scaled = (panel.y - means.astype(np.float32)[:, None]) / panel.target_scale
+    scaled[~there] = np.nan
+    return torch.from_numpy(scaled)
+
+
+def _day_means(y: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """[T] means of the values that are there, added up one after the other in float64.
+
+    A sum along an axis groups its terms by their places, so that a code that joins the universe later, and is a column
+    from the first day on, would move the last digit of every earlier day's mean, and with it the weights.
+    """
+    day = there.nonzero()[0]
+    number = np.bincount(day, minlength=len(y))
+    return np.bincount(day, weights=y[there], minlength=len(y)) / np.maximum(number, 1)
 
 
 def _fits(panel: FoldPanel, device: torch.device) -> bool:

@@ -42,6 +42,30 @@ def test_targets_are_demeaned_within_the_day_and_scaled(make_panel: Callable[...
         assert np.isnan(padded[number, len(expected) :]).all()
 
 
+def test_a_code_that_joins_later_moves_no_bit_of_the_days_before(make_panel: Callable[..., FoldPanel]) -> None:
+    panel = make_panel(names=33)
+    joins = 25
+    kept = np.delete(np.arange(33), [4, 20])
+    later = panel.member.copy()
+    later[:joins, [4, 20]] = False
+    whole = replace(panel, member=later)
+    fewer = replace(
+        panel,
+        codes=tuple(panel.codes[code] for code in kept),
+        x=panel.x[:, kept].copy(),
+        present=panel.present[:, kept],
+        y=panel.y[:, kept],
+        own_return=panel.own_return[:, kept].copy(),
+        member=later[:, kept],
+    )
+    days = np.arange(LOOKBACK, joins)
+    found, expected = (
+        batches.targets(batches.batch(days, graph=False))
+        for batches in (DayBatches(each, LOOKBACK, CPU) for each in (whole, fewer))
+    )
+    assert found.numpy().tobytes() == expected.numpy().tobytes()
+
+
 def test_each_day_has_the_graph_in_force_restricted_to_its_members(make_panel: Callable[..., FoldPanel]) -> None:
     panel = make_panel()
     batches = DayBatches(panel, LOOKBACK, CPU)
