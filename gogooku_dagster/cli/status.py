@@ -32,6 +32,9 @@ def command(config: str | None, overrides: tuple[str, ...], as_json_: bool) -> i
                 if v.state == "stale"
             ],
             "missing": [{"asset": v.asset, "partition": v.partition} for v in verdicts if v.state == "missing"],
+            "left_over": [
+                {"asset": stage.name, "partition": each} for stage in STAGES for each in graph.left_over(stage.name)
+            ],
         }
         click.echo(json.dumps(document, indent=1))
         return 0
@@ -39,7 +42,9 @@ def command(config: str | None, overrides: tuple[str, ...], as_json_: bool) -> i
         mine = [verdict for verdict in verdicts if verdict.asset == stage.name]
         counts = Counter(verdict.state for verdict in mine)
         states = ", ".join(f"{counts[state]} {state}" for state in ("fresh", "stale", "missing") if counts[state])
-        click.echo(f"{stage.name:<24}{states}")
+        left = graph.left_over(stage.name)
+        over = f", {len(left)} no longer used ({left[0]}{' …' if len(left) > 1 else ''})" if left else ""
+        click.echo(f"{stage.name:<24}{states}{over}")
         for verdict in [verdict for verdict in mine if verdict.state == "stale"][:8]:
             where = f"[{verdict.partition}] " if verdict.partition else ""
             more = f" (and {len(verdict.reasons) - 3} more)" if len(verdict.reasons) > 3 else ""

@@ -61,12 +61,15 @@ def ingest(
 
     Raises:
         SourceError: the source is not usable, or has no rows on one of the days.
+        DataError: a first load of too few names.
     """
     if not identities:
         return
     batch = validate_batch((source or open_source(settings, access=Access(home=store.home))).read(sorted(identities)))
     _refuse_empty_days(batch)
-    require_names(_names(batch), batch.quotes["Code"].n_unique(), settings.quality.min_names)
+    if not set(store.partitions(ASSET)) - {day.isoformat() for day in batch.days}:
+        # A first load says early what raw_dataset would. A later batch may be thin days, judged there among all days.
+        require_names(_names(batch), batch.quotes["Code"].n_unique(), settings.quality.min_names)
     done = 0
     with ThreadPoolExecutor(max_workers=_WRITERS) as pool:
         waiting: deque[tuple[date, Future[Manifest]]] = deque()

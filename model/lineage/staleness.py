@@ -61,6 +61,12 @@ class Lineage:
             return tuple(day.isoformat() for day in sorted(self.days))
         return fold_keys(self.settings.folds) if kind == "fold" else (None,)
 
+    def left_over(self, asset: str) -> tuple[str, ...]:
+        """Stored partitions that it should not have now: days that left the source, folds that left the settings."""
+        if BY_NAME[asset].partitions == "none":
+            return ()
+        return tuple(sorted(set(self.store.partitions(asset)).difference(self.partitions(asset))))
+
     def manifest(self, asset: str, partition: str | None) -> Manifest | None:
         """The manifest of an artefact, read once until it is forgotten."""
         key = (asset, partition)

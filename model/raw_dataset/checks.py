@@ -15,7 +15,7 @@ from model.daily_quotes.schema import ASSET as QUOTES_ASSET
 from model.raw_dataset.anomalies import KINDS
 from model.raw_dataset.health.facts import gather
 from model.raw_dataset.health.needs import unmet_needs
-from model.raw_dataset.stage import ASSET, CALENDAR_FILE, QUARANTINE_FILE, REPORT_FILE, day_contents
+from model.raw_dataset.stage import ASSET, CALENDAR_FILE, LEFT_OUT, QUARANTINE_FILE, REPORT_FILE, day_contents
 from model.store.checks import Check, CheckOutcome
 from model.store.store import Store
 
@@ -34,15 +34,26 @@ _MOST_NAMED = 20
 
 
 def check_in_step(store: Store, settings: "Settings", partition: str | None) -> CheckOutcome:
-    """The panel was made from the days as they are now, all of them."""
-    used = {day.isoformat(): content for day, content in day_contents(store.require(ASSET).inputs).items()}
-    now = {day: store.require(QUOTES_ASSET, day).content_hash for day in store.partitions(QUOTES_ASSET)}
+    """The panel was made from the days as they are now, all that the source has."""
+    manifest = store.require(ASSET)
+    used = {day.isoformat(): content for day, content in day_contents(manifest.inputs).items()}
+    left_out: list[str] = manifest.extra.get(LEFT_OUT, [])
+    stored = [day for day in store.partitions(QUOTES_ASSET) if day not in left_out]
+    now = {day: store.require(QUOTES_ASSET, day).content_hash for day in stored}
     changed = sorted(day for day in used.keys() & now.keys() if used[day] != now[day])
     added, gone = sorted(now.keys() - used.keys()), sorted(used.keys() - now.keys())
+    unused = f" {len(left_out)} in the store are not used: the source no longer has them." if left_out else ""
     return CheckOutcome(
         passed=not (changed or added or gone),
-        summary=f"{len(used)} days used; {len(changed)} changed since, {len(added)} are new, {len(gone)} are gone.",
-        metadata={"days": len(used), "changed": changed[:20], "new": added[:20], "gone": gone[:20]},
+        summary=f"{len(used)} days used; {len(changed)} changed since, {len(added)} are new, {len(gone)} are gone."
+        + unused,
+        metadata={
+            "days": len(used),
+            "changed": changed[:20],
+            "new": added[:20],
+            "gone": gone[:20],
+            "left_out": left_out[:20],
+        },
     )
 
 

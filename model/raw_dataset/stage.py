@@ -30,6 +30,8 @@ __all__ = ["ASSET", "CALENDAR_FILE", "PANEL", "QUARANTINE_FILE", "materialise"]
 UNIVERSE_FILE = "universe.parquet"
 REPORT_FILE = "quality_report.json"
 
+LEFT_OUT = "days_left_out"
+"""In the manifest: days that lay in the store and were not used, because the source no longer has them."""
 _CHOICES = "universe_windows"
 
 
@@ -58,7 +60,9 @@ def materialise(run: StageRun) -> Manifest:
         writer.table(UNIVERSE_FILE, members, key=("EffectiveDate", "rank"))
         writer.table(CALENDAR_FILE, names, key=("Date",))
         writer.json(REPORT_FILE, quality_report(collected.rows, names.height, collected.codes, quarantine))
-        writer.extra.update({_CHOICES: choices, SOURCES: chunks.sources})
+        stored = run.store.partitions(QUOTES_ASSET)
+        left_out = [day for day in stored if date.fromisoformat(day) not in everything]
+        writer.extra.update({_CHOICES: choices, SOURCES: chunks.sources, LEFT_OUT: left_out})
         writer.extra.update({"months_reused": collected.reused, "months": len(chunks.months)})
     return writer.manifest
 

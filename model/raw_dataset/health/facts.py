@@ -17,7 +17,7 @@ from model.daily_quotes.beside import TABLES
 from model.daily_quotes.schema import ASSET as QUOTES_ASSET
 from model.lineage.code_version import code_version
 from model.raw_dataset.health.series import Series, gather_series
-from model.raw_dataset.stage import ASSET, CALENDAR_FILE, PANEL
+from model.raw_dataset.stage import ASSET, CALENDAR_FILE, PANEL, day_contents
 from model.store import atomic
 from model.store.hashing import json_hash
 from model.store.store import Store
@@ -113,9 +113,9 @@ def _count_nulls(path: Path, table: str, month: str) -> pl.DataFrame:
 
 
 def _count_beside(store: Store) -> pl.DataFrame:
-    """Rows of each table beside the bars on each day, from the days' manifests (no table is opened)."""
+    """Rows of each table beside the bars on each day used, from the days' manifests (no table is opened)."""
     found: list[tuple[str, str, int]] = []
-    for day in store.partitions(QUOTES_ASSET):
+    for day in map(str, day_contents(store.require(ASSET).inputs)):
         files = store.require(QUOTES_ASSET, day).files
         found += [(name, day, files[table.file].rows or 0) for name, table in TABLES.items() if table.file in files]
     schema = {"table": pl.String(), "Date": pl.String(), "rows": pl.Int64()}

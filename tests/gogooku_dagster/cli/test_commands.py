@@ -155,7 +155,7 @@ def test_a_second_run_computes_nothing(tiny: Home, pipeline: Computed) -> None:
 
 def test_status_counts_what_is_fresh(tiny: Home) -> None:
     document = tiny.document("status")
-    assert document == {"fresh": len(tiny.hashes()), "stale": [], "missing": []}
+    assert document == {"fresh": len(tiny.hashes()), "stale": [], "missing": [], "left_over": []}
     lines = [line.split() for line in tiny.gogooku("status").out.splitlines()]
     assert [line[0] for line in lines] == list(ASSET_NAMES)
     assert {line[2] for line in lines} == {"fresh"}
@@ -242,6 +242,7 @@ def test_a_selection_the_rest_and_a_mended_day_of_a_file(own: Home) -> None:
     _mend(own.path.parent / "bars.parquet")
     _status_names_the_day(own)
     _refresh_computes_exactly_it(own)
+    _a_day_that_leaves_the_file_is_no_longer_used(own)
 
 
 def _a_selection_and_the_rest(own: Home) -> None:
@@ -284,4 +285,14 @@ def _refresh_computes_exactly_it(own: Home) -> None:
     found = {(item["asset"], item["partition"] or "all") for item in done["computed"]}
     changed = {key for key, content in own.hashes().items() if before[key] != content}
     assert changed <= found <= listed
-    assert own.document("status") == {"fresh": len(before), "stale": [], "missing": []}
+    assert own.document("status") == {"fresh": len(before), "stale": [], "missing": [], "left_over": []}
+
+
+def _a_day_that_leaves_the_file_is_no_longer_used(own: Home) -> None:
+    path = own.path.parent / "bars.parquet"
+    table = pl.read_parquet(path)
+    table.filter(pl.col("Date") != MENDED).write_parquet(path)
+    assert computed(own.gogooku("run", "--config", "own.yaml", "--until", "raw_dataset")) == [("raw_dataset", "")]
+    left = {"asset": "daily_quotes", "partition": MENDED.isoformat()}
+    assert own.document("status")["left_over"] == [left]
+    assert f"1 no longer used ({MENDED})" in own.gogooku("status").out

@@ -121,6 +121,23 @@ def test_a_day_without_any_price_can_be_ingested_alone_and_among_others(tmp_path
         list(ingest(Store(tmp_path / "few"), simulated, {still: wanted[still]}, source=read))
 
 
+def test_a_thin_day_is_refused_in_a_first_load_and_taken_in_a_later_one(tmp_path: Path, simulated: Any) -> None:
+    wanted = identities(simulated)
+    batch = open_source(simulated, today=TODAY).read(list(wanted))
+    thin, *others = wanted
+    few = pl.col("Code").is_in(sorted(batch.quotes["Code"].unique())[:12])
+    source = SimpleNamespace(
+        read=lambda days: replace(batch, quotes=batch.quotes.filter(few | (pl.col("Date") != thin))).only(tuple(days))
+    )
+    store = Store(tmp_path)
+    with pytest.raises(DataError, match="a cross-section needs at least 20"):
+        list(ingest(store, simulated, {thin: wanted[thin]}, source=source))
+    list(ingest(store, simulated, {day: wanted[day] for day in others}, source=source))
+    list(ingest(store, simulated, {thin: wanted[thin]}, source=source))
+    assert store.read_table(ASSET, QUOTES, str(thin)).height == 12
+    assert not failed(store, simulated, str(thin))
+
+
 def test_names_are_judged_on_days_with_prices_and_there_must_be_one() -> None:
     require_names(pl.Series([0, 0, 0, 25]), 25, 20)
     with pytest.raises(DataError, match="the median day has 19 names"):

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -43,9 +43,9 @@ class Installation:
         """Publish one day again with other content."""
         self.put(damage(self.store.read_table(ASSET, QUOTES, day)))
 
-    def build(self) -> Manifest:
-        """Bring raw_dataset up to date with every day in the store."""
-        days = self.store.partitions(ASSET)
+    def build(self, without: Collection[str] = ()) -> Manifest:
+        """Bring raw_dataset up to date with every day in the store but those that the source no longer has."""
+        days = [day for day in self.store.partitions(ASSET) if day not in without]
         inputs = {f"{ASSET}/{day}": self.store.require(ASSET, day).content_hash for day in days}
         identity = Identity(inputs, "code", self.settings.hash)
         return stage.materialise(StageRun(self.store, self.settings, identity))

@@ -10,6 +10,7 @@ import pytest
 from model.daily_quotes.schema import ASSET as QUOTES_ASSET
 from model.errors import DataError, SourceError
 from model.raw_dataset.checks import CHECKS
+from model.raw_dataset.health.facts import measure
 from model.raw_dataset.panel import PANEL
 from model.raw_dataset.settings import QualitySettings, UniverseSettings
 from model.raw_dataset.stage import ASSET, require_days
@@ -162,6 +163,22 @@ def test_bad_data_leave_the_present_panel_in_place(installation: Any) -> None:
         installation.build()
     assert installation.store.require(ASSET).content_hash == before.content_hash
     assert not outcomes(installation)["in_step_with_days"]
+
+
+def test_days_that_the_source_no_longer_has_are_left_out_and_named(installation: Any) -> None:
+    installation.build()
+    gone = ("2020-03-10", "2020-07-31")
+    manifest = installation.build(without=gone)
+    assert manifest.extra["days_left_out"] == list(gone)
+    [check] = [each for each in CHECKS if each.name == "in_step_with_days"]
+    outcome = check.run(installation.store, installation.settings, None)
+    assert outcome.passed and "2 in the store are not used: the source no longer has them" in outcome.summary
+    assert set(measure(installation.store, installation.settings).daily["Date"].cast(pl.String)).isdisjoint(gone)
+    installation.put(
+        installation.store.read_table(QUOTES_ASSET, "quotes.parquet", "2020-07-30").with_columns(Date=date(2020, 8, 3))
+    )
+    outcome = check.run(installation.store, installation.settings, None)
+    assert not outcome.passed and outcome.metadata["new"] == ["2020-08-03"]
 
 
 def test_too_short_a_history_and_too_few_names_are_refused(installation: Any) -> None:
