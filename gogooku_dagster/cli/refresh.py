@@ -44,7 +44,6 @@ def command(config: str | None, overrides: tuple[str, ...], dry_run: bool, as_js
         if as_json_:
             click.echo(json.dumps(plan, indent=1))
         return 0
-    place.prepare()
     with Terminal(quiet=as_json_) as terminal, listening(terminal):
         outcome = reconciler.bring_up_to_date(on_step=terminal.step)
     if as_json_:

@@ -27,7 +27,6 @@ def command(config: str | None, overrides: tuple[str, ...], until: str | None, s
     with Terminal() as terminal, listening(terminal):
         reconciler = Reconciler(place, load_definitions, date.today())
     reconciler.require_enough_days(stages)
-    place.prepare()
     with Terminal() as terminal, listening(terminal):
         outcome = reconciler.bring_up_to_date(until, names, terminal.step)
     for manifest in outcome.computed:

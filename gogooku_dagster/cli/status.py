@@ -23,6 +23,7 @@ def command(config: str | None, overrides: tuple[str, ...], as_json_: bool) -> i
     place = last_installation(config, overrides)
     graph = Lineage(place.store, place.settings, look_up(place.store, place.settings, date.today(), source_access()))
     verdicts = list(graph.verdicts())
+    refused = {(v.asset, v.partition): graph.refused(v.asset, v.partition) for v in verdicts if v.state == "fresh"}
     if as_json_:
         document = {
             "fresh": sum(verdict.state == "fresh" for verdict in verdicts),
@@ -32,6 +33,11 @@ def command(config: str | None, overrides: tuple[str, ...], as_json_: bool) -> i
                 if v.state == "stale"
             ],
             "missing": [{"asset": v.asset, "partition": v.partition} for v in verdicts if v.state == "missing"],
+            "refused": [
+                {"asset": asset, "partition": partition, "checks": list(checks)}
+                for (asset, partition), checks in refused.items()
+                if checks
+            ],
             "left_over": [
                 {"asset": stage.name, "partition": each} for stage in STAGES for each in graph.left_over(stage.name)
             ],
@@ -49,4 +55,7 @@ def command(config: str | None, overrides: tuple[str, ...], as_json_: bool) -> i
             where = f"[{verdict.partition}] " if verdict.partition else ""
             more = f" (and {len(verdict.reasons) - 3} more)" if len(verdict.reasons) > 3 else ""
             click.echo(f"    {where}{'; '.join(verdict.reasons[:3])}{more}")
+        for verdict in [verdict for verdict in mine if refused.get((verdict.asset, verdict.partition))][:8]:
+            where = f"[{verdict.partition}] " if verdict.partition else ""
+            click.echo(f"    {where}refused by {' '.join(refused[verdict.asset, verdict.partition][:3])}")
     return 0

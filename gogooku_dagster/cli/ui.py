@@ -26,7 +26,13 @@ def command(config: str | None, overrides: tuple[str, ...], host: str, port: int
 
     place = last_installation(config, overrides)
     place.settings  # noqa: B018 - refuse a bad configuration before a server starts
-    place.prepare()
+    if place.changes_the_record:
+        from gogooku_dagster.lib.exclusive import exclusive
+
+        with exclusive(place):  # a command that computes reads the record at each step
+            place.prepare()
+    else:
+        place.prepare()
     environment = {**os.environ, "DAGSTER_HOME": str(place.dagster_home), "DAGSTER_DISABLE_TELEMETRY": "1"}
     dagster = Path(sys.executable).with_name("dagster")
     # The location's name must be the project's, or Dagster looks state up under another one (and warns at each load).

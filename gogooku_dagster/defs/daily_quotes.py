@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from gogooku_dagster.lib.assets import stage_asset
+from gogooku_dagster.lib.exclusive import without_another_try
 from gogooku_dagster.lib.materialise import ingest_days
 from gogooku_dagster.lib.workspace import Workspace
 
@@ -19,4 +20,5 @@ from gogooku_dagster.lib.workspace import Workspace
 )
 def daily_quotes(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator[Any]:
     """Fetch the run's trading days; a backfill of a thousand days is one run and one read of the source."""
-    yield from ingest_days(context, workspace)
+    with without_another_try(context):
+        yield from ingest_days(context, workspace)

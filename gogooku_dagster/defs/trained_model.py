@@ -4,6 +4,7 @@ import dagster as dg
 
 from gogooku_dagster.defs.automation.conditions import follow_at_night
 from gogooku_dagster.lib.assets import stage_asset
+from gogooku_dagster.lib.exclusive import without_another_try
 from gogooku_dagster.lib.training import materialise_tracked
 from gogooku_dagster.lib.workspace import Workspace
 
@@ -18,4 +19,5 @@ from gogooku_dagster.lib.workspace import Workspace
 )
 def trained_model(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult:
     """Train one fold: epochs stream into the event log and MLflow, each ends with a checkpoint."""
-    return materialise_tracked(context, workspace)
+    with without_another_try(context):
+        return materialise_tracked(context, workspace)

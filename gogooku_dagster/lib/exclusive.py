@@ -48,6 +48,21 @@ def exclusive(installation: Installation) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def without_another_try(context: dg.AssetExecutionContext) -> Iterator[None]:
+    """An interrupt ends a command: where an asset has a retry policy, Dagster takes it for a reason to try again.
+
+    Raises:
+        dagster.Failure: the step of a command was interrupted; its cause is the interrupt.
+    """
+    try:
+        yield
+    except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt) as interrupt:
+        if context.run.tags.get(TAG) != COMMAND_LINE:
+            raise
+        raise dg.Failure("Interrupted. What was finished is kept.", allow_retries=False) from interrupt
+
+
 def clean_up_after_the_killed(installation: Installation, instance: dg.DagsterInstance) -> None:
     """End the runs of killed commands, give back pool slots that nobody uses, and remove staging folders."""
     for run in instance.get_runs(dg.RunsFilter(statuses=_ALIVE, tags={TAG: COMMAND_LINE})):

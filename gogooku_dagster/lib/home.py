@@ -24,7 +24,8 @@ from model.store.store import Store
 HOME = "GOGOOKU_HOME"
 CONFIG = "GOGOOKU_CONFIG"
 DEFAULT_PRESET = "demo"
-_INSTANCE_TEMPLATE = Path(__file__).with_name("dagster.yaml")
+_INSTANCE = "dagster.yaml"
+_INSTANCE_TEMPLATE = Path(__file__).with_name(_INSTANCE)
 
 
 @dataclass(frozen=True)
@@ -45,21 +46,36 @@ class Installation:
         """The artefacts."""
         return Store(self.home)
 
-    @property
+    @cached_property
     def dagster_home(self) -> Path:
-        """The folder of the Dagster instance."""
-        return self.home / "dagster"
+        """The folder of the Dagster instance: its own, or the one in DAGSTER_HOME that keeps its files in this home.
+
+        In the containers the web pages and the daemon have such an instance, and a command must be part of it.
+        """
+        own = self.home / "dagster"
+        named = os.environ.get("DAGSTER_HOME")
+        return Path(named) if named and _keeps_its_files_below(Path(named) / _INSTANCE, own) else own
 
     def prepare(self) -> None:
-        """Make the folders and Dagster's instance file; record the configuration for later commands."""
+        """Make the folders and Dagster's instance file; record the configuration for later commands.
+
+        While a command computes, only that command may call this: each of its steps reads the record.
+        """
         self.dagster_home.mkdir(parents=True, exist_ok=True)
-        instance_file = self.dagster_home / "dagster.yaml"
+        instance_file = self.dagster_home / _INSTANCE
         if not instance_file.exists():
             atomic.write_bytes(instance_file, _INSTANCE_TEMPLATE.read_bytes())
-        if self.preset != self.record:
+        if self.changes_the_record:
             atomic.write_bytes(self.record, self._as_preset().encode())
         os.environ[HOME] = str(self.home)
         os.environ[CONFIG] = str(self.record)
+
+    @property
+    def changes_the_record(self) -> bool:
+        """Whether another configuration is recorded than this one."""
+        if self.preset == self.record and not self.overrides:
+            return False
+        return not self.record.is_file() or self.record.read_text(encoding="utf-8") != self._as_preset()
 
     @property
     def record(self) -> Path:
@@ -68,13 +84,9 @@ class Installation:
 
     def _as_preset(self) -> str:
         document: dict[str, Any] = {"extends": str(self.preset)}
-        for override in self.overrides:
-            key, _, text = override.partition("=")
-            *parents, last = key.strip().split(".")
-            place = document
-            for parent in parents:
-                place = place.setdefault(parent, {})
-            place[last] = presets.plain_value(text)
+        if self.preset == self.record:  # what it holds, with the overrides on top
+            document = yaml.safe_load(self.record.read_text(encoding="utf-8"))
+        presets.override(document, self.overrides)
         source = document.get("source")
         if isinstance(source, dict):
             source.setdefault("kind", self.settings.source.kind)
@@ -139,3 +151,12 @@ def _absolute_path(override: str) -> str:
     if key.strip() != "source.path" or not text:
         return override
     return f"{key}{sign}{Path(text).expanduser().absolute()}"
+
+
+def _keeps_its_files_below(instance_file: Path, folder: Path) -> bool:
+    """Whether an instance file names a place for its files that lies in this folder."""
+    if not instance_file.is_file():
+        return False
+    document = yaml.safe_load(instance_file.read_text(encoding="utf-8")) or {}
+    place = document.get("local_artifact_storage", {}).get("config", {}).get("base_dir")
+    return isinstance(place, str) and Path(place).is_relative_to(folder)

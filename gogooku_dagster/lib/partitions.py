@@ -28,7 +28,7 @@ def trading_days(installation: Installation) -> dg.PartitionsDefinition[str]:
     if calendar.exchange == "from_data":
         return dg.DynamicPartitionsDefinition(name=DYNAMIC_DAYS)
     zone = ZoneInfo(calendar.timezone)
-    first = settings.source.start or min(known_days(installation.store), default=EARLIEST)
+    first = settings.source.start or min(known_days(installation.store, settings), default=EARLIEST)
     last = settings.source.end
     until = (last or datetime.now(zone).date()) + timedelta(days=30 if last else 366)
     weekdays = {first + timedelta(days=offset) for offset in range((until - first).days + 1)}

@@ -18,7 +18,7 @@ from gogooku_dagster.lib import exclusive, partitions
 from gogooku_dagster.lib.credentials import source_access
 from gogooku_dagster.lib.event_log import open_instance
 from gogooku_dagster.lib.home import Installation
-from gogooku_dagster.lib.materialise import FIRST_DAY, LAST_DAY
+from gogooku_dagster.lib.materialise import FIRST_DAY, LAST_DAY, run_checks
 from model.errors import GogookuError
 from model.lineage.graph import ASSET_NAMES, BY_NAME, STAGES, Stage, descendants
 from model.lineage.source_days import look_up
@@ -108,10 +108,12 @@ class Reconciler:
             DataError: the source's days cannot fill what the settings ask for (known before anything is computed).
             RunFailedError: an input is missing, a run failed or a blocking check refused an artefact.
             BusyError: another command is computing in the same storage root.
+            KeyboardInterrupt: a run was interrupted; what it finished is kept.
         """
         started = time.perf_counter()
         outcome = Outcome()
         with exclusive.exclusive(self.installation):
+            self.installation.prepare()  # what the steps read: not before it is certain that nobody else computes
             self._compute(chosen(until, select, self.installation.settings), outcome, on_step)
             if outcome.computed:
                 write_catalogue(self.installation.store)
@@ -121,6 +123,7 @@ class Reconciler:
     def _compute(self, stages: Sequence[Stage], outcome: Outcome, on_step: Callable[[Step, int, int], None]) -> None:
         self.require_enough_days(stages)
         for position, stage in enumerate(stages):
+            self._judge_again(stage)
             due = self.due(stage)
             self._require_inputs(stage, due)
             if due:
@@ -132,6 +135,18 @@ class Reconciler:
                 outcome.computed += self._manifests(stage, run_partitions)
             if due:
                 gc.collect()
+
+    def _judge_again(self, stage: Stage) -> None:
+        """Run the checks of what was refused once more: the settings, or what they compare with, may be others now."""
+        for partition in self.lineage.partitions(stage.name):
+            manifest = self.lineage.manifest(stage.name, partition)
+            if manifest is None or not self.lineage.refusals(manifest):
+                continue
+            if self.lineage.judge(stage.name, partition).state != "fresh":
+                continue  # it is computed anew, and judged then
+            run_checks(self.installation, stage.name, partition, manifest)
+            if reasons := self.lineage.refusals(manifest):
+                raise RunFailedError(f"{stage.name}{_bracketed(partition)} is refused: {_refused(reasons)}")
 
     def require_enough_days(self, stages: Sequence[Stage] = STAGES) -> None:
         """Refuse at once, in the words of the stage itself, a source whose days a later stage would refuse.
@@ -156,9 +171,10 @@ class Reconciler:
                 self.lineage.identity(stage.name, verdict.partition)
             except UnreadyInputs as unready:
                 more = len(unready.reasons) - 3
+                reasons = "; ".join(reason.rstrip(".") for reason in unready.reasons[:3])
                 raise RunFailedError(
                     f"{stage.name}{_bracketed(verdict.partition)} cannot be computed: "
-                    f"{'; '.join(unready.reasons[:3])}{f' (and {more} more)' if more > 0 else ''}. Compute or mend "
+                    f"{reasons}{f' (and {more} more)' if more > 0 else ''}. Compute or mend "
                     f"what it reads first: `gogooku run --until {stage.name}` computes all of it."
                 ) from unready
 
@@ -199,6 +215,8 @@ class Reconciler:
             run_config=_QUIET,
             raise_on_error=False,
         )
+        if _interrupted(result):
+            raise KeyboardInterrupt
         if not result.success:
             raise RunFailedError(self._explain(stage, run_partitions, result))
 
@@ -209,7 +227,6 @@ class Reconciler:
 
     def _dagster(self) -> tuple[dg.Definitions, dg.DagsterInstance]:
         if self._loaded is None or self._instance is None:
-            self.installation.prepare()
             self._loaded = self._definitions()
             self._instance = open_instance(self.installation.dagster_home)
             exclusive.clean_up_after_the_killed(self.installation, self._instance)
@@ -234,10 +251,7 @@ class Reconciler:
         if refused:
             first, reasons = next(iter(refused.items()))
             days = f" on {len(refused)} of {len(run_partitions)} days, first" if len(run_partitions) > 1 else ""
-            return (
-                f"{stage.name} was computed and refused{days}{_bracketed(first)}: {' '.join(reasons[:3])} What depends "
-                "on it was not computed. Mend the data or the setting that the check names, and run the command again."
-            )
+            return f"{stage.name} was computed and refused{days}{_bracketed(first)}: {_refused(reasons)}"
         where = stage.name + _bracketed(*dict.fromkeys((run_partitions[0], run_partitions[-1])))
         for event in result.all_events:
             if event.is_step_failure and event.step_failure_data.error is not None:
@@ -267,14 +281,34 @@ def _bracketed(*partitions_named: str | None) -> str:
     return f" [{' … '.join(named)}]" if named else ""
 
 
+def _refused(reasons: Sequence[str]) -> str:
+    return (
+        f"{' '.join(reasons[:3])} What depends on it was not computed. Mend the data or the setting that the check "
+        "names, and run the command again."
+    )
+
+
+def _interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    """Whether a step ended because somebody asked for it (Ctrl-C, a signal)."""
+    errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    return any(each.cls_name in _INTERRUPTS for error in errors if error is not None for each in _chain(error))
+
+
+def _chain(error: Any) -> list[Any]:
+    """A serialised error and what caused it, the deepest cause last."""
+    chain = [error]
+    while chain[-1].cause is not None:
+        chain.append(chain[-1].cause)
+    return chain
+
+
+_INTERRUPTS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
 _FOR_PEOPLE = ("SourceError", "DataError", "StoreError", "TrainingError", "SettingsError", "Failure")
 
 
 def _root(error: Any, run_id: str) -> str:
     """The message that was written for a person, else the deepest cause and where its trace is."""
-    chain = [error]
-    while chain[-1].cause is not None:
-        chain.append(chain[-1].cause)
+    chain = _chain(error)
     for each in reversed(chain):
         if each.cls_name in _FOR_PEOPLE:
             return _without_name(each.cls_name, each.message)

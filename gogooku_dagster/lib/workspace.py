@@ -24,4 +24,4 @@ def lineage(installation: Installation) -> Lineage:
     """The graph over an installation's store, with the days of the source as they were last looked up."""
     from model.lineage.source_days import known_days
 
-    return Lineage(installation.store, installation.settings, known_days(installation.store))
+    return Lineage(installation.store, installation.settings, known_days(installation.store, installation.settings))

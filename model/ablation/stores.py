@@ -52,7 +52,7 @@ def require_up_to_date(store: Store, settings: Settings) -> Store:
     Raises:
         StoreError: a stage is missing or stale.
     """
-    lineage = Lineage(store, settings, known_days(store))
+    lineage = Lineage(store, settings, known_days(store, settings))
     needed = [stage for stage in STAGES if stage.name not in _NETWORK_ONLY and stage.partitions != "day"]
     for stage in needed:
         for partition in lineage.partitions(stage.name):

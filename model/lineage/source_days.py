@@ -1,12 +1,14 @@
 """The trading days that the source has, each with the hash of its rows, as they were last looked up.
 
-The look-up is kept beside the artefacts (``source_index.json``), so that a source whose files have not changed
-is not parsed again, and so that stages below ``daily_quotes`` need no access to the source.
+The look-up is kept beside the artefacts (``source_days``), so that a source whose files have not changed is not parsed
+again, and so that stages below ``daily_quotes`` need no access to the source. Each source has a file of its own: a
+command that only looks at another one leaves alone what a run at work goes by.
 """
 
 import json
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 from model.daily_quotes.sources.access import NO_ACCESS, Access
 from model.daily_quotes.sources.base import SourceIndex
@@ -15,7 +17,7 @@ from model.settings.root import Settings
 from model.store import atomic
 from model.store.store import Store
 
-NAME = "source_index.json"
+FOLDER = "source_days"
 
 
 def look_up(store: Store, settings: Settings, today: date, access: Access = NO_ACCESS) -> dict[date, str]:
@@ -31,26 +33,26 @@ def look_up(store: Store, settings: Settings, today: date, access: Access = NO_A
     cached = _read(store, settings)
     index = open_source(settings, cached=cached, access=replace(access, home=store.home), today=today).index()
     if index != cached:
-        document = {
-            "source": settings.hash_of("source"),
-            "index": index.to_json(),
-        }
-        atomic.write_bytes(store.home / NAME, (json.dumps(document, indent=0) + "\n").encode())
+        path = _path(store, settings)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write_bytes(path, (json.dumps(index.to_json(), indent=0) + "\n").encode())
     return dict(index.days)
 
 
-def known_days(store: Store) -> dict[date, str]:
+def known_days(store: Store, settings: Settings) -> dict[date, str]:
     """The days of the last look-up, without asking the source; empty where there was none."""
-    index = _read(store, None)
+    index = _read(store, settings)
     return {} if index is None else dict(index.days)
 
 
-def _read(store: Store, settings: Settings | None) -> SourceIndex | None:
-    """The remembered index; only if it was made with the same source settings, where settings are given."""
+def _read(store: Store, settings: Settings) -> SourceIndex | None:
+    """The remembered index of the source that these settings name."""
     try:
-        document = json.loads((store.home / NAME).read_text(encoding="utf-8"))
+        document = json.loads(_path(store, settings).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    if settings is not None and document["source"] != settings.hash_of("source"):
-        return None
-    return SourceIndex.from_json(document["index"])
+    return SourceIndex.from_json(document)
+
+
+def _path(store: Store, settings: Settings) -> Path:
+    return store.home / FOLDER / f"{settings.hash_of('source')}.json"

@@ -142,6 +142,11 @@ class Lineage:
             found = [(label, content) for label, content in found if content is not None] or [(upstream, None)]
         yield from found
 
+    def refused(self, asset: str, partition: str | None) -> tuple[str, ...]:
+        """The checks that refuse an artefact as it is stored; nothing depends on it until they pass."""
+        manifest = self.manifest(asset, partition)
+        return () if manifest is None else self.refusals(manifest)
+
     def refusals(self, manifest: Manifest) -> tuple[str, ...]:
         """The checks that refuse an artefact under the settings of now, each with what it said."""
         policy = self.settings.quality.checks

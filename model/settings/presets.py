@@ -35,13 +35,22 @@ def load(preset: str | Path, overrides: Sequence[str] = ()) -> Settings:
     """
     path = locate(preset)
     document = _read(path, ())
-    # A kind first: it decides which keys its section may have.
-    for override in sorted(overrides, key=lambda text: not _key(text).endswith(".kind")):
-        _apply(document, override)
+    override(document, overrides)
     try:
         return Settings.model_validate(document)
     except ValidationError as error:
         raise SettingsError(_explain(error, str(path), overrides)) from error
+
+
+def override(document: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Put ``key=value`` overrides into the mapping that a preset file holds.
+
+    Raises:
+        SettingsError: one is not of that form.
+    """
+    # A kind first: it decides which keys its section may have.
+    for each in sorted(overrides, key=lambda text: not _key(text).endswith(".kind")):
+        _apply(document, each)
 
 
 def locate(preset: str | Path) -> Path:

@@ -18,6 +18,8 @@ import pytest
 from model.lineage.build import bring_up_to_date
 from model.lineage.graph import ASSET_NAMES
 from model.settings import presets
+from model.store import verdicts
+from model.store.checks import CheckOutcome
 from model.store.documents import TRIALS
 from model.store.store import Store
 from tests.conftest import Computed
@@ -153,9 +155,19 @@ def test_a_second_run_computes_nothing(tiny: Home, pipeline: Computed) -> None:
     assert again.out == pipeline.rest.out
 
 
+def test_status_names_the_check_that_refused_what_is_stored(tiny: Home, tmp_path: Path) -> None:
+    copy = Home(shutil.copytree(tiny.path, tmp_path / "home"))
+    manifest = Store(copy.path).require("raw_dataset")
+    failed = {"quarantined_share": CheckOutcome(False, "Too many.")}
+    verdicts.record(Store(copy.path), manifest, failed, ["quarantined_share"])
+    [entry] = copy.document("status")["refused"]
+    assert entry == {"asset": "raw_dataset", "partition": None, "checks": ["check quarantined_share: Too many."]}
+    assert "refused by check quarantined_share: Too many." in copy.gogooku("status").out
+
+
 def test_status_counts_what_is_fresh(tiny: Home) -> None:
     document = tiny.document("status")
-    assert document == {"fresh": len(tiny.hashes()), "stale": [], "missing": [], "left_over": []}
+    assert document == {"fresh": len(tiny.hashes()), "stale": [], "missing": [], "refused": [], "left_over": []}
     lines = [line.split() for line in tiny.gogooku("status").out.splitlines()]
     assert [line[0] for line in lines] == list(ASSET_NAMES)
     assert {line[2] for line in lines} == {"fresh"}
@@ -285,7 +297,7 @@ def _refresh_computes_exactly_it(own: Home) -> None:
     found = {(item["asset"], item["partition"] or "all") for item in done["computed"]}
     changed = {key for key, content in own.hashes().items() if before[key] != content}
     assert changed <= found <= listed
-    assert own.document("status") == {"fresh": len(before), "stale": [], "missing": [], "left_over": []}
+    assert own.document("status") == {"fresh": len(before), "stale": [], "missing": [], "refused": [], "left_over": []}
 
 
 def _a_day_that_leaves_the_file_is_no_longer_used(own: Home) -> None:
