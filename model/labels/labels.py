@@ -7,6 +7,9 @@ Entry conventions:
 
 - ``close_to_close``: ``target_h = C[t+h] / C[t] - 1``; the position starts at the very close that the features see.
 - ``next_open``: ``target_h = C[t+h] / O[t+1] - 1``; the position starts at the first price that can still be traded.
+
+Whether an order is filled is a question to the day of that price: a close that is locked at the upper limit is real and
+enters the labels, and nobody can buy at it.
 """
 
 from datetime import date
@@ -77,9 +80,10 @@ def labels(panel: pl.DataFrame, settings: LabelSettings, first: date, last: date
     Returns:
         Date, Code, InUniverse; per horizon ``target_h`` (Float64) and ``resolved_h`` (the date of t + h, null while
         that day is not in the panel); ``return_next`` (close t to close t+1), ``entry_return_next`` (entry price to
-        close t+1), ``can_buy_next`` and ``can_sell_next`` (tradable on t+1 and not locked at the limit; null while
-        t+1 is not in the panel), Sector, ``turnover_20`` (median traded value of the last 20 days, known at t),
-        ``price`` (close of t as traded) and ``close`` (adjusted; both null on a day without trading).
+        close t+1), ``can_buy_next`` and ``can_sell_next`` (an order of t is filled at the entry price: its day, t or
+        t+1, is tradable and not locked at the limit; null while t+1 is not in the panel), Sector, ``turnover_20``
+        (median traded value of the last 20 days, known at t), ``price`` (close of t as traded) and ``close`` (adjusted;
+        both null on a day without trading).
 
     Raises:
         DataError: the panel lacks a column or is not sorted and unique.
@@ -89,7 +93,8 @@ def labels(panel: pl.DataFrame, settings: LabelSettings, first: date, last: date
     rows = _Rows(dense, first, last)
     close = _positive(dense.column("AdjClose"))
     tradable = dense.flag("Tradable")
-    entry_price, entry_tradable = _entry(dense, settings, close, tradable)
+    entry_price, wait = _entry(dense, settings, close)
+    entry_tradable = _ahead(tradable, wait, False)
 
     columns: list[pl.Series] = []
     for h in settings.horizons:
@@ -100,8 +105,8 @@ def labels(panel: pl.DataFrame, settings: LabelSettings, first: date, last: date
     columns += [
         rows.gather("return_next", next_close / close - 1.0),
         rows.gather("entry_return_next", next_close / entry_price - 1.0),
-        rows.known_next("can_buy_next", _ahead(tradable & ~dense.flag("LimitUp"), 1, False)),
-        rows.known_next("can_sell_next", _ahead(tradable & ~dense.flag("LimitDown"), 1, False)),
+        rows.known_next("can_buy_next", _ahead(tradable & ~dense.flag("LimitUp"), wait, False)),
+        rows.known_next("can_sell_next", _ahead(tradable & ~dense.flag("LimitDown"), wait, False)),
         rows.frame["Sector"],
         rows.gather("turnover_20", _trailing_median(dense.column("TurnoverValue"), rows.days)),
         rows.gather("price", np.where(tradable, _positive(dense.column("Close")), np.nan)),
@@ -141,13 +146,11 @@ def _positive(price: Array) -> Array:
     return np.where(price > 0.0, price, np.nan)
 
 
-def _entry(
-    dense: DensePanel, settings: LabelSettings, close: Array, tradable: NDArray[np.bool_]
-) -> tuple[Array, NDArray[np.bool_]]:
-    """Price a position opened on the signal of t starts from, and whether it can be opened there."""
+def _entry(dense: DensePanel, settings: LabelSettings, close: Array) -> tuple[Array, int]:
+    """Price a position opened on the signal of t starts from, and how many trading days after t it is made."""
     if settings.entry == "close_to_close":
-        return close, tradable
-    return _ahead(_positive(dense.column("AdjOpen")), 1, np.nan), _ahead(tradable, 1, False)
+        return close, 0
+    return _ahead(_positive(dense.column("AdjOpen")), 1, np.nan), 1
 
 
 def _ahead(x: NDArray[Kind], days: int, missing: float | bool) -> NDArray[Kind]:

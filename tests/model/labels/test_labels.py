@@ -86,9 +86,20 @@ def test_a_name_locked_at_its_limit_cannot_be_traded_on_one_side() -> None:
         (3, "A"): {"Tradable": False},
         (4, "A"): None,
     }
-    table = labels(panel(changes), CLOSE, DAYS[0], DAYS[-1])
-    assert of(table, "A", "can_buy_next") == [False, True, False, False, True, None]
-    assert of(table, "A", "can_sell_next") == [True, False, False, False, True, None]
+    at_open = labels(panel(changes), OPEN, DAYS[0], DAYS[-1])
+    assert of(at_open, "A", "can_buy_next") == [False, True, False, False, True, None]
+    assert of(at_open, "A", "can_sell_next") == [True, False, False, False, True, None]
+    at_close = labels(panel(changes), CLOSE, DAYS[0], DAYS[-1])  # filled a day earlier, at the close of t itself
+    assert of(at_close, "A", "can_buy_next") == [True, False, True, False, True, None]
+    assert of(at_close, "A", "can_sell_next") == [True, True, False, False, True, None]
+
+
+def test_a_close_at_the_limit_enters_the_labels_all_the_same() -> None:
+    locked = panel({(1, "A"): {"LimitUp": True}, (2, "A"): {"LimitDown": True}})
+    for settings in (CLOSE, OPEN):
+        free, found = (labels(frame, settings, DAYS[0], DAYS[-1]) for frame in (panel(), locked))
+        flags = ("can_buy_next", "can_sell_next")
+        assert found.drop(flags).equals(free.drop(flags)) and not found.equals(free)
 
 
 def test_turnover_is_the_median_of_the_past_and_the_universe_is_kept() -> None:
