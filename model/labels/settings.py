@@ -13,7 +13,8 @@ class LabelSettings(Section):
     horizons: tuple[int, ...] = (1, 5, 10, 20)
     """Horizons in trading days, increasing."""
     entry: Literal["close_to_close", "next_open"] = "close_to_close"
-    """Price a position starts from: the close of day t itself, or the open of day t + 1 (which can be traded)."""
+    """Price a position starts from: the close of day t itself, or the open of day t + 1 (which can be traded). Price
+    limits and suspensions of that day decide whether a portfolio can have it."""
 
     @field_validator("horizons")
     @classmethod

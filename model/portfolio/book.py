@@ -2,8 +2,8 @@
 
 On day t, after the close, the ranking of the day's universe decides a sleeve (:mod:`model.portfolio.targets`), which is
 held for h trading days and then closed. With overlapping sleeves each takes 1/h of the capital and one starts every
-day; otherwise one sleeve takes all of it every h days. The optimised book is one position, solved anew on those days
-(:mod:`model.portfolio.optimised`).
+day; otherwise one sleeve takes all of it, and the next starts when it is h days old. The optimised book is one
+position, solved anew on those days (:mod:`model.portfolio.optimised`).
 
 - An order is filled only where the stock can be bought (long) or sold (short) at the entry, within the volume cap and
   in whole trading units where the settings say so; what is not filled stays in cash, for nobody knew at t.
@@ -12,6 +12,7 @@ day; otherwise one sleeve takes all of it every h days. The optimised book is on
 - Turnover is the sum of |traded weight|: an expiring sleeve is netted against the new one, and a full flip of both
   legs is four sides. At the end of a run of test days everything is sold, and that is charged too.
 - A day with fewer than ``min_names`` predictions, or with a constant prediction, starts no sleeve.
+- A day on which nobody has a price (an exchange outage) trades nothing: what is held stays.
 
 Capital is a constant 1 (gains are not reinvested); the row of day t is earned from t to the next trading day.
 """
@@ -25,7 +26,7 @@ import polars as pl
 
 from model.errors import DataError
 from model.portfolio.costs import COMPONENTS, Costs, CostsPaid, capacity, unit_impact
-from model.portfolio.fills import DUST, REASONS, Limits, Unfilled, fill_entries
+from model.portfolio.fills import DUST, REASONS, Limits, Unfilled, exits_at_entry, fill_entries
 from model.portfolio.ledger import Ledger, hold_sleeves
 from model.portfolio.market import Floats, Ints, Market
 from model.portfolio.returns_alone import Returns, follow_from_sleeves, returns_of_sleeves
@@ -122,7 +123,8 @@ def simulate_ranking(
     if settings.book == "long_only":
         benchmark = f"{settings.weighting.replace('_', '-')}-weight universe".replace("volatility-weight", "volatility")
         everything = target_weights(order, count, market, settings, horizon, "universe")
-        benchmark_return = hold_sleeves(everything, market, horizon, _at_entry(settings)).gross
+        at_entry = exits_at_entry(settings.execution, market)
+        benchmark_return = hold_sleeves(everything, market, horizon, at_entry).gross
     return _account(
         ledger, unfilled, market, settings, benchmark, benchmark_return, unsolved_days=unsolved, keep=keep_positions
     )
@@ -149,19 +151,15 @@ def _run_sleeves(
     order: Ints, count: Ints, market: Market, settings: PortfolioBookSettings, horizon: int, holding: Holding
 ) -> tuple[Ledger, Unfilled]:
     targets = target_weights(order, count, market, settings, horizon, holding)
-    limits = Limits.of(settings.execution, market)
+    limits, at_entry = Limits.of(settings.execution, market), exits_at_entry(settings.execution, market)
     if settings.execution.exits == "always":
         filled, unfilled = fill_entries(targets, market, limits)
-        return hold_sleeves(filled, market, horizon, _at_entry(settings)), unfilled
+        return hold_sleeves(filled, market, horizon, at_entry), unfilled
     of_lots = Unfilled.none(len(targets))
     wanted = limits.round_to_lots(targets, of_lots)
-    rules = Rules(horizon, exits_constrained=True, exit_at_entry=_at_entry(settings), round_orders=False)
+    rules = Rules(horizon, exits_constrained=True, exit_at_entry=at_entry, round_orders=False)
     ledger, unfilled = walk(lambda day, held: wanted[day], market, limits, rules)
     return ledger, Unfilled(unfilled.orders + of_lots.orders, unfilled.weight + of_lots.weight)
-
-
-def _at_entry(settings: PortfolioBookSettings) -> bool:
-    return settings.execution.exit_price == "entry"
 
 
 def _account(

@@ -1,6 +1,7 @@
 """What becomes of orders under suspension, price limits, volume caps and trading units, and why any stay undone.
 
-The flags of row t speak of the next trading day, on which an order written after the close of t would be filled.
+The flags of row t speak of the price at which an order of t is filled: the labels' entry, the close of t itself or the
+open of t + 1.
 """
 
 from dataclasses import dataclass
@@ -75,6 +76,11 @@ class Limits:
             lost = targets[days] - rounded[days]
             unfilled.note("lot", days, lost, (targets[days] != 0.0) & (rounded[days] == 0.0))
         return rounded
+
+
+def exits_at_entry(execution: ExecutionSettings, market: Market) -> bool:
+    """Whether exits are filled at an entry price that is another than the close."""
+    return execution.exit_price == "entry" and not market.entry_at_close
 
 
 def fill_entries(targets: Floats, market: Market, limits: Limits) -> tuple[Floats, Unfilled]:

@@ -1,15 +1,16 @@
 """What a simulation writes down of every day, and the engine for books whose days do not depend on their fills.
 
 Inside its h days a sleeve is left alone: weights drift with prices, so a sleeve without missing prices earns exactly
-the h-day return that the labels hold. An expiring sleeve is netted against the new one. At the end of a run of test
-days everything is sold, and that is charged too.
+the h-day return that the labels hold. An expiring sleeve is netted against the new one; one that expires while the
+whole exchange stands still leaves when it opens again. At the end of a run of test days everything is sold, and that is
+charged too.
 """
 
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from model.portfolio.market import Floats, Market, Run
+from model.portfolio.market import Flags, Floats, Ints, Market, Run
 
 _BLOCK = 64
 
@@ -39,34 +40,49 @@ class Ledger:
 
 
 def hold_sleeves(sleeves: Floats, market: Market, horizon: int, exit_at_entry: bool) -> Ledger:
-    """Hold every sleeve for ``horizon`` days and let it go at once, whatever the market.
+    """Hold every sleeve for ``horizon`` days and let it go at once, unless nobody has a price.
 
     Args:
         sleeves: [T, N] filled weights of the sleeve of each day.
         exit_at_entry: exits are filled at the entry price of the day that follows, not at the close.
     """
     ledger = Ledger.empty(market)
-    for run in market.runs:
-        _hold(sleeves[run.days], run, horizon, exit_at_entry, ledger)
-    return replace(ledger, missing_returns=_missing(sleeves, market, horizon))
+    shut = market.shut(exit_at_entry)
+    oldest = [oldest_held(shut[run.days], horizon) for run in market.runs]
+    for run, first in zip(market.runs, oldest, strict=True):
+        _hold(sleeves[run.days], run, first, exit_at_entry, ledger)
+    firsts = [run.days.start + first[:-1] for run, first in zip(market.runs, oldest, strict=True)]
+    return replace(ledger, missing_returns=_missing(sleeves, market, np.concatenate(firsts)))
 
 
-def _hold(new: Floats, run: Run, horizon: int, exit_at_entry: bool, ledger: Ledger) -> None:
+def oldest_held(shut: Flags, horizon: int) -> Ints:
+    """[t + 1] the first day of a run whose sleeve is still held over each of its days, and after the last.
+
+    Args:
+        shut: [t] nobody can leave on the day.
+    """
+    oldest = np.maximum(np.arange(len(shut) + 1) - horizon + 1, 0)
+    oldest[:-1][shut] = 0
+    return np.maximum.accumulate(oldest)
+
+
+def _hold(new: Floats, run: Run, oldest: Ints, exit_at_entry: bool, ledger: Ledger) -> None:
     """One run, with nothing held before and after.
 
     A sleeve S of day i is worth ``S (1 + entry[i]) growth[t] / growth[i + 1]`` at the start of day t > i, so all
     sleeves alive at t are ``growth[t]`` times a difference of running sums: no loop over their ages.
     """
     length, names = new.shape
+    gone = np.append(0, oldest[:-1])
     gross, turnover = np.zeros(length), np.zeros(length)
     closing = np.zeros(names)
     for start in range(0, names, _BLOCK):  # so few names at a time that all of it stays in the processor's cache
         own = slice(start, start + _BLOCK)
         block, growth, returns = new[:, own], run.growth[:, own], run.returns[:, own]
-        sums = np.zeros((horizon + length + 1, block.shape[1]))  # row horizon + t: sleeves of days before t
-        np.cumsum(block * run.first_day[:, own], axis=0, out=sums[horizon + 1 :])
-        held = (sums[horizon:] - sums[1 : length + 2]) * growth  # sleeves of age 1 to h - 1 at the start of t
-        leaving = (sums[1 : length + 2] - sums[: length + 1]) * growth  # the sleeve of age h
+        sums = np.zeros((length + 1, block.shape[1]))  # row t: sleeves of days before t
+        np.cumsum(block * run.first_day[:, own], axis=0, out=sums[1:])
+        held = (sums - sums[oldest]) * growth  # sleeves of age 1 to h - 1 at the start of t
+        leaving = (sums[oldest] - sums[gone]) * growth  # the sleeve of age h, and any that could not leave before
         gross += np.einsum("tn,tn->t", block, run.entry_returns[:, own]) + np.einsum("tn,tn->t", held[:-1], returns)
         sold = leaving[:-1]
         if exit_at_entry:
@@ -83,11 +99,11 @@ def _hold(new: Floats, run: Run, horizon: int, exit_at_entry: bool, ledger: Ledg
     ledger.closing[run.days.stop - 1] = closing
 
 
-def _missing(sleeves: Floats, market: Market, horizon: int) -> int:
-    """Held positions (sleeve, day, stock) without a return."""
+def _missing(sleeves: Floats, market: Market, oldest: Ints) -> int:
+    """Held positions (sleeve, day, stock) without a return; ``oldest`` [T] is the first day of the sleeves held."""
     total = int(np.count_nonzero(market.missing_entry & (sleeves != 0.0)))
     day, code = np.nonzero(market.missing)
-    for age in range(1, horizon):
-        inside = market.day_in_run[day] >= age
+    for age in range(1, int((np.arange(len(oldest)) - oldest).max()) + 1):
+        inside = day - age >= oldest[day]
         total += int(np.count_nonzero(sleeves[day[inside] - age, code[inside]]))
     return total

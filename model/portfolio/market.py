@@ -78,9 +78,13 @@ class Market(Grid):
     missing_entry: Flags
     """[T, N] the entry return is missing."""
     unpriced: Flags
-    """[T, N] the close-to-close return was missing before gaps were closed: where the next day trades, there is no
-    close on this one."""
+    """[T, N] there is no close on the day: the returns into it and out of it are missing (before gaps were closed)."""
+    entry_at_close: bool
+    """Entries are filled at the close of the day itself: the entry return is that from close to close."""
+    no_entry: Flags
+    """[T] nobody has an entry price, for the exchange stood still."""
     can_buy: Flags
+    """[T, N] an order of the day could be filled at the entry price."""
     can_sell: Flags
     ended: Flags
     """[T, N] the stock has no return on this day or later: it is settled at its last price."""
@@ -96,10 +100,9 @@ class Market(Grid):
     """[T, N] position in ``sectors``, ``NO_SECTOR`` where there is none (column Sector)."""
     sectors: tuple[str, ...]
 
-    @cached_property
-    def day_in_run(self) -> Ints:
-        """[T] how many days of the run came before."""
-        return np.concatenate([np.arange(run.days.stop - run.days.start) for run in self.runs])
+    def shut(self, exit_at_entry: bool) -> Flags:
+        """[T] nobody has a price to leave at: what should be sold stays until there is one."""
+        return self.no_entry if exit_at_entry else np.asarray(self.unpriced.all(axis=1))
 
     @cached_property
     def volatility(self) -> Floats:
@@ -166,7 +169,10 @@ def dense_market(
         )
     kept = _kept_days(calendar, returns, test_dates)
     test = span(kept)
-    unpriced = np.isnan(returns[test])
+    unpriced = np.isnan(returns)
+    unpriced[1:] &= unpriced[:-1].copy()
+    at_close = np.array_equal(returns, entry, equal_nan=True)
+    no_entry = np.asarray((unpriced if at_close else np.isnan(entry))[test].all(axis=1))
     if suspended == "gap":
         if "close" not in market.columns:
             raise DataError(
@@ -181,14 +187,16 @@ def dense_market(
         dates=tuple(calendar.gather(kept).to_list()),
         codes=codes,
         runs=tuple(
-            _run(slice(int(a), int(b)), returns[span(kept[a:b])], entry[span(kept[a:b])])
+            _run(slice(int(a), int(b)), returns[span(kept[a:b])], entry[span(kept[a:b])], at_close)
             for a, b in zip(starts, np.append(starts[1:], len(kept)), strict=True)
         ),
         missing=np.isnan(returns[test]),
         missing_entry=np.isnan(entry[test]),
-        unpriced=unpriced,
-        can_buy=grid.flags("can_buy_next")[test],
-        can_sell=grid.flags("can_sell_next")[test],
+        unpriced=unpriced[test],
+        entry_at_close=at_close,
+        no_entry=no_entry,
+        can_buy=grid.flags("can_buy_next")[test] & ~no_entry[:, None],
+        can_sell=grid.flags("can_sell_next")[test] & ~no_entry[:, None],
         ended=~later[test],
         calendar_returns=returns,
         day=kept,
@@ -313,9 +321,10 @@ class Rows:
 
 
 def _kept_days(calendar: pl.Series, returns: Floats, test_dates: Sequence[date]) -> Ints:
-    """Rows of the test days whose next day is known."""
-    known = ~np.isnan(returns).all(axis=1)
-    kept = np.flatnonzero(calendar.is_in(pl.Series(list(test_dates), dtype=pl.Date).implode()).to_numpy() & known)
+    """Rows of the test days up to the last whose next day is known: an outage before it is a day like any other."""
+    known = np.flatnonzero(~np.isnan(returns).all(axis=1))
+    kept = np.flatnonzero(calendar.is_in(pl.Series(list(test_dates), dtype=pl.Date).implode()).to_numpy())
+    kept = np.asarray(kept[kept <= known.max(initial=-1)], dtype=np.int64)
     if len(kept) == 0:
         raise DataError(
             f"None of the {len(test_dates)} test days has a following day in market.parquet, so there is nothing to "
@@ -324,9 +333,10 @@ def _kept_days(calendar: pl.Series, returns: Floats, test_dates: Sequence[date])
     return kept
 
 
-def _run(days: slice, returns: Floats, entry: Floats) -> Run:
+def _run(days: slice, returns: Floats, entry: Floats, at_close: bool) -> Run:
     filled, filled_entry = np.nan_to_num(returns), np.nan_to_num(entry)
-    overnight = np.where(np.isnan(returns), 0.0, (1.0 + filled) / (1.0 + filled_entry) - 1.0)
+    # Without an entry price the whole return comes before it; at the close nothing does, whatever gap was closed.
+    overnight = np.where(np.isnan(returns) | at_close, 0.0, (1.0 + filled) / (1.0 + filled_entry) - 1.0)
     return Run(days, filled, filled_entry, overnight)
 
 

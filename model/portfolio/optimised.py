@@ -9,8 +9,9 @@ Grinold's (1994): expected correlation x volatility x normal score of the rank. 
 the simulator's own :class:`~model.portfolio.costs.Costs`. The problem is compiled once for each number of stocks
 (rounded up) and solved by Clarabel, an interior-point method on one thread: the same input gives the same bits.
 
-The book is one position without sleeves, solved anew every day or every h days. All orders are filled at the entry
-price. cvxpy (Apache-2.0; the extra ``optimiser``) is imported only here.
+The book is one position without sleeves, solved anew every day or every h days, and sold once no ranking has come for h
+days. All orders are filled at the entry price, and what has ended is settled at its last price. cvxpy (Apache-2.0; the
+extra ``optimiser``) is imported only here.
 """
 
 import importlib
@@ -140,26 +141,28 @@ def run_optimised(
     from threadpoolctl import threadpool_limits
 
     optimiser = Optimiser(settings, _groups(market, settings), horizon)
-    starts, _ = rebalance_days(market, settings, horizon)
-    unsolved = 0
+    starts, _ = rebalance_days(count > 0, market, settings, horizon)
+    unsolved = renewed = 0
 
     def decide(day: int, held: Floats) -> Floats:
-        nonlocal unsolved
+        nonlocal unsolved, renewed
+        held = np.where(market.ended[day], 0.0, held)
         if not starts[day] or count[day] == 0:
-            return held.copy()
+            return held if day - renewed < horizon else np.zeros_like(held)
+        renewed = day
         codes = _candidates(order[day], int(count[day]), held, settings.optimiser.candidates)
         found = optimiser.solve(_day(day, codes, order[day], int(count[day]), held, market, settings, horizon))
         if found is None:
             unsolved += 1
-            return held.copy()
+            return held
         wanted = np.zeros_like(held)
-        wanted[codes] = found
+        wanted[codes] = np.where(market.ended[day, codes], 0.0, found)
         return wanted
 
     rules = Rules(
         horizon=1,
         exits_constrained=settings.execution.exits == "constrained",
-        exit_at_entry=True,
+        exit_at_entry=not market.entry_at_close,
         round_orders=True,
     )
     with threadpool_limits(1):  # so that the bits do not depend on the number of threads

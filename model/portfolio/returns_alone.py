@@ -8,6 +8,8 @@ was held. Where exits always fill, the gross return is linear in the sleeves: a 
 - ``q(s, a) = (1 + entry(s)) growth(s + a) / growth(s + 1) return(s + a)`` for a = 1 ... h - 1;
 - ``q(s, h)``: the same with the overnight return, where exits are filled at the entry price;
 
+(a sleeve that expires while the whole exchange stands still lives on until it opens)
+
 so the days of all books are one matrix product a day. The figures are those of :func:`model.portfolio.ledger.
 hold_sleeves`.
 """
@@ -18,7 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.portfolio.costs import Costs
-from model.portfolio.market import Floats, Market, Run
+from model.portfolio.fills import exits_at_entry
+from model.portfolio.ledger import oldest_held
+from model.portfolio.market import Floats, Ints, Market, Run
 from model.portfolio.settings import PortfolioBookSettings
 
 
@@ -41,7 +45,7 @@ def follow_from_sleeves(settings: PortfolioBookSettings) -> bool:
 def returns_of_sleeves(
     sleeves: Iterator[Floats], books: int, market: Market, settings: PortfolioBookSettings, horizon: int
 ) -> Returns:
-    """Hold every sleeve for ``horizon`` days and let it go at once, whatever the market.
+    """Hold every sleeve for ``horizon`` days and let it go at once, unless nobody has a price.
 
     Args:
         sleeves: for each day in order, [books, N] filled weights of the sleeve that starts on it (copied at once).
@@ -49,35 +53,41 @@ def returns_of_sleeves(
     """
     days = len(market.dates)
     gross, turnover = np.zeros((books, days)), np.zeros((books, days))
+    at_entry = exits_at_entry(settings.execution, market)
+    shut = market.shut(at_entry)
     for run in market.runs:
         _hold(
-            sleeves, run, horizon, settings.execution.exit_price == "entry", gross[:, run.days], turnover[:, run.days]
+            sleeves,
+            run,
+            oldest_held(shut[run.days], horizon),
+            at_entry,
+            gross[:, run.days],
+            turnover[:, run.days],
         )
     paid = Costs.of(settings).linear * turnover
     return Returns(gross, gross - paid, turnover)
 
 
 def _hold(
-    sleeves: Iterator[Floats], run: Run, horizon: int, exit_at_entry: bool, gross: Floats, turnover: Floats
+    sleeves: Iterator[Floats], run: Run, oldest: Ints, exit_at_entry: bool, gross: Floats, turnover: Floats
 ) -> None:
     """One run, with nothing held before and after; writes into ``gross`` and ``turnover`` [books, t]."""
     length, names = run.returns.shape
     growth, start_value = run.growth, run.first_day
-    held = np.zeros((min(horizon, length), len(gross), names))  # the sleeve of day s in place s modulo horizon
-    sold = np.empty((len(gross), names))
-    earned = np.empty((horizon + 1, names))  # by one unit of the day's sleeve, at each age
+    together = int((np.arange(length) - oldest[:-1]).max()) + 1
+    leaves = np.searchsorted(oldest[:-1], np.arange(length), side="right")  # ``length`` where only the end closes it
+    held = np.zeros((together, len(gross), names))  # the sleeve of day s in place s modulo ``together``
+    sold, trades = np.empty((len(gross), names)), np.empty((len(gross), names))
+    earned = np.empty((together + 1, names))  # by one unit of the day's sleeve, at each age
     for day in range(length):
-        new = next(sleeves)
-        place = held[day % horizon]
-        if day >= horizon:
-            value = start_value[day - horizon] * growth[day]
-            np.multiply(place, value * (1.0 + run.overnight[day]) if exit_at_entry else value, out=sold)
-            np.subtract(new, sold, out=sold)
-        else:
-            sold[:] = new
-        turnover[:, day] = np.abs(sold, out=sold).sum(axis=1)
-        place[:] = new
-        ages = min(horizon, length - day)
+        new = order = next(sleeves)
+        for born in range(oldest[day - 1] if day else 0, oldest[day]):
+            value = start_value[born] * growth[day]
+            np.multiply(held[born % together], value * (1.0 + run.overnight[day]) if exit_at_entry else value, out=sold)
+            order = np.subtract(order, sold, out=trades)
+        turnover[:, day] = np.abs(order, out=trades).sum(axis=1)
+        held[day % together] = new
+        ages = int(leaves[day]) - day
         earned[0] = run.entry_returns[day]
         np.multiply(run.growth_earned[day + 1 : day + ages], start_value[day], out=earned[1:ages])
         if exit_at_entry and ages < length - day:
@@ -85,6 +95,6 @@ def _hold(
             ages += 1
         gross[:, day : day + ages] += new @ earned[:ages].T
     closing = sum(
-        held[day % horizon] * (start_value[day] * growth[length]) for day in range(max(length - horizon, 0), length)
+        held[day % together] * (start_value[day] * growth[length]) for day in range(oldest[length - 1], length)
     )
     turnover[:, -1] += np.abs(closing).sum(axis=1)

@@ -36,10 +36,11 @@ class ExecutionSettings(Section):
     what cannot be left is then held, and tried again every day."""
     exit_price: Literal["label", "entry"] = "label"
     """Price of an exit where labels.entry is next_open: the close of day t + h as in the labels, or the next open, at
-    which the entries are filled with it. With close_to_close they are the same."""
+    which the entries are filled with it. With close_to_close they are the same, and it has no effect."""
     suspended: Literal["flat", "gap"] = "flat"
     """A stock without price earns 0 while it is held; `gap`: and the whole move since its last price on the day it
-    trades again, `flat`: that move is lost (as a missing return)."""
+    trades again, `flat`: that move is lost (as a missing return). While the whole exchange stands still nothing is
+    traded, whatever `exits` says."""
 
     @model_validator(mode="after")
     def _size_is_known(self) -> "ExecutionSettings":
@@ -87,7 +88,8 @@ class PortfolioBookSettings(Section):
     weighting: Literal["equal", "inverse_volatility"] = "equal"
     """Weights inside a leg: equal, or inverse to the volatility of the last 20 daily returns known by then."""
     rebalance: Literal["overlapping", "every_h_days"] = "overlapping"
-    """Replace 1/h of the book every day, or the whole book every h days (h: the horizon in trading days)."""
+    """Replace 1/h of the book every day, or the whole book every h days (h: the horizon in trading days): on the first
+    day with a usable ranking once the last position is h or more days old."""
     cost_bps_per_side: float = Field(default=5.0, ge=0.0, le=1000.0)
     """Cost of each side traded, in basis points of its value; a full flip of both legs trades four sides."""
     min_names: int = Field(default=20, ge=2)

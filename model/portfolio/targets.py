@@ -5,7 +5,8 @@
 - ``sector_neutral``: the quantile of each sector. A sector's legs weigh as its share of the ranked names of all sectors
   that have two names or more, so long equals short in every sector. Names without a sector are left out.
 
-A sleeve takes 1/h of the capital and starts every day, or takes all of it and starts every h-th day of a run.
+A sleeve takes 1/h of the capital and starts every day, or takes all of it and starts on the first day with a ranking
+on which the one before it is h or more days old.
 """
 
 from typing import Literal
@@ -35,11 +36,23 @@ def varied(scores: Floats) -> Flags:
     return np.asarray(low < high)
 
 
-def rebalance_days(market: Market, settings: PortfolioBookSettings, horizon: int) -> tuple[Flags, float]:
-    """[T] whether a sleeve starts on the day, and the share of the capital that each takes."""
-    if settings.rebalance == "every_h_days":
-        return market.day_in_run % horizon == 0, 1.0
-    return np.ones(len(market.dates), dtype=np.bool_), 1.0 / horizon
+def rebalance_days(usable: Flags, market: Market, settings: PortfolioBookSettings, horizon: int) -> tuple[Flags, float]:
+    """[T] whether a sleeve starts on the day, and the share of the capital that each takes.
+
+    Args:
+        usable: [T] the day has a ranking that a sleeve can be made of.
+    """
+    if settings.rebalance != "every_h_days":
+        return np.ones(len(market.dates), dtype=np.bool_), 1.0 / horizon
+    starts = np.zeros(len(market.dates), dtype=np.bool_)
+    possible = usable & ~market.no_entry  # orders that nobody could fill are written again on the next day
+    for run in market.runs:
+        days = np.flatnonzero(possible[run.days]) + run.days.start
+        place = 0
+        while place < len(days):
+            starts[days[place]] = True
+            place = int(np.searchsorted(days, days[place] + horizon))
+    return starts, 1.0
 
 
 def target_weights(
@@ -54,7 +67,7 @@ def target_weights(
     Raises:
         DataError: a sector-neutral book in a market without sectors.
     """
-    starts, share = rebalance_days(market, settings, horizon)
+    starts, share = rebalance_days(count > 0, market, settings, horizon)
     counted = np.where(starts, count, 0)
     sector = market.sector if holding == "sector_neutral" else None
     if holding == "sector_neutral" and sector is None:

@@ -3,7 +3,8 @@
 Each day the sleeve that ends and what could not be left before are in the market; the net order towards the new sleeve
 is filled as far as the market lets it. What cannot be left is held on and tried again the next day; what cannot be
 entered stays in cash. A stock without a price to trade at on the day is not traded, so that nobody leaves at the last
-price before a suspension; a stock that has ended is settled at its last price.
+price before a suspension; while nobody has a price, nothing leaves even where exits always fill. A stock that has ended
+is settled at its last price.
 """
 
 from collections.abc import Callable
@@ -66,14 +67,14 @@ def _walk_run(
         ledger.trades[day] = fill
         ledger.turnover[day] = np.abs(fill).sum()
         ledger.positions[day] = sleeves.sum(axis=0) + residual
-        # Only the new sleeve starts at the entry price; what was held before is held all day.
+        # Only what was entered starts at the entry price; what was held before is held all day.
         growth = np.broadcast_to(returns, sleeves.shape).copy()
-        growth[slot] = entry
+        growth[slot] = entry if rules.exit_at_entry else np.where(market.missing_entry[day], returns, entry)
         of_residual = entry if rules.exit_at_entry else returns
         ledger.gross[day] = earned + float((sleeves * growth).sum()) + float(residual @ of_residual)
         lost = np.broadcast_to(market.missing[day], sleeves.shape).copy()
-        # Without sleeves a position may be older than the day: then it has earned whole days.
-        lost[slot] = market.missing_entry[day] & (market.missing[day] | (not rules.exit_at_entry))
+        # Without an entry price a position is older than the day: then it has earned the whole of it.
+        lost[slot] &= market.missing_entry[day]
         missing += int(np.count_nonzero(lost & (sleeves != 0.0)))
         missing += int(np.count_nonzero(market.missing[day] & (residual != 0.0)))
         sleeves *= 1.0 + growth
@@ -91,9 +92,9 @@ def _trade(
     order = wanted - bucket
     order[np.abs(order) < DUST] = 0.0
     leaves = np.where(np.sign(order) == -np.sign(bucket), np.minimum(np.abs(order), np.abs(bucket)), 0.0)
-    always = market.ended[day] if rules.exits_constrained else True
+    always = market.ended[day] if rules.exits_constrained else not market.shut(rules.exit_at_entry)[day]
     free = np.where(always, np.sign(order) * leaves, 0.0)
-    priced = ~market.missing_entry[day]
+    priced = market.entry_at_close | ~market.missing_entry[day]
     if not rules.exit_at_entry:
         priced &= ~market.unpriced[day]
     buy, sell = market.can_buy[day] & priced, market.can_sell[day] & priced

@@ -210,13 +210,13 @@ def _sleeves(
 
     What is handed out holds until the next day is asked for.
     """
-    starts, share = rebalance_days(market, settings, horizon)
+    count = np.array([len(names) for names in turned.names])
+    starts, share = rebalance_days(count >= settings.min_names, market, settings, horizon)
     appeal = 1.0 / market.known_volatility if settings.weighting == "inverse_volatility" else None
     nothing = np.zeros((draws.stop - draws.start, len(market.codes)))
     of_draw = np.empty(nothing.shape)
     weights = np.zeros(nothing.shape)
     long_only = settings.book == "long_only"
-    count = np.array([len(names) for names in turned.names])
     sizes = leg_size(count, settings, "long_only" if long_only else "long_short").tolist()
     for day, (names, size) in enumerate(zip(turned.names, sizes, strict=True)):
         if not starts[day] or len(names) < settings.min_names or size == 0:

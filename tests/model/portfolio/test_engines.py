@@ -223,12 +223,13 @@ def test_a_constant_prediction_and_a_day_with_too_few_names_hold_nothing() -> No
 
 @pytest.mark.parametrize("exits", ["always", "constrained"])
 def test_a_missing_return_counts_as_nothing_and_is_counted(exits: str) -> None:
-    returns = np.array([[0.1, 0.0], [np.nan, 0.0], [0.1, 0.0]])
+    returns = np.array([[0.1, 0.0], [np.nan, 0.0], [np.nan, 0.0], [0.1, 0.0]])  # no close on day 2
+    scores = np.array([[1.0, 0.0], [1.0, 0.0], [np.nan, np.nan], [np.nan, np.nan]])
     settings = book(quantile=0.5, execution={"exits": exits})
-    found = simulate(np.tile([1.0, 0.0], (3, 1)), market_of(returns), settings, 2)
-    assert found.gross[1] == 0.0
-    # Two sleeves hold the stock on that day, but in a constrained book the second could not be entered without a price.
-    assert found.missing_returns == (2 if exits == "always" else 1)
+    found = simulate(scores, market_of(returns), settings, 2)
+    assert found.gross[1:3].tolist() == [0.0, 0.0]
+    # Two sleeves hold the stock over day 1 and one over day 2; in a constrained book the other cannot leave on it.
+    assert found.missing_returns == (3 if exits == "always" else 4)
 
 
 def test_the_same_numbers_whatever_the_number_of_days_computed_together() -> None:

@@ -240,6 +240,28 @@ def test_a_suspended_stock_is_held_and_earns_the_whole_gap_when_it_trades_again(
     assert flat.missing_returns == 3
 
 
+@pytest.mark.parametrize("book_", [{"execution": {"exits": "always"}}, {"execution": {"exits": "constrained"}}])
+def test_at_the_close_the_price_of_an_exit_is_the_close_whatever_the_setting(book_: dict[str, dict[str, str]]) -> None:
+    # Name 0 has no close on day 3 and comes back 20 % lower; a sleeve of day 1 ends on day 3.
+    close = np.full((8, 4), 50.0)
+    close[:, 0] = [100.0, 100.0, 100.0, np.nan, 80.0, 80.0, 80.0, 80.0]
+    returns = np.full((8, 4), np.nan)
+    returns[:-1] = close[1:] / close[:-1] - 1.0
+    traded = ~np.isnan(close)
+    scores = np.tile([4.0, 3.0, 2.0, 1.0], (8, 1))
+    scores[3:, 0] = np.nan
+    market = market_of(returns, suspended="gap", close=close, can_buy=traded, can_sell=traded)
+    found = [
+        simulate(scores[:7], market, book(quantile=0.25, execution=execution | {"suspended": "gap"}), 2)
+        for price in ("label", "entry")
+        for execution in [book_["execution"] | {"exit_price": price}]
+    ]
+    # Half of the capital a sleeve: that of day 2 is held over the gap, and that of day 1 where it cannot leave.
+    assert found[0].gross.sum() == pytest.approx(-0.2 * (0.5 if book_["execution"]["exits"] == "always" else 1.0))
+    for name in ("gross", "net", "turnover", "exposure"):
+        np.testing.assert_array_equal(getattr(found[0], name), getattr(found[1], name))
+
+
 def test_a_position_beyond_the_volume_cap_is_left_in_parts() -> None:
     # The cap is 0.4 a day: in over one day only 0.4 of 1.0; the volume then dries up to 0.1 a day.
     value = np.full((5, 4), 1e9)

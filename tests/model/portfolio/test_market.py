@@ -56,6 +56,30 @@ def test_days_whose_next_day_is_unknown_are_no_portfolio_days() -> None:
         market_of([[-1.0, 0.0]])
 
 
+def test_a_day_has_a_close_where_a_return_runs_into_it_or_out_of_it() -> None:
+    returns = np.zeros((5, 2))
+    returns[1:3, 0] = np.nan  # suspended on day 2
+    returns[3:, 1] = np.nan  # its last day is day 3
+    market = market_of(returns)
+    assert market.unpriced[:, 0].tolist() == [False, False, True, False, False]
+    assert market.unpriced[:, 1].tolist() == [False, False, False, False, True]
+    assert not market.no_entry.any() and not market.shut(exit_at_entry=False).any()
+
+
+def test_a_day_without_any_price_inside_the_test_is_a_day_on_which_nothing_can_be_traded() -> None:
+    returns, opens = np.zeros((6, 2)), np.zeros((6, 2))
+    returns[2:4] = np.nan  # nobody trades on day 3
+    opens[2] = np.nan
+    at_close, at_open = market_of(returns), market_of(returns, entry=opens)
+    assert len(at_close.dates) == len(at_open.dates) == 6 and len(at_close.runs) == 1
+    assert at_close.entry_at_close and not at_open.entry_at_close
+    assert np.flatnonzero(at_close.no_entry).tolist() == [3] and np.flatnonzero(at_open.no_entry).tolist() == [2]
+    assert at_open.shut(exit_at_entry=False).tolist() == at_close.no_entry.tolist()
+    assert (
+        at_close.can_buy.all(axis=1).tolist() == at_close.can_sell.all(axis=1).tolist() == (~at_close.no_entry).tolist()
+    )
+
+
 def test_a_stock_has_ended_only_when_no_return_comes_any_more() -> None:
     returns = np.zeros((4, 2))
     returns[1, 0], returns[2:, 1] = np.nan, np.nan

@@ -132,6 +132,35 @@ def test_every_h_days_nothing_is_traded_in_between_and_whole_units_are() -> None
     assert np.abs(units).max() >= 1
 
 
+@pytest.mark.parametrize("exits", ["always", "constrained"])
+@pytest.mark.parametrize("rebalance", ["overlapping", "every_h_days"])
+def test_what_has_ended_is_settled_at_its_last_price(exits: str, rebalance: str) -> None:
+    pytest.importorskip("cvxpy", reason="the extra `optimiser` is not installed")
+    rng = np.random.default_rng(0)
+    returns, scores = rng.normal(0, 0.02, (40, 12)), rng.normal(size=(40, 12))
+    returns[18:, 0], scores[19:, 0], scores[:19, 0] = np.nan, np.nan, 9.0  # the best name has its last price on day 18
+    settings = book(
+        rebalance=rebalance,
+        optimiser={"max_weight": 0.3, "information_coefficient": 0.5},
+        costs={"half_spread_bps": 30.0},
+        execution={"exits": exits},
+    )
+    found = simulate(scores, market_of(returns), settings, 5, keep_positions=True)
+    assert found.positions is not None
+    assert found.positions[17, 0] > 0.05
+    assert found.positions[18:, 0].tolist() == [0.0] * 22
+    assert found.exposure[20:].min() > 0.1 and found.unsolved_days == 0
+
+
+def test_without_a_ranking_the_book_is_held_for_h_days_and_sold() -> None:
+    pytest.importorskip("cvxpy", reason="the extra `optimiser` is not installed")
+    scores, market = _market()
+    scores[12:30] = np.nan
+    settings = book(optimiser={"max_weight": 0.3, "information_coefficient": 0.5})
+    found = simulate(scores, market, settings, 5)
+    assert np.flatnonzero(found.exposure == 0.0).tolist() == list(range(16, 30))
+
+
 def test_the_risk_model_is_the_sample_covariance_when_it_has_all_factors() -> None:
     rng = np.random.default_rng(0)
     returns = rng.normal(0, 0.02, (60, 3)) @ rng.normal(size=(3, 3))

@@ -1,5 +1,6 @@
 """Random rankings as a yardstick."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 
 from model.metrics.ic import daily_ic
 from model.metrics.ranked import Sorted
-from model.portfolio.book import simulate_ranking
+from model.portfolio.book import simulate, simulate_ranking
 from model.portfolio.market import Market, Rows, dense_market, dense_scores
+from model.portfolio_report.compare import evaluate
 from model.portfolio_report.daily import common_rows
 from model.portfolio_report.inputs import Inputs
 from model.portfolio_report.random_band import RandomBand, Turned, _books, random_band, rank_ics
@@ -117,3 +119,28 @@ def test_luck_pays_its_costs() -> None:
 def test_the_seed_decides_the_draws() -> None:
     assert (band(1).draws[5]["sharpe"] == band(1).draws[5]["sharpe"]).all()
     assert (band(1).draws[5]["sharpe"] != band(2).draws[5]["sharpe"]).any()
+
+
+@pytest.mark.parametrize("more", [{}, {"book": "sector_neutral"}])
+def test_draws_begin_anew_on_the_days_on_which_a_model_does(more: dict[str, object]) -> None:
+    _, market, present = with_gaps()
+    present[np.setdiff1d(np.arange(len(present)), [0, 6, 9, 13, 20])] = False  # ranked on few days only
+    settings = PortfolioSettings.model_validate(
+        {"random_draws": 20, "min_names": 5, "rebalance": "every_h_days", "cost_bps_per_side": 0.0} | more
+    )
+    model = np.where(present, np.random.default_rng(0).normal(size=present.shape), np.nan)
+    traded = np.flatnonzero(simulate(model, market, settings, 5).turnover > 1e-9).tolist()
+    assert traded == [0, 5, 6, 11, 13, 18, 20, 25]
+    for book in _books(Turned.of(present, 20, seed=5), slice(0, 3), market, settings, 5):
+        assert np.flatnonzero(book.turnover > 1e-9).tolist() == traded
+
+
+def test_through_an_outage_draws_are_judged_on_the_days_of_the_models() -> None:
+    inputs = make_inputs(days=40, names=25, horizons=(5,))
+    assert inputs.market is not None
+    struck = pl.col("Date").is_in(list(inputs.test_dates[19:21]))  # no close on day 20: no return into it or out of it
+    nothing = pl.when(~struck).then(pl.col("return_next", "entry_return_next"))
+    inputs = replace(inputs, market=inputs.market.with_columns(nothing))
+    report = evaluate(inputs, SETTINGS, entry="close_to_close", seed=7, generated_from={}).report["models"]
+    for name in ("rank_ic", "sharpe"):
+        assert report["random"]["5"][name]["n"] == report[inputs.subject]["5"][name]["n"] == 40
