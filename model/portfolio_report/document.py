@@ -227,7 +227,7 @@ class Config(PortfolioSettings):
     """The settings of the section `portfolio` and what else the figures depend on."""
 
     entry: str
-    """Entry convention of the labels."""
+    """Entry convention of the labels, at which the portfolios are filled; both where a file brings its own labels."""
     horizons: list[int]
     """Horizons in trading days."""
     seed: int

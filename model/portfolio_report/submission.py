@@ -43,6 +43,8 @@ class Submission:
     generated_from: dict[str, str]
     about: dict[str, Any]
     """The report's part ``submission``."""
+    entry: str | None
+    """Entry convention of the home's labels and market; None without a home."""
 
 
 def evaluate_file(
@@ -59,11 +61,12 @@ def evaluate_file(
 
     Raises:
         SourceError: the file is not what it must be.
-        SettingsError: a horizon that the home has no labels of.
+        SettingsError: a horizon that the home has no labels of, or another entry convention than its labels'.
         DataError: nothing to hold the predictions against, or nothing in common with it.
     """
     wanted = settings.portfolio.headline_horizon
     submission = prepare(store, path, horizon or wanted)
+    _check_entry(store, submission.entry, settings.labels.entry)
     horizons = submission.inputs.horizons
     rows = submission.inputs.predictions.height
     portfolio = settings.portfolio.model_copy(
@@ -76,7 +79,7 @@ def evaluate_file(
     evaluation = evaluate(
         submission.inputs,
         portfolio,
-        entry=settings.labels.entry if submission.about["labels"] == "home" else "as in the file",
+        entry=_entry_in_words(submission),
         seed=settings.seed,
         generated_from=submission.generated_from,
         progress=progress,
@@ -100,10 +103,12 @@ def prepare(store: Store, path: Path, horizon: int) -> Submission:
     generated_from = {"file": file_hash(path)}
     manifest = store.manifest(LABELS)
     market: pl.DataFrame | None = None
+    entry: str | None = None
     if manifest is not None:
         generated_from[LABELS] = manifest.content_hash
         rows, market, lost = _against_home(store, rows, path)
         left_out |= lost
+        entry = manifest.extra.get("entry") or _entry_of(market)
     elif "label" not in rows.columns:
         raise DataError(
             f"{path} has no column label, and {store.root} has no labels to hold it against. Run `gogooku run` with "
@@ -111,9 +116,8 @@ def prepare(store: Store, path: Path, horizon: int) -> Submission:
         )
     predictions = _as_predictions(rows if isinstance(rows["Code"].dtype, pl.Enum) else _coded(rows))
     test_dates = _test_days(predictions, market)
-    return Submission(
-        Inputs(predictions, market, test_dates, _folds(predictions)), generated_from, {**about, "left_out": left_out}
-    )
+    inputs = Inputs(predictions, market, test_dates, _folds(predictions))
+    return Submission(inputs, generated_from, {**about, "left_out": left_out}, entry)
 
 
 def _against_home(store: Store, rows: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, int]]:
@@ -202,6 +206,27 @@ def _check_horizons(store: Store, horizons: Sequence[int], path: Path) -> None:
         )
 
 
+def _entry_of(market: pl.DataFrame) -> str:
+    """The entry convention of labels that were stored before their manifest named it."""
+    same = market["entry_return_next"].equals(market["return_next"])
+    return "close_to_close" if same else "next_open"
+
+
+def _check_entry(store: Store, stored: str | None, wanted: str) -> None:
+    if stored not in (None, wanted):
+        raise SettingsError(
+            f"labels.entry is {wanted}, and the labels and the market of {store.root} were computed with {stored}: the "
+            f"figures could not be those of {wanted}. Leave labels.entry at {stored}, or compute the labels anew, "
+            f"`gogooku run --until quality_features --set labels.entry={wanted}` (best in a GOGOOKU_HOME of its own)."
+        )
+
+
+def _entry_in_words(submission: Submission) -> str:
+    if submission.about["labels"] == "home":
+        return str(submission.entry)
+    return "as in the file" + (f" (portfolio: {submission.entry})" if submission.entry else "")
+
+
 def _nothing_in_common(path: Path, rows: pl.DataFrame, store: Store, home: pl.DataFrame | None = None) -> DataError:
     months = list(store.chunks(LABELS, "labels"))
     codes = "" if home is None else f", with codes such as {home['Code'].unique().sort().head(3).to_list()}"
@@ -227,20 +252,24 @@ def _as_predictions(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _test_days(predictions: pl.DataFrame, market: pl.DataFrame | None) -> tuple[date, ...]:
-    """Days with predictions, and the market's days between them: a book is held on while nobody predicts.
+    """Days with predictions, and the market's days between them, on which a book is held on or idle.
 
-    A pause longer than the longest horizon ends it, as the end of a fold does.
+    Daily predictions end with their last day and with each fold's, as our own models do. Rarer ones are followed until
+    the longest horizon of the last has passed.
     """
     predicted = predictions["Date"].unique().sort()
     if market is None:
         return tuple(predicted.to_list())
     calendar = market["Date"].unique().sort()
     place = np.searchsorted(calendar.to_physical().to_numpy(), predicted.to_physical().to_numpy())
-    reach = int(predictions["horizon"].max())  # type: ignore[arg-type]
-    held = np.zeros(len(calendar), dtype=np.bool_)
-    for here, following in zip(place, [*place[1:], place[-1]], strict=True):
-        held[here : (following if following - here <= reach else here) + 1] = True
-    return tuple(calendar.filter(pl.Series(held)).to_list())
+    counted = np.zeros(len(calendar), dtype=np.bool_)
+    if len(place) > 1 and np.median(np.diff(place)) == 1:
+        spans = predictions.group_by("fold").agg(first=pl.col("Date").min(), last=pl.col("Date").max())
+        for first, last in spans.select("first", "last").iter_rows():
+            counted |= calendar.is_between(first, last).to_numpy()
+    else:
+        counted[place[0] : place[-1] + int(predictions["horizon"].max())] = True  # type: ignore[arg-type]
+    return tuple(calendar.filter(pl.Series(counted)).to_list())
 
 
 def _folds(predictions: pl.DataFrame) -> tuple[dict[str, Any], ...]:

@@ -69,6 +69,7 @@ def materialise(run: StageRun) -> Manifest:
         files.write_digests(tables)
         w.table(COVERAGE_FILE, files.coverage(tables), COVERAGE_KEY, hashed=False)
         w.extra |= _figures(run.store.manifest(ASSET), updates, seconds, len(changes.months))
+        w.extra["entry"] = run.settings.labels.entry  # who reads the labels alone asks what their returns start from
     return w.manifest
 
 

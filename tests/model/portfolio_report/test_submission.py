@@ -1,7 +1,8 @@
 """Somebody else's predictions: read without guessing, judged like our own."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -102,6 +103,29 @@ def test_perfect_inverted_and_constant_predictions_get_what_theory_says(
     assert constant["rank_ic"]["value"] is constant["sharpe"]["value"] is constant["rank_ic_q"]["value"] is None
 
 
+@pytest.mark.parametrize("recorded", [True, False])
+def test_an_entry_other_than_that_of_the_homes_labels_is_refused(
+    rows: pl.DataFrame, home: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recorded: bool
+) -> None:
+    manifest = home.manifest("quality_features")
+    assert manifest is not None
+    if recorded:
+        manifest = replace(manifest, extra={"entry": "close_to_close"})
+    monkeypatch.setattr(home, "manifest", lambda *names: manifest)
+    path = saved(tmp_path, rows.select(*COLUMNS))
+    other: Any = SimpleNamespace(**vars(SETTINGS) | {"labels": SimpleNamespace(entry="next_open", horizons=(1, 5))})
+    with pytest.raises(SettingsError, match=r"next_open.* computed with close_to_close.*--set labels\.entry=next_open"):
+        evaluate_file(home, other, path)
+    assert evaluate_file(home, SETTINGS, path).report["config"]["entry"] == "close_to_close"
+
+
+def test_a_file_with_labels_says_at_which_entry_its_portfolio_is_filled(
+    rows: pl.DataFrame, home: Store, tmp_path: Path
+) -> None:
+    report = evaluate_file(home, SETTINGS, saved(tmp_path, rows.select(*COLUMNS, "label"))).report
+    assert report["config"]["entry"] == "as in the file (portfolio: close_to_close)"
+
+
 def test_labels_of_ones_own_need_no_home_and_give_no_portfolio(rows: pl.DataFrame, tmp_path: Path) -> None:
     path = saved(tmp_path, rows.filter(pl.col("horizon") == 1).drop("horizon", "fold"))
     evaluation = evaluate_file(Store(tmp_path / "none"), SETTINGS, path, horizon=1)
@@ -142,15 +166,62 @@ def test_rows_that_cannot_count_are_left_out_and_counted(rows: pl.DataFrame, hom
     assert report["coverage"]["rows"]["common"] == own.height - 1
 
 
-def test_a_weekly_model_is_held_between_its_days_and_sold_in_a_long_pause(
-    rows: pl.DataFrame, home: Store, tmp_path: Path
+def held_by(own: pl.DataFrame, home: Store, folder: Path, rebalance: str = "every_h_days") -> list[bool]:
+    """Whether the book of horizon 5 holds anything, on each day that counts."""
+    settings: Any = SimpleNamespace(**vars(SETTINGS))
+    settings.portfolio = PORTFOLIO.model_copy(update={"rebalance": rebalance})
+    daily = evaluate_file(home, settings, saved(folder, own)).daily.table
+    return (daily.filter(pl.col("horizon") == 5).sort("Date")["exposure"] > 1e-9).to_list()
+
+
+@pytest.fixture(scope="module")
+def on_days(rows: pl.DataFrame) -> Callable[[Iterable[int]], pl.DataFrame]:
+    """The predictions of horizon 5 on some of the days, by number."""
+    days = rows["Date"].unique().sort()
+
+    def only(numbers: Iterable[int]) -> pl.DataFrame:
+        chosen = days.gather(list(numbers)).implode()
+        return rows.filter(pl.col("horizon") == 5, pl.col("Date").is_in(chosen)).select(*COLUMNS)
+
+    return only
+
+
+def test_a_weekly_model_is_held_between_its_days_and_idle_in_a_long_pause(
+    on_days: Callable[[Iterable[int]], pl.DataFrame], home: Store, tmp_path: Path
+) -> None:
+    own = on_days([*range(0, 20, 5), *range(40, 60, 5)])
+    assert held_by(own, home, tmp_path) == [True] * 20 + [False] * 20 + [True] * 20
+    report = evaluate_file(home, SETTINGS, saved(tmp_path, own)).report
+    assert report["coverage"]["portfolio_days"] == 60
+    assert report["models"][SUBMITTED]["5"]["rank_ic"]["n"] == 8
+    assert report["models"]["random"]["5"]["turnover"]["n"] == 60
+
+
+@pytest.mark.parametrize("rebalance", ["every_h_days", "overlapping"])
+def test_predictions_further_apart_than_the_horizon_are_each_held_for_it(
+    on_days: Callable[[Iterable[int]], pl.DataFrame], home: Store, tmp_path: Path, rebalance: str
+) -> None:
+    held = held_by(on_days(range(0, 42, 7)), home, tmp_path, rebalance)
+    assert held == ([True] * 5 + [False] * 2) * 5 + [True] * 5
+    assert held_by(on_days([9]), home, tmp_path, rebalance) == [True] * 5
+
+
+def test_weeks_with_a_holiday_do_not_put_a_weekly_model_off_its_rhythm_for_good(
+    on_days: Callable[[Iterable[int]], pl.DataFrame], home: Store, tmp_path: Path
+) -> None:
+    # The second week has four days: its successor comes too early, the ones after it are traded again.
+    held = held_by(on_days([0, 5, 9, 14, 19, 24]), home, tmp_path)
+    assert held == [True] * 10 + [False] * 4 + [True] * 15
+
+
+def test_the_days_between_two_folds_of_daily_predictions_do_not_count(
+    rows: pl.DataFrame, on_days: Callable[[Iterable[int]], pl.DataFrame], home: Store, tmp_path: Path
 ) -> None:
     days = rows["Date"].unique().sort()
-    weekly = days.gather([*range(0, 20, 5), *range(40, 60, 5)])
-    own = rows.filter(pl.col("horizon") == 5, pl.col("Date").is_in(weekly.implode())).select(*COLUMNS)
-    report = evaluate_file(home, SETTINGS, saved(tmp_path, own)).report
-    assert report["coverage"]["portfolio_days"] == 16 + 16
-    assert report["models"][SUBMITTED]["5"]["rank_ic"]["n"] == 8
+    own = on_days([*range(20), *range(50, 70)])
+    assert held_by(own, home, tmp_path) == [True] * 20 + [False] * 30 + [True] * 20
+    folds = own.with_columns(fold=pl.when(pl.col("Date") < days[30]).then(pl.lit("a")).otherwise(pl.lit("b")))
+    assert held_by(folds, home, tmp_path) == [True] * 40
 
 
 def replaced(column: str, value: object, dtype: pl.DataType | None = None) -> Callable[[pl.DataFrame], pl.DataFrame]:
