@@ -47,9 +47,9 @@ def read_columns(file: FoundFile, settings: FilesSource, *, may_be_empty: bool =
         SourceError: the file is empty, or cannot be read as what its ending says.
     """
     path = file.path
-    if path.stat().st_size == 0:
-        raise SourceError(f"The file {path} is empty (0 bytes). Put the rows there, or correct {file.key}.")
     try:
+        if path.stat().st_size == 0:
+            raise SourceError(f"The file {path} is empty (0 bytes). Put the rows there, or correct {file.key}.")
         frame = _read_parquet(path) if kind_of(path) == "parquet" else _read_csv(path, settings.separator)
     except (pl.exceptions.PolarsError, OSError, EOFError, UnicodeDecodeError) as error:
         kind = "Parquet" if kind_of(path) == "parquet" else "UTF-8 CSV"
