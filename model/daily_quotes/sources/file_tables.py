@@ -42,6 +42,7 @@ def read_table(
     frame = frame.sort(table.key)
     where = f"source.tables.{name} ({files[0].path}{f' and {len(files) - 1} more files' if len(files) > 1 else ''})"
     _refuse_repeats(frame, table, where)
+    _refuse_untimed_versions(frame, table, where)
     _refuse_other_days(frame, days, where)
     return frame
 
@@ -128,6 +129,20 @@ def _refuse_repeats(frame: pl.DataFrame, table: BesideTable, where: str) -> None
             f"{frame.height} rows share theirs with another, the first being {first}. Remove the repeats; a correction "
             "has a PublishedAt of its own."
         )
+
+
+def _refuse_untimed_versions(frame: pl.DataFrame, table: BesideTable, where: str) -> None:
+    """Of several versions of a row each says when it was published; else nobody can know which is the newest."""
+    for name in table.nullable_key:
+        rest = [column for column in table.key if column != name]
+        untimed = frame.filter(pl.col(name).is_null() & pl.struct(rest).is_duplicated())
+        if untimed.height:
+            first = ", ".join(f"{column}={untimed[column][0]}" for column in rest)
+            raise SourceError(
+                f"{where} has an empty {name} beside another row of the same {', '.join(rest)} in {untimed.height} of "
+                f"{frame.height} rows, the first being {first}. Fill {name} in both, so that it is known which of them "
+                "corrects the other, or leave one of them out."
+            )
 
 
 def _refuse_other_days(frame: pl.DataFrame, days: Sequence[date], where: str) -> None:

@@ -161,6 +161,25 @@ def test_other_tables_keep_their_nulls_and_keys(tmp_path: Path) -> None:
     assert days[DAYS[4]]["margin"].height == 0 and set(days[DAYS[4]]) == {"margin", "indices"}
 
 
+def test_a_version_that_does_not_say_when_it_was_published_is_refused_beside_one_that_does(tmp_path: Path) -> None:
+    write(tmp_path / "bars.csv", bars())
+    lines = [
+        "Date,Code,Kind,RecordDate,PublishedAt,MarginLong,MarginShort",
+        "2020-01-07,0013,weekly,2020-01-06,,1,2",  # alone, and so are all but the last two
+        "2020-01-08,0013,weekly,2020-01-06,,1,2",
+        "2020-01-08,NA,daily,2020-01-06,,1,2",
+        "2020-01-08,NA,weekly,2020-01-06,2020-01-08 16:00:00,3,4",
+        "2020-01-08,NA,weekly,2020-01-06,,1,2",
+    ]
+    files = source(tmp_path / "bars.csv", tables={"margin": "margin.csv"})
+    (tmp_path / "margin.csv").write_text("\n".join(lines))
+    shown = message(files)
+    assert str(tmp_path / "margin.csv") in shown and "an empty PublishedAt" in shown and "1 of 5 rows" in shown
+    assert "Date=2020-01-08, Code=NA, Kind=weekly, RecordDate=2020-01-06" in shown and "not sorted" not in shown
+    (tmp_path / "margin.csv").write_text("\n".join(lines[:-1]))
+    assert files.read(DAYS).beside["margin"].height == 4
+
+
 def test_an_unknown_table_is_no_setting() -> None:
     with pytest.raises(SettingsError, match=r"tables.*statements"):
         presets.load("us_equities", ["source.path=a.csv", "source.tables={news: news.csv}"])
