@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from model.pictures import html_style
 from model.raw_dataset.anomalies import KINDS
 from model.raw_dataset.checks import check_no_missing_day, thin_days
-from model.raw_dataset.gate import SEPARATOR
+from model.raw_dataset.gate import NULLING, SEPARATOR
 from model.raw_dataset.health import plots
 from model.raw_dataset.health.facts import Facts, gather
 from model.raw_dataset.health.heat import null_lines
@@ -83,12 +83,12 @@ def build(store: Store, settings: "Settings") -> bytes:
 
 
 def _verdict(report: Mapping[str, Any], facts: Facts) -> str:
-    found = facts.anomalies.height
-    looks = (
-        "nothing looks like an error"
-        if not found
-        else f"{found:,} {'place looks' if found == 1 else 'places look'} like an error"
+    counts = (
+        (facts.anomalies.height, "place looks like an error", "places look like an error"),
+        (report["defective_rows"], "row has a defect", "rows have a defect"),
     )
+    found = [f"{count:,} {one if count == 1 else many}" for count, one, many in counts if count]
+    looks = " and ".join(found) or "nothing looks like an error"
     return f"{report['rows']:,} rows of {report['codes']:,} codes on {report['days']:,} days: {looks}"
 
 
@@ -192,13 +192,14 @@ def _reasons(quarantine: pl.DataFrame, report: Mapping[str, Any]) -> list[dict[s
         if not count:
             continue
         own = quarantine.filter(pl.col("reason").str.split(SEPARATOR).list.contains(reason))
-        spread = [own.height * place // _EXAMPLES for place in range(min(_EXAMPLES, own.height))]
+        shown = min(_EXAMPLES, own.height)
+        spread = [own.height * place // shown for place in range(shown)]
         found.append(
             {
                 "name": reason.replace("_", " "),
                 "rows": count,
                 "codes": own["Code"].n_unique(),
-                "nulled": own.filter(pl.col("treatment") == "field_nulled").height,
+                "nulled": count if reason in NULLING else 0,  # whatever a row's other reasons null
                 "examples": own[spread].rows(named=True),
             }
         )

@@ -130,7 +130,7 @@ def test_a_clean_market_reads_as_clean(clean: tuple[Any, str]) -> None:
 
 def test_a_suspected_split_is_shown_with_its_price_plot_and_its_figures(damaged: tuple[Any, str, str]) -> None:
     _, _, text = damaged
-    assert "1 place looks like an error" in text
+    assert "days: 1 place looks like an error and 1 row has a defect" in text
     assert f"<b>{escape(STRANGE)}</b><time>2020-05-11</time>" in text and "about 5:1" in text
     assert f'aria-label="{STRANGE} around 2020-05-11"' in unescape(text)
 
@@ -138,6 +138,31 @@ def test_a_suspected_split_is_shown_with_its_price_plot_and_its_figures(damaged:
 def test_defects_are_counted_and_shown_as_received(damaged: tuple[Any, str, str]) -> None:
     _, code, text = damaged
     assert re.search(rf"<td>{code}</td><td>2020-02-03</td><td>open not positive</td><td>-7\.25</td>", text)
+
+
+def test_each_reason_counts_what_it_nulled_itself_and_shows_each_row_once(installation: Any) -> None:
+    code = calm_codes(installation)[0]
+    tenfold = [pl.when(pl.col("Code") == code).then(pl.col(name) * 10).otherwise(name).alias(name) for name in PRICES]
+    no_low = pl.when(pl.col("Code") == code).then(0.0).otherwise("Low").alias("Low")
+    installation.change("2020-02-04", lambda rows: rows.with_columns(tenfold).with_columns(no_low))
+    installation.change("2020-03-04", lambda rows: rows.with_columns(tenfold))
+    text = page(installation)
+    counts = re.findall(r"<td>([a-z ]+)</td><td>(\d+)</td><td>\d+</td><td>(\d+)</td>", text)
+    assert {("return suspicious", "2", "0"), ("low not positive", "1", "1")} <= set(counts)
+    shown = re.findall(rf"<td>{code}</td><td>([-\d]+)</td><td>([a-z ]+)</td>", text)
+    assert shown == [
+        ("2020-02-04", "return suspicious"),
+        ("2020-03-04", "return suspicious"),
+        ("2020-02-04", "low not positive"),
+    ]
+
+
+def test_a_market_with_defects_and_no_suspicion_does_not_read_as_clean(installation: Any) -> None:
+    installation.change(
+        "2020-02-04", lambda rows: rows.with_columns(Open=pl.when(pl.int_range(pl.len()) < 2).then(0.0))
+    )
+    text = page(installation)
+    assert "2 rows have a defect" in text and "nothing looks like an error" not in text
 
 
 def test_a_thin_day_and_a_missing_one_are_named(damaged: tuple[Any, str, str]) -> None:
