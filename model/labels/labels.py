@@ -1,7 +1,8 @@
 """Labels: what happens after day t, and whether it could have been traded.
 
 Everything here looks forward from t, on adjusted prices and over trading days of the panel's calendar; nothing here
-may enter the feature table. A label is null where a price, the listing or the tradability at either end is missing.
+may enter the feature table. A label is null where a price, the listing or the tradability at either end is missing,
+and where the return between two prices is too large to be a number.
 
 Entry conventions:
 
@@ -66,6 +67,7 @@ def label_names(settings: LabelSettings) -> tuple[str, ...]:
     return (*targets, *MARKET_NAMES)
 
 
+@np.errstate(over="ignore")  # what is not finite becomes null
 def labels(panel: pl.DataFrame, settings: LabelSettings, first: date, last: date) -> pl.DataFrame:
     """Labels of every panel row dated ``first`` to ``last``, both included.
 
@@ -126,8 +128,9 @@ class _Rows:
         self._dates = dense.dates
 
     def gather(self, name: str, grid: Array) -> pl.Series:
-        """Float64 values of the rows, null for NaN."""
-        return pl.Series(name, grid[self._day, self._code], dtype=pl.Float64, nan_to_null=True)
+        """Float64 values of the rows, null for what is no finite number."""
+        values = grid[self._day, self._code]
+        return pl.Series(name, np.where(np.isfinite(values), values, np.nan), dtype=pl.Float64, nan_to_null=True)
 
     def day_after(self, name: str, days: int) -> pl.Series:
         """The trading day ``days`` later, null where the panel ends before it."""

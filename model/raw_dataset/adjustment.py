@@ -27,6 +27,9 @@ SHARES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 """By table beside the bars the day of which its numbers of shares speak, and their columns. Those of a statement count
 the splits up to its publication, as companies restate them; what is published after the close speaks of that day."""
 
+_SMALLEST_FACTOR, _LARGEST_FACTOR = 1e-30, 1e30
+"""Of the product of all splits of a code; no share was ever divided so often, and prices over it would overflow."""
+
 
 def empty_state() -> pl.DataFrame:
     """The state before the first month."""
@@ -39,7 +42,8 @@ def with_cumulative(quotes: pl.DataFrame, state: pl.DataFrame) -> pl.DataFrame:
     The product runs on from the state one factor at a time, so that the bits do not depend on where months are cut.
 
     Raises:
-        SourceError: a factor is not a finite number above zero: it would spoil every later day of its code.
+        SourceError: a factor is not a finite number above zero, or their product is none that can be divided by: it
+            would spoil every later day of its code.
     """
     _require_factors(quotes)
     before = state.select("Code", "last_close", so_far="cumulative")
@@ -47,7 +51,9 @@ def with_cumulative(quotes: pl.DataFrame, state: pl.DataFrame) -> pl.DataFrame:
     first = pl.col("Code").is_first_distinct()
     factor = pl.col("AdjustmentFactor")
     started = pl.when(first).then(pl.col("so_far").fill_null(1.0) * factor).otherwise(factor)
-    return joined.with_columns(cumulative=started.cum_prod().over("Code")).drop("so_far")
+    adjusted = joined.with_columns(cumulative=started.cum_prod().over("Code")).drop("so_far")
+    _require_products(adjusted)
+    return adjusted
 
 
 def _require_factors(quotes: pl.DataFrame) -> None:
@@ -59,6 +65,18 @@ def _require_factors(quotes: pl.DataFrame) -> None:
             f"The AdjustmentFactor is not a finite number above zero in {wrong.height} of {quotes.height} rows, the "
             f"first being code {first['Code']} on {first['Date']} ({first['AdjustmentFactor']}). A 2-for-1 split is "
             "0.5 on its first day, no split is 1: correct the source, and run the command again."
+        )
+
+
+def _require_products(adjusted: pl.DataFrame) -> None:
+    wrong = adjusted.filter(~pl.col("cumulative").is_between(_SMALLEST_FACTOR, _LARGEST_FACTOR))
+    if wrong.height:
+        first = wrong.row(0, named=True)
+        raise SourceError(
+            f"The AdjustmentFactors of a code multiply up to what no splits can in {wrong.height} of {adjusted.height} "
+            f"rows, the first being code {first['Code']} on {first['Date']} ({first['cumulative']:g} with that day's "
+            f"{first['AdjustmentFactor']:g}). A 2-for-1 split is 0.5 on its first day, no split is 1: correct the "
+            "source, and run the command again."
         )
 
 

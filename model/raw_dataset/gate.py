@@ -16,7 +16,9 @@ from model.raw_dataset.settings import QualitySettings
 FIELDS = (*PRICES, "Volume")
 NOT_POSITIVE = {name: f"{name.lower()}_not_positive" for name in PRICES}
 NOT_FINITE = {name: f"{name.lower()}_not_finite" for name in PRICES}
-NULLING = (*NOT_POSITIVE.values(), *NOT_FINITE.values(), "high_below_low", "close_outside_range", "open_outside_range")
+IMPLAUSIBLE = {name: f"{name.lower()}_implausible" for name in PRICES}
+_OF_THE_RANGE = ("high_below_low", "close_outside_range", "open_outside_range")
+NULLING = (*NOT_POSITIVE.values(), *NOT_FINITE.values(), *IMPLAUSIBLE.values(), *_OF_THE_RANGE)
 """Reasons that null a field."""
 KEEPING = ("volume_not_positive", "volume_missing", "close_missing", "return_suspicious")
 """Reasons that change nothing but are written down; without trading volume a row is not Tradable."""
@@ -24,6 +26,10 @@ REASONS = (*NULLING, *KEEPING)
 NO_TRADING = ("volume_not_positive", "volume_missing", "close_missing")
 """Reasons that say "not traded" rather than "wrong": such rows do not count as defective."""
 SEPARATOR = ";"
+SMALLEST_PRICE, LARGEST_PRICE = 1e-15, 1e18
+"""Beyond them lies no price of anything, in any currency and after any splits: returns and values would overflow."""
+_LARGEST_VALUE = 1e37
+"""The largest price times the largest volume of 64 bits."""
 
 QUARANTINE = pl.Schema(
     {
@@ -71,10 +77,12 @@ def gate(quotes: pl.DataFrame, settings: QualitySettings) -> Gated:
 def traded_value() -> pl.Expr:
     """Value traded in currency units: as reported, else close times volume; 0 where the volume says that nobody traded.
 
-    Null where nothing can be said: without a volume or a close, or where a value was reported of no volume.
+    Null where nothing can be said: without a volume or a close that is one, or where a value was reported of no
+    volume. A reported value that is no finite number above zero, or larger than any can be, counts as none.
     """
-    traded, nobody = (pl.col("Close") > 0) & (pl.col("Volume") > 0), pl.col("Volume") == 0
-    reported = pl.when(_positive("TurnoverValue")).then(pl.col("TurnoverValue"))
+    traded, nobody = plausible("Close") & (pl.col("Volume") > 0), pl.col("Volume") == 0
+    value_traded = pl.col("TurnoverValue")
+    reported = pl.when((value_traded > 0) & (value_traded <= _LARGEST_VALUE)).then(value_traded)
     value = pl.when(traded).then(pl.coalesce(reported, pl.col("Close") * pl.col("Volume")))
     return pl.when(nobody & reported.is_null()).then(0.0).otherwise(value)
 
@@ -123,23 +131,25 @@ def _refuse_share(what: str, count: int, rows: int, limit: float, found: pl.Data
     )
 
 
-def _positive(name: str) -> pl.Expr:
-    """Whether a column is a finite number above zero; polars orders NaN and infinity there as well."""
-    return (pl.col(name) > 0) & pl.col(name).is_finite()
+def plausible(name: str) -> pl.Expr:
+    """Whether a price can be one; zero, NaN and infinity cannot."""
+    return pl.col(name).is_between(SMALLEST_PRICE, LARGEST_PRICE)
 
 
 def _mark_rows(quotes: pl.DataFrame, settings: QualitySettings) -> pl.DataFrame:
     """One Boolean column a reason that the row alone decides, and the fields as received."""
-    low, high = (pl.when(_positive(name)).then(pl.col(name)) for name in ("Low", "High"))
+    low, high = (pl.when(plausible(name)).then(pl.col(name)) for name in ("Low", "High"))
     slack = settings.range_tolerance
     crossed = (high < low).fill_null(False)
     marks = {reason: pl.col(name) <= 0 for name, reason in NOT_POSITIVE.items()}
     marks |= {reason: ~pl.col(name).is_finite() for name, reason in NOT_FINITE.items()}
+    for name, reason in IMPLAUSIBLE.items():
+        marks[reason] = (pl.col(name) > 0) & pl.col(name).is_finite() & ~plausible(name)
     marks["high_below_low"] = crossed
     for name in ("Close", "Open"):
         above, below = pl.col(name) > high * (1.0 + slack), pl.col(name) < low * (1.0 - slack)
         outside = above.fill_null(False) | below.fill_null(False)
-        marks[f"{name.lower()}_outside_range"] = ~crossed & _positive(name) & outside
+        marks[f"{name.lower()}_outside_range"] = ~crossed & plausible(name) & outside
     marks["volume_not_positive"] = pl.col("Volume") <= 0
     marks["volume_missing"] = pl.col("Volume").is_null() & pl.col("Close").is_not_null()
     marks["close_missing"] = pl.col("Close").is_null()
@@ -150,13 +160,17 @@ def _mark_rows(quotes: pl.DataFrame, settings: QualitySettings) -> pl.DataFrame:
 
 
 def _believed() -> list[pl.Expr]:
-    """The price fields with what cannot be believed nulled; the close outweighs the range around it."""
+    """The price fields with what cannot be believed nulled.
+
+    The close outweighs the range around it, however far outside it lies: returns rest on it, and one that is wrong
+    stands out against the closes before and after (``return_suspicious``, ``unit_error``), as a range does not.
+    """
     range_wrong = pl.col("high_below_low") | pl.col("close_outside_range")
     around = {"Open": pl.col("open_outside_range"), "High": range_wrong, "Low": range_wrong, "Close": pl.lit(False)}
-    return [
-        pl.when(~(pl.col(NOT_POSITIVE[name]) | pl.col(NOT_FINITE[name]) | mark)).then(pl.col(name)).alias(name)
-        for name, mark in around.items()
-    ]
+    no_price = {
+        name: pl.any_horizontal(kind[name] for kind in (NOT_POSITIVE, NOT_FINITE, IMPLAUSIBLE)) for name in PRICES
+    }
+    return [pl.when(~(no_price[name] | mark)).then(pl.col(name)).alias(name) for name, mark in around.items()]
 
 
 def _suspicious(settings: QualitySettings) -> pl.Expr:

@@ -18,7 +18,7 @@ from model.daily_quotes.sources.base import day_slices
 from model.errors import DataError
 from model.raw_dataset import universe
 from model.raw_dataset.days import Days
-from model.raw_dataset.gate import QUARANTINE, count_defective, count_reasons, refuse_bad_data, traded_value
+from model.raw_dataset.gate import QUARANTINE, count_defective, count_reasons, plausible, refuse_bad_data, traded_value
 from model.raw_dataset.months import ASSET, CALENDAR_FILE, PANEL, QUARANTINE_FILE, SOURCES, MonthChunks
 from model.raw_dataset.settings import UniverseSettings
 from model.store.hashing import json_hash
@@ -143,6 +143,6 @@ def _universe(
 def _slim(days: Days, dates: Sequence[date]) -> dict[date, pl.DataFrame]:
     """What the choice of the universe looks at, by day."""
     rows = days.quotes(dates, ["Date", "Code", "Close", "Volume", "TurnoverValue"])
-    believed = pl.when(pl.col("Close") > 0).then(pl.col("Close"))
+    believed = pl.when(plausible("Close")).then(pl.col("Close"))
     slim = rows.select("Date", "Code", Close=believed, TurnoverValue=traded_value())
     return {day: slim.slice(first, count) for day, first, count in day_slices(slim["Date"], dates)}

@@ -72,6 +72,16 @@ def test_a_label_is_null_without_a_tradable_price_at_either_end() -> None:
     assert of(by_open, "A", "target_3")[3] == 16 / 13.9 - 1
 
 
+@pytest.mark.parametrize("settings", [CLOSE, OPEN])
+def test_a_return_that_is_too_large_to_be_a_number_is_null(settings: LabelSettings) -> None:
+    frame = panel({(1, "A"): {"AdjClose": 5e-324, "AdjOpen": 5e-324}, (4, "A"): {"AdjClose": 1e308, "AdjOpen": 1e308}})
+    table = labels(frame, settings, DAYS[0], DAYS[-1])
+    for name in ("target_1", "target_3", "return_next", "entry_return_next", "price", "close", "turnover_20"):
+        assert table[name].drop_nulls().is_finite().all(), name
+    assert of(table, "A", "return_next")[1] is None
+    assert of(table, "A", "target_3")[0 if settings is OPEN else 1] is None
+
+
 def test_a_label_counts_trading_days_even_where_the_code_has_no_row() -> None:
     table = labels(panel({(1, "B"): None, (2, "B"): None}), CLOSE, DAYS[0], DAYS[-1])
     assert of(table, "B", "target_3")[0] == 23 / 20 - 1

@@ -69,6 +69,20 @@ def test_a_factor_that_would_spoil_every_later_day_is_refused(factor: float) -> 
         build(quotes([10.0, 10.0, 10.0], [1.0, factor, 1.0]), empty_state())
 
 
+@pytest.mark.parametrize("factors", [[1.0, 5e-324, 1.0], [1e-20, 1e-20, 1.0], [1e200, 1e200, 1.0]])
+def test_factors_whose_product_would_make_prices_infinite_are_refused(factors: list[float]) -> None:
+    with pytest.raises(SourceError, match=r"AdjustmentFactors .* in \d of 3 rows, the first being code A on 2020"):
+        build(quotes([10.0, 10.0, 10.0], factors), empty_state())
+
+
+@pytest.mark.parametrize("close", [5e-324, 1e-308, 1e200, 1e308])
+def test_nothing_infinite_comes_from_a_close_that_no_price_can_be(close: float) -> None:
+    panel, state = build(quotes([10.0, close, 11.0], [1.0, 0.5, 1.0]), empty_state())
+    assert panel["AdjClose"].to_list() == [10.0, None, 22.0] and panel["AdjOpen"].to_list() == [10.0, None, 22.0]
+    assert panel["TurnoverValue"].to_list() == [1000.0, None, 1100.0]
+    assert panel["Tradable"].to_list() == [True, False, True] and state.rows() == [("A", 0.5, 22.0)]
+
+
 def test_a_close_that_is_not_finite_counts_as_missing_and_the_next_day_goes_on() -> None:
     panel, state = build(quotes([10.0, math.inf, math.nan, 11.0], [1.0] * 4), empty_state())
     assert panel["AdjClose"].to_list() == [10.0, None, None, 11.0]

@@ -42,9 +42,15 @@ def rows(*changes: dict[str, Any]) -> pl.DataFrame:
         ({"Close": math.nan}, "close_not_finite", ("Close",)),
         ({"Close": math.inf}, "close_not_finite", ("Close",)),
         ({"Close": -math.inf}, "close_not_positive;close_not_finite", ("Close",)),
+        ({"Open": 5e-324}, "open_implausible", ("Open",)),
+        ({"High": 1e300}, "high_implausible", ("High",)),
+        ({"Low": 1e-310}, "low_implausible", ("Low",)),
+        ({"Close": 5e-324}, "close_implausible", ("Close",)),
+        ({"Close": 1e308}, "close_implausible", ("Close",)),
         ({"High": 8.0, "Low": 9.0}, "high_below_low", ("High", "Low")),
         ({"Close": 12.5}, "close_outside_range", ("High", "Low")),
         ({"Close": 8.5}, "close_outside_range", ("High", "Low")),
+        ({"Close": 1e6}, "close_outside_range", ("High", "Low")),
         ({"Open": 12.5}, "open_outside_range", ("Open",)),
         ({"Volume": 0}, "volume_not_positive", ()),
         ({"Volume": None}, "volume_missing", ()),
@@ -128,16 +134,16 @@ def test_too_large_a_share_of_defects_is_refused_and_names_the_key() -> None:
 def test_the_value_traded_is_the_reported_one_or_price_times_volume() -> None:
     frame = pl.DataFrame(
         {
-            "Close": [10.0, 10.0, 0.0, 10.0, None, 10.0, 10.0, 10.0, None, 10.0, 10.0],
-            "Volume": [5, 5, 5, 0, 5, 5, 5, 0, 0, None, -5],
-            "TurnoverValue": [49.0, None, 7.0, 7.0, 7.0, math.nan, math.inf, None, 0.0, 0.0, None],
+            "Close": [10.0, 10.0, 0.0, 10.0, None, 10.0, 10.0, 10.0, None, 10.0, 10.0, 1e308, math.inf, 10.0],
+            "Volume": [5, 5, 5, 0, 5, 5, 5, 0, 0, None, -5, 5, 5, 5],
+            "TurnoverValue": [49.0, None, 7.0, 7.0, 7.0, math.nan, math.inf, None, 0.0, 0.0, None, None, None, 1e308],
         }
     )
     known = [49.0, 50.0, None, None, None, 50.0, 50.0]  # the fourth was reported of a volume of nothing
-    assert frame.select(traded_value()).to_series().to_list() == [*known, 0.0, 0.0, None, None]
+    assert frame.select(traded_value()).to_series().to_list() == [*known, 0.0, 0.0, None, None, None, None, 50.0]
 
 
-price = st.one_of(st.none(), st.sampled_from([0.0, 1.0, 2.0, 5.0, 9.5, math.nan, math.inf, -math.inf]))
+price = st.one_of(st.none(), st.sampled_from([0.0, 5e-324, 1.0, 2.0, 5.0, 9.5, 1e308, math.nan, math.inf, -math.inf]))
 
 
 @settings(max_examples=25, deadline=None)
@@ -152,6 +158,7 @@ def test_what_passes_the_gate_is_consistent_and_nothing_is_lost(values: list[tup
     assert (clean["High"] >= clean["Low"]).drop_nulls().all()
     for name in ("Open", "Close"):
         assert (clean["High"] >= clean[name]).drop_nulls().all() and (clean[name] >= clean["Low"]).drop_nulls().all()
+    assert (clean["Close"] * clean["Volume"]).drop_nulls().is_finite().all()
     touched = frame.filter(
         pl.Series([before != after for before, after in zip(frame.rows(), clean.rows(), strict=True)])
     )
