@@ -204,10 +204,14 @@ def _settled(e: Evidence) -> Mask:
 
 
 def _flips(e: Evidence) -> Mask:
-    """There and back within three closes, without the burst of trading that a genuine spike brings."""
+    """There and back within three closes, without the burst of trading that a genuine spike brings.
+
+    Shares are what is counted, whichever way the price went: one that is merely wrong moves none of them, where the
+    traded value follows it up.
+    """
     brief = (e.back_after >= 1) & (e.back_after <= 3) & (e.gap <= _NEAR_DAYS)
     loud = np.abs(e.jump) >= np.maximum(8.0 * e.noise, np.log(1.8))
-    calm = np.isnan(e.day_volume) | (np.maximum(e.day_volume, e.day_volume + e.jump) <= np.log(4.0))
+    calm = np.isnan(e.day_volume) | (e.day_volume <= np.log(4.0))
     found: Mask = brief & loud & calm & (e.noise <= _FLIP_NOISE) & (e.closes_before >= 20)
     return found
 

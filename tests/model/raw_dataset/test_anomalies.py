@@ -134,20 +134,28 @@ def test_another_level_after_a_shorter_absence_is_found() -> None:
     assert found(market, 7) == [(market.days[160], "level_break_after_gap")]
 
 
-@pytest.mark.parametrize("factor", [0.01, 0.1, 10.0, 100.0])
-@pytest.mark.parametrize("length", [1, 3])
-def test_a_price_in_the_wrong_unit_is_found_once(factor: float, length: int) -> None:
+@pytest.mark.parametrize("factor", [0.001, 0.01, 0.1, 10.0, 100.0, 1000.0])
+@pytest.mark.parametrize("length", [1, 2, 3])
+@pytest.mark.parametrize("trading", [1.0, 0.1])
+def test_a_price_in_the_wrong_unit_is_found_once(factor: float, length: int, trading: float) -> None:
     market = calm(8, 7)
-    market.scale(7, 100, factor, 1.0, last=100 + length)
-    # Traded value must not burst with a price that is merely wrong.
-    market.volume[7, 100 : 100 + length] /= max(factor, 1.0)
+    market.scale(7, 100, factor, trading, last=100 + length)
     assert found(market, 7) == [(market.days[100], "unit_error")]
 
 
-def test_a_price_on_another_basis_for_a_day_is_a_flip() -> None:
+@pytest.mark.parametrize("factor", [0.2, 1 / 3, 0.5, 2.0, 3.0, 5.0])
+@pytest.mark.parametrize("length", [1, 2])
+def test_a_price_on_another_basis_for_a_day_or_two_is_a_flip(factor: float, length: int) -> None:
     market = calm(9, 7)
-    market.scale(7, 100, 2.0, 1.0, last=101)
+    market.scale(7, 100, factor, 1.0, last=100 + length)
     assert found(market, 7) == [(market.days[100], "price_flip")]
+
+
+@pytest.mark.parametrize("factor", [0.1, 0.5, 2.0, 10.0])
+def test_a_spike_with_a_burst_of_trading_is_no_error(factor: float) -> None:
+    market = calm(9, 7)
+    market.scale(7, 100, factor, 30.0, last=101)
+    assert found(market, 7) == []
 
 
 def test_two_series_under_one_code_give_one_row_and_hide_nothing_else() -> None:
@@ -253,7 +261,8 @@ def test_real_splits_and_reused_codes_of_the_nasdaq_bars_are_found_and_real_cras
     two = table.filter(pl.col("kind") == "two_series")
     assert two["Code"].to_list() == ["BBH"] and two["jumps"][0] > 100
     flips = table.filter(pl.col("kind") == "price_flip").select("Code", "Date").rows()
-    assert {("FBIZ", date(2015, 8, 28)), ("TRIL", date(2014, 11, 20))} <= set(flips)
+    assert {("FBIZ", date(2015, 8, 28)), ("TRIL", date(2014, 11, 20)), ("NVLN", date(2016, 12, 19))} <= set(flips)
+    assert counts["price_flip"] <= 12 and counts["unit_error"] <= 3
     assert table["kind"].unique().is_in(list(KINDS)).all()
 
 
