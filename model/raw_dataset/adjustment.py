@@ -21,11 +21,12 @@ SPLITS = pl.Schema({"Date": pl.Date(), "Code": pl.String(), "AdjustmentCumulativ
 """The rows on which a code's cumulative factor changed, sorted by Date and Code: all that there is to know of it."""
 
 SHARES: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "statements": ("Date", ("SharesOutstanding",)),
+    "statements": ("PublishedAt", ("SharesOutstanding",)),
     "margin": ("RecordDate", ("MarginLong", "MarginShort")),
 }
 """By table beside the bars the day of which its numbers of shares speak, and their columns. Those of a statement count
-the splits up to its publication, as companies restate them; what is published after the close speaks of that day."""
+the splits up to its publication, as companies restate them; what is published after the close speaks of that day, and
+what is published on a holiday of the trading day before."""
 
 _SMALLEST_FACTOR, _LARGEST_FACTOR = 1e-30, 1e30
 """Of the product of all splits of a code; no share was ever divided so often, and prices over it would overflow."""
@@ -102,14 +103,18 @@ def splits_until(splits: pl.DataFrame, panel: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([splits, joined.filter(factor != previous).select(list(SPLITS))])
 
 
-def in_adjusted_shares(table: str, records: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
+def in_adjusted_shares(table: str, records: pl.DataFrame, splits: pl.DataFrame, timezone: str) -> pl.DataFrame:
     """Rows of a table beside the bars with their numbers of shares adjusted, in the same order.
 
     Args:
         table: one of ``SHARES``.
         splits: all splits up to the newest day of the records.
+        timezone: the exchange's, in which a time of publication has its date.
     """
     day, columns = SHARES[table]
-    days = records.select("Code", Date=day).with_row_index("row").sort("Date")
+    spoken_of = pl.col(day)
+    if day == "PublishedAt":  # never later than the day under which the row lies: later splits are not known there
+        spoken_of = pl.min_horizontal(spoken_of.dt.convert_time_zone(timezone).dt.date(), "Date")
+    days = records.select("Code", Date=spoken_of).with_row_index("row").sort("Date")
     joined = as_of(days, splits.rename({"Date": AVAILABLE_FROM}), ["Code"]).sort("row")
     return records.with_columns(pl.col(columns) * joined["AdjustmentCumulative"].fill_null(1.0))

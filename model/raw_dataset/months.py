@@ -265,7 +265,7 @@ class MonthChunks:
         for name in (table for table in handed if table != _SPLITS):
             own = self.days.beside(name, dates)
             if name in SHARES:
-                own = in_adjusted_shares(name, own, splits)
+                own = in_adjusted_shares(name, own, splits, self.days.exchange.hours.timezone)
             records[name] = on_trading_days(pl.concat([self._carried[name].read(), own]), until)
             self._carried[name].write(month, carried(name, records[name], dates[-1]), made_from)
         return records

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
@@ -14,7 +14,7 @@ from model.raw_dataset.slow import SLOW
 from tests.model.raw_dataset.synthetic import CALENDAR, DAYS, Market
 
 Row = dict[str, Any]
-SHARES = (("statements", "Date", ("SharesOutstanding",)), ("margin", "RecordDate", ("MarginLong", "MarginShort")))
+SHARES = (("statements", ("SharesOutstanding",)), ("margin", ("MarginLong", "MarginShort")))
 
 
 def slow_table(market: Market) -> pl.DataFrame:
@@ -38,9 +38,10 @@ def _available(market: Market) -> dict[str, list[Row]]:
         for name, rows in market.beside.items()
     }
     factors = market.quotes.filter(pl.col("AdjustmentFactor") != 1.0).select("Code", "Date", "AdjustmentFactor").rows()
-    for table, day, names in SHARES:
+    for table, names in SHARES:
         for each in known[table]:
-            factor = math.prod(by for code, when, by in factors if code == each["Code"] and when <= each[day])
+            day = each["RecordDate"] if table == "margin" else (each["PublishedAt"] + timedelta(hours=9)).date()
+            factor = math.prod(by for code, when, by in factors if code == each["Code"] and when <= day)
             each |= {name: None if each[name] is None else each[name] * factor for name in names}
     return known
 

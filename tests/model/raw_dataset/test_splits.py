@@ -103,6 +103,24 @@ def test_what_is_filed_after_the_close_before_the_split_speaks_of_the_old_shares
     assert known["Date"].min() == DAYS[SPLIT] and known["SharesOutstanding"].unique().to_list() == [1000.0]
 
 
+@pytest.mark.parametrize(("hour", "day"), [(10, 0), (23, 0), (10, 1)])
+def test_what_is_filed_on_a_holiday_before_the_split_speaks_of_the_old_shares(
+    tmp_path: Path, hour: int, day: int
+) -> None:
+    holiday = date(2024, 11, 3 + day)  # a Sunday, and the Monday after it, on which the exchange was closed
+    split = DAYS.index(date(2024, 11, 5))
+    quotes = still_market(1.0).quotes.with_columns(
+        AdjustmentFactor=pl.when((pl.col("Date") == DAYS[split]) & (pl.col("Code") == "1301")).then(0.5).otherwise(1.0)
+    )
+    row = {"Code": "1301", "PublishedAt": local(holiday, hour), "FiscalYearEnd": date(2025, 3, 31), "Quarter": 1}
+    market = still_market(1.0).with_quotes(quotes)
+    market = market.with_table("statements", filed("statements", [{**row, "SharesOutstanding": 1000.0}]))
+    assert market.beside["statements"]["Date"].to_list() == [DAYS[split]]
+    slow = built(tmp_path, market).read_chunks(ASSET, "slow").filter(pl.col("Code") == "1301")
+    known = slow.drop_nulls("SharesOutstanding")
+    assert known["Date"].min() == DAYS[split] and known["SharesOutstanding"].unique().to_list() == [1000.0]
+
+
 def test_a_factor_that_is_mended_reaches_the_shares_after_it_and_none_before(tmp_path: Path, halved: Store) -> None:
     store = linked(halved, tmp_path / "kept")
     before = store.read_chunks(ASSET, "slow")
@@ -151,6 +169,6 @@ def test_the_factor_of_a_day_is_the_product_up_to_it_wherever_months_are_cut(
     assert splits.equals(splits_until(pl.DataFrame(schema=SPLITS), panel))
     records = pl.DataFrame(expected, schema=["RecordDate", "Code", "factor"], orient="row").reverse()
     records = records.with_columns(MarginLong=pl.lit(3.0), MarginShort=pl.lit(None, pl.Float64))
-    adjusted = in_adjusted_shares("margin", records, splits)
+    adjusted = in_adjusted_shares("margin", records, splits, "Asia/Tokyo")
     assert adjusted["MarginLong"].equals(records["factor"] * 3.0) and adjusted["MarginShort"].null_count() == 120
     assert adjusted.drop("MarginLong").equals(records.drop("MarginLong"))

@@ -142,6 +142,38 @@ def test_a_statement_that_changes_after_a_split_counts_the_shares_of_the_day_of_
     assert source.read([date(2024, 1, 22)]).beside["statements"].equals(late)
 
 
+def test_a_split_on_the_day_after_a_holiday_is_in_no_number_that_was_disclosed_on_the_holiday(
+    open_days: Open, market: FakeMarket, clock: FakeClock
+) -> None:
+    market.statements.append(statement(date(2024, 1, 8), "72030", "7", NP="10", ShOutFY="1000"))
+    market.bars["2024-01-09", "72030"]["AdjFactor"] = 0.5
+    open_days().index()
+    market.statements[0]["NP"] = "12"
+    clock.wait(days=3)
+    market_day(market, date(2024, 1, 22))
+    source = open_days(recheck_days=250)
+    rows = source.read(list(source.index().days)).beside["statements"]
+    counted = rows.select("Date", "SharesOutstanding").rows()
+    assert counted == [(date(2024, 1, 9), 1000.0), (date(2024, 1, 22), 2000.0)]
+
+
+def test_a_change_that_was_seen_at_a_weekend_counts_no_split_of_the_monday(
+    open_days: Open, market: FakeMarket, clock: FakeClock
+) -> None:
+    market.statements.append(statement(DAY, "72030", "7", NP="10", ShOutFY="1000"))
+    open_days().index()
+    market.statements[0]["NP"] = "12"
+    clock.wait(days=1)
+    open_days().index()
+    clock.wait(days=2)
+    market_day(market, date(2024, 1, 22))
+    market.bars["2024-01-22", "72030"]["AdjFactor"] = 0.5
+    source = open_days()
+    late = source.read(list(source.index().days)).beside["statements"].filter(pl.col("Profit") == 12.0)
+    assert late.select("Date", "SharesOutstanding").rows() == [(date(2024, 1, 22), 1000.0)]
+    assert late["PublishedAt"].dt.date().to_list() == [date(2024, 1, 20)]
+
+
 def test_a_split_that_is_corrected_later_makes_the_day_of_a_changed_statement_stale(
     open_days: Open, market: FakeMarket, clock: FakeClock
 ) -> None:
