@@ -7,21 +7,21 @@ to it, because they hold the request and with it the key.
 """
 
 import re
-import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from jquantsapi import ClientV2
 from jquantsapi.enums import BulkEndpoint
-from requests.adapters import HTTPAdapter
 
 from model.daily_quotes.sources.access import Secret
+from model.daily_quotes.sources.jquants.deadline import DeadlineAdapter
 from model.daily_quotes.sources.jquants.rate import Clock, TokenBucket
+from model.daily_quotes.sources.jquants.tables import TABLES
 from model.errors import SourceError
 
 KEY_NAME = "JQUANTS_API_KEY"
@@ -33,7 +33,12 @@ KEY_REMEDY = (
 _RETRIED = frozenset({408, 425, 500, 502, 503, 504})
 _LONGEST_PAUSE = 60.0
 _LONGEST_BAN = 900.0
-_SAME_PAGE = 3
+_IDLE_PAGES = 3
+"""So many pages may bring nothing new: one that is sent again."""
+_MOST_PAGES = 2000
+"""No answer has more; the largest, a day of all shares, has about 4,500 rows."""
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_TEXTS = frozenset(name for table in TABLES.values() for endpoint in table.endpoints for name in endpoint.texts)
 _WINDOW = re.compile(r"covers the following dates:\s*(\d{4}-\d{2}-\d{2})?\s*~\s*(\d{4}-\d{2}-\d{2})?")
 _KEY_WORDS = re.compile(r"api key|invalid or expired|no active subscription|token", re.IGNORECASE)
 _PLAN_WORDS = re.compile(r"subscription|plan\b", re.IGNORECASE)
@@ -100,9 +105,12 @@ class PatientClient(ClientV2):
         self._patience = patience or Patience()
         if base_url:
             self.JQUANTS_API_BASE = base_url
+        self._adapter = DeadlineAdapter()
         self._plain = requests.Session()
         for scheme in ("https://", "http://"):
-            self._plain.mount(scheme, HTTPAdapter(max_retries=0))
+            self._plain.mount(scheme, self._adapter)
+        # Inside https a proxy of this machine's environment sees no key. Without it, it would: so it is passed by.
+        self._plain.trust_env = urlsplit(self.JQUANTS_API_BASE).scheme == "https"
         self.sent = 0
         self.answered = 0
 
@@ -126,8 +134,9 @@ class PatientClient(ClientV2):
     ) -> list[dict[str, Any]]:
         url, query = f"{self.JQUANTS_API_BASE}{path}", dict(params or {})
         rows: list[dict[str, Any]] = []
-        asked: Counter[str] = Counter()
-        while True:
+        seen: set[_Content] = set()
+        pages = idle = 0
+        while idle <= _IDLE_PAGES and pages < _MOST_PAGES:
             payload = self._answer(url, query)[1]
             page = payload.get(data_key)
             if not isinstance(page, list) or not all(isinstance(row, dict) for row in page):
@@ -139,13 +148,14 @@ class PatientClient(ClientV2):
             following = payload.get("pagination_key")
             if not following:
                 return rows
-            asked[str(following)] += 1
-            if asked[str(following)] > _SAME_PAGE:
-                raise SourceError(
-                    f"J-Quants named the same next page of {path} {_SAME_PAGE + 1} times, after {len(rows)} rows: its "
-                    "pages do not end. Run the command again later; what was fetched is kept."
-                )
+            pages, known = pages + 1, len(seen)
+            seen.update(map(_content, page))
+            idle += len(seen) == known
             query["pagination_key"] = following
+        raise SourceError(
+            f"J-Quants sent {pages} pages of {path} with {len(seen):,} different rows, and {idle} pages brought no "
+            "new one: its pages do not end. Run the command again later; what was fetched is kept."
+        )
 
     def _get(self, url: str, params: dict[str, Any] | None = None) -> requests.Response:
         return self._answer(url, params)[0]
@@ -196,31 +206,26 @@ class PatientClient(ClientV2):
             self._refused(response, url)
         try:
             payload = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             raise _TransientError("the answer is no JSON", pause) from None
         if not isinstance(payload, dict):
             raise _TransientError("the answer is no JSON object", pause)
+        if _ESCAPED_SURROGATE.search(response.content) and _has_half_letters(payload):
+            raise _TransientError("the answer holds half letters (lone surrogates)", pause)
         return response, payload
 
     def _read(self, url: str, params: dict[str, Any] | None) -> requests.Response:
-        """Send once and read to the end, within one deadline: a server that trickles does not hold us."""
+        """Send once and read to the end, head and body within one deadline: a server that trickles either does not
+        hold us."""
         limit = self._patience.timeout_seconds
-        deadline = time.monotonic() + limit
-        response = self._request_session().get(
-            url,
-            params=params,
-            headers=self._base_headers(),
-            timeout=(min(10.0, limit), limit),
-            allow_redirects=False,  # the key goes to the address that was configured and nowhere else
-            stream=True,
-        )
-        with response:
-            body = bytearray()
-            for part in response.iter_content(1 << 16):
-                body += part
-                if time.monotonic() > deadline:
-                    raise requests.Timeout
-            response._content = bytes(body)
+        with self._adapter.within(limit):
+            response: requests.Response = self._request_session().get(
+                url,
+                params=params,
+                headers=self._base_headers(),
+                timeout=(min(10.0, limit), limit),
+                allow_redirects=False,  # the key goes to the address that was configured and nowhere else
+            )
         return response
 
     def _request_session(
@@ -266,10 +271,9 @@ class PatientClient(ClientV2):
             SourceError: see :meth:`rows`.
         """
         status, said = response.status_code, self._message(response)
-        window = _WINDOW.search(said)
-        if window:
-            first, last = (date.fromisoformat(text) if text else None for text in window.groups())
-            raise OutsideWindowError(first, last)
+        window = _window(said)
+        if window is not None:
+            raise OutsideWindowError(*window)
         if status in (401, 403) and not _PATH_WORDS.search(said):
             if self._lacks_plan(status, said, url):
                 raise NotInPlanError(said or f"HTTP {status}")
@@ -306,14 +310,42 @@ class PatientClient(ClientV2):
     def _message(self, response: requests.Response) -> str:
         try:
             payload = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             return ""
         said = payload.get("message", "") if isinstance(payload, dict) else ""
         return self._clean(str(said))
 
     def _clean(self, text: str) -> str:
-        """A server's words on one line, short, and without the key."""
-        return " ".join(self._key.redact(text).split())[:300]
+        """A server's words on one line, short, without the key, and such that they can be written."""
+        return " ".join(self._key.redact(text).encode(errors="replace").decode().split())[:300]
 
     def _path(self, url: str) -> str:
         return self._clean(url.removeprefix(self.JQUANTS_API_BASE))
+
+
+_Content = tuple[tuple[str, str], ...]
+
+
+def _content(row: Mapping[str, Any]) -> _Content:
+    """What tells one row from another, whatever the order of its columns."""
+    return tuple(sorted((name, str(value)) for name, value in row.items() if not isinstance(value, list | dict)))
+
+
+def _has_half_letters(payload: Mapping[str, Any]) -> bool:
+    """Whether a text that is needed cannot be written down; names of companies, which are not, may be cut anywhere."""
+    page = payload.get("data")
+    rows = [row for row in page if isinstance(row, dict)] if isinstance(page, list) else []
+    texts = [payload.get("pagination_key"), *(row.get(name) for row in rows for name in _TEXTS)]
+    return any(isinstance(text, str) and any("\ud800" <= letter <= "\udfff" for letter in text) for text in texts)
+
+
+def _window(said: str) -> tuple[date | None, date | None] | None:
+    """First and last day that a refusal names; None where it names none."""
+    found = _WINDOW.search(said)
+    if found is None:
+        return None
+    try:
+        first, last = (date.fromisoformat(text) if text else None for text in found.groups())
+    except ValueError:
+        return None
+    return first, last

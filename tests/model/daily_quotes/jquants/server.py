@@ -29,6 +29,7 @@ class Fault:
     message: str = "Internal Server Error"
     seconds: float = 0.0
     date: str = ""
+    body: bytes = b""
 
 
 @dataclass
@@ -103,6 +104,12 @@ class JQuantsServer:
         if fault is not None and fault.kind == "status":
             _send(handler, fault.status, {"message": fault.message}, fault.headers)
             return
+        if fault is not None and fault.kind in ("trickle", "trickle_head"):
+            _trickle(handler, fault.seconds, head=fault.kind == "trickle_head")
+            return
+        if fault is not None and fault.kind == "body":
+            _send_bytes(handler, 200, fault.body)
+            return
         status, document = self._document(path, query, key, fault)
         _send(handler, status, document, cut=fault is not None and fault.kind == "cut")
 
@@ -133,6 +140,8 @@ class JQuantsServer:
         document: dict[str, Any] = {"data": page}
         if fault is not None and fault.kind == "repeat" and start:
             document = {"data": rows[:start], "pagination_key": str(start)}  # the page before, once more
+        elif fault is not None and fault.kind == "endless":
+            document = {"data": rows[: self.page_size], "pagination_key": str(len(self.requests))}
         elif start + self.page_size < len(rows):
             document["pagination_key"] = str(start + self.page_size)
         return 200, document
@@ -151,7 +160,12 @@ def _send(
     headers: dict[str, str] | None = None,
     cut: bool = False,
 ) -> None:
-    body = json.dumps(document, ensure_ascii=False).encode()
+    _send_bytes(handler, status, json.dumps(document, ensure_ascii=False).encode(), headers, cut)
+
+
+def _send_bytes(
+    handler: BaseHTTPRequestHandler, status: int, body: bytes, headers: dict[str, str] | None = None, cut: bool = False
+) -> None:
     handler.send_response(status)
     handler.send_header("Content-Type", "application/json")
     handler.send_header("Content-Length", str(len(body)))
@@ -162,6 +176,22 @@ def _send(
     if cut:
         handler.wfile.flush()
         _hang_up(handler)
+
+
+def _trickle(handler: BaseHTTPRequestHandler, pause: float, head: bool) -> None:
+    """A right answer, one byte at a time: from its first byte on, or from that of its body."""
+    body = b'{"data": []}' + b" " * 40
+    start = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    whole = b"".join((start, body))
+    at_once = 0 if head else len(start)
+    handler.close_connection = True
+    try:
+        handler.connection.sendall(whole[:at_once])
+        for place in range(at_once, len(whole)):
+            handler.connection.sendall(whole[place : place + 1])
+            time.sleep(pause)
+    except OSError:  # whoever asked has had enough
+        return
 
 
 def _hang_up(handler: BaseHTTPRequestHandler) -> None:

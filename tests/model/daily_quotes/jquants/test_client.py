@@ -1,6 +1,7 @@
 """The client against a server that misbehaves: patience, its bounds, and what is said in the end."""
 
 import pickle
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.daily_quotes.sources.access import Secret
+from model.daily_quotes.sources.jquants import client
 from model.daily_quotes.sources.jquants.client import (
     NotInPlanError,
     OutsideWindowError,
@@ -119,6 +121,47 @@ def test_a_slow_answer_is_given_up_and_tried_again(make: Make, server: JQuantsSe
     assert len(server.asked(BARS)) == 2
 
 
+@pytest.mark.parametrize("kind", ["trickle", "trickle_head"])
+def test_an_answer_that_trickles_is_given_up_at_the_deadline_and_tried_again(
+    make: Make, server: JQuantsServer, kind: str
+) -> None:
+    server.faults = [Fault(kind, BARS, seconds=0.1)]  # five seconds and more
+    began = time.monotonic()
+    assert len(make(timeout=0.3).rows(BARS, DAY)) == 6
+    assert time.monotonic() - began < 2.0
+    assert len(server.asked(BARS)) == 2
+
+
+def test_a_deadline_that_passes_leaves_the_client_as_good_as_new(make: Make, server: JQuantsServer) -> None:
+    patient = make(timeout=0.3)
+    for _ in range(3):
+        server.faults = [Fault("trickle", BARS, seconds=0.1)]
+        assert len(patient.rows(BARS, DAY)) == len(patient.rows(BARS, DAY)) == 6
+
+
+DEEP = b'{"data": ' + b"[" * 200_000
+HALF_LETTER = b'{"data": [{"Date": "2024-01-05", "Code": "13010", "UL": "\\ud800"}]}'
+
+
+@pytest.mark.parametrize(
+    ("body", "said"), [(DEEP, "no JSON"), (HALF_LETTER, "half letters"), (b'"text"', "no JSON object")]
+)
+def test_an_answer_that_cannot_be_read_is_tried_again_and_in_the_end_refused(
+    make: Make, server: JQuantsServer, body: bytes, said: str
+) -> None:
+    server.faults = [Fault("body", BARS, body=body)]
+    assert len(make().rows(BARS, DAY)) == 6
+    server.faults = [Fault("body", BARS, times=99, body=body)]
+    with pytest.raises(SourceError, match=f"did not answer .* in 5 attempts.*{said}"):
+        make().rows(BARS, DAY)
+
+
+def test_half_a_letter_in_a_column_that_is_not_kept_stops_nothing(make: Make, server: JQuantsServer) -> None:
+    body = HALF_LETTER.replace(b'"UL"', b'"CoName"')
+    server.faults = [Fault("body", BARS, body=body)]
+    assert codes(make().rows(BARS, DAY)) == ["13010"] and len(server.asked(BARS)) == 1
+
+
 def test_pages_are_put_together_and_a_page_sent_twice_is_asked_for_again(make: Make, server: JQuantsServer) -> None:
     server.page_size = 2
     whole = codes(make().rows(BARS, DAY))
@@ -132,6 +175,39 @@ def test_pages_that_never_end_are_refused(make: Make, server: JQuantsServer) -> 
     server.faults = [Fault("repeat", BARS, times=99)]
     with pytest.raises(SourceError, match="pages do not end"):
         make().rows(BARS, DAY)
+
+
+def test_pages_with_ever_new_keys_and_no_new_row_are_refused(make: Make, server: JQuantsServer) -> None:
+    server.faults = [Fault("endless", BARS, times=10_000)]
+    with pytest.raises(SourceError, match=r"5 pages of /equities/bars/daily with 6 different rows.*pages do not end"):
+        make().rows(BARS, DAY)
+    assert len(server.asked(BARS)) == 5
+
+
+def test_more_pages_than_any_answer_has_are_refused(
+    make: Make, server: JQuantsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.page_size = 1
+    monkeypatch.setattr(client, "_MOST_PAGES", 6)
+    assert len(make().rows(BARS, DAY)) == 6
+    monkeypatch.setattr(client, "_MOST_PAGES", 5)
+    with pytest.raises(SourceError, match="pages do not end"):
+        make().rows(BARS, DAY)
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "all_proxy"])
+def test_a_proxy_of_the_machine_never_sees_the_key_in_the_open(
+    make: Make, server: JQuantsServer, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for variable in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    proxy = JQuantsServer(server.market)
+    monkeypatch.setenv(name, proxy.url.removesuffix("/v2"))
+    try:
+        assert len(make().rows(BARS, DAY)) == 6
+        assert proxy.requests == [] and len(server.requests) == 1
+    finally:
+        proxy.close()
 
 
 def test_a_plan_without_the_endpoint_and_dates_outside_its_window_are_told_apart(
