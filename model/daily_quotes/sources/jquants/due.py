@@ -1,6 +1,6 @@
 """What a sync has to ask for: what is missing, what can still change, and a slow sweep over everything older."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -45,8 +45,15 @@ def wanted_tables(settings: JQuantsSource, coverage: Coverage, now: datetime) ->
     return tables
 
 
-def due(settings: JQuantsSource, cache: Cache, coverage: Coverage, at: Moment) -> list[Ask]:
-    """The units to ask for now, table after table, oldest first; the sweep comes last."""
+def due(
+    settings: JQuantsSource, cache: Cache, coverage: Coverage, at: Moment, left_out: Callable[[Ask], bool]
+) -> list[Ask]:
+    """The units to ask for now, table after table, oldest first; the sweep comes last.
+
+    Args:
+        left_out: whether the plan has nothing on a unit. The window moves on every day, and what has left it must not
+            take up the sweep.
+    """
     recent = at.now - timedelta(hours=settings.recheck_hours)
     asks: list[Ask] = []
     rest: list[tuple[datetime, Ask]] = []
@@ -54,16 +61,18 @@ def due(settings: JQuantsSource, cache: Cache, coverage: Coverage, at: Moment) -
         known = cache.entries(table.name)
         unsettled = _unsettled_from(settings, table, list(known), at)
         for unit in units(table, at.days):
-            if opens_at(table, unit, at.days, at.exchange) > at.now or _lately_awaited(table, unit, coverage, at.now):
+            ask, entry = Ask(table, unit), known.get(unit)
+            if left_out(ask) or opens_at(table, unit, at.days, at.exchange) > at.now:
                 continue
-            entry = known.get(unit)
-            if entry is None or _grown(table, unit, entry.asked, at):
-                asks.append(Ask(table, unit))
+            if _lately_awaited(table, unit, coverage, at.now):
+                continue
+            if entry is None or _grown(table, unit, entry.asked, at) or not cache.whole(table, unit):
+                asks.append(ask)
             elif entry.asked <= recent:
                 if last_day(unit) + (_YEAR_SETTLES if table.cadence == "year" else timedelta()) >= unsettled:
-                    asks.append(Ask(table, unit))
+                    asks.append(ask)
                 elif at.now - entry.asked >= _SWEEP_AFTER:
-                    rest.append((entry.asked, Ask(table, unit)))
+                    rest.append((entry.tried or entry.asked, ask))
     swept = sorted(rest, key=lambda found: (found[0], found[1].unit))[: settings.sweep_days_per_sync]
     return asks + [ask for _, ask in swept if _may_sweep(coverage, at.now)]
 

@@ -1,7 +1,8 @@
 """The trading days: our list of holidays, held against J-Quants' own calendar."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from jquantsapi.enums import BulkEndpoint
 
@@ -13,6 +14,8 @@ from model.errors import SourceError
 TABLE = "calendar"
 _TRADING = ("1", "2")
 """Holiday divisions of trading days: whole and half. 0 is closed, 3 closed with derivatives trading."""
+_FEW = 5
+"""So many rows that say nothing, or half of the rows if those are more, are left out."""
 _ASK_AGAIN = timedelta(hours=12)
 
 
@@ -23,7 +26,10 @@ def refresh(cache: Cache, client: PatientClient, clock: Clock, coverage: Coverag
         SourceError: the key was rejected, or the server did not give a usable answer.
     """
     now = clock.now()
-    covered = coverage.calendar_span == [first.isoformat(), last.isoformat()]
+    covered = _forget_what_says_nothing(coverage) == 0 and coverage.calendar_span == [
+        first.isoformat(),
+        last.isoformat(),
+    ]
     if covered and now - datetime.fromisoformat(coverage.status(TABLE).asked) < _ASK_AGAIN:
         return
     status = coverage.status(TABLE)
@@ -43,11 +49,53 @@ def refresh(cache: Cache, client: PatientClient, clock: Clock, coverage: Coverag
             low, high = max(low, error.first or low), min(high, error.last or high)
         else:
             status.state, status.message = "present", ""
-            coverage.calendar |= {str(row.get("Date")): str(row.get("HolDiv")) for row in rows}
+            said = _divisions(rows)
+            coverage.calendar |= said
+            coverage.note_left_out(TABLE, first.isoformat(), len(rows) - len(said))
             break
     status.asked = now.isoformat(timespec="seconds")
     coverage.calendar_span = [first.isoformat(), last.isoformat()]
     cache.write_coverage(coverage)
+
+
+def _divisions(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Division by date, of the rows that have both; the few others are left out.
+
+    Raises:
+        SourceError: they are not few.
+    """
+    pairs = [(_day(row.get("Date")), _division(row.get("HolDiv"))) for row in rows]
+    said = {day: division for day, division in pairs if day and division}
+    odd = sum(not day or not division for day, division in pairs)
+    if odd > max(_FEW, len(rows) // 2) or (rows and not said):
+        raise SourceError(
+            f"J-Quants {BulkEndpoint.MKT_CALENDAR.value} has no date in the column 'Date', or nothing in 'HolDiv', in "
+            f"{odd} of {len(rows)} rows. Nothing of the calendar was kept: run the command again later; if it stays "
+            "so, the interface may have changed: look for a newer version of this program."
+        )
+    return said
+
+
+def _day(value: object) -> str:
+    """A date as it is written here; empty where the value is none."""
+    try:
+        return date.fromisoformat(str(value)).isoformat()
+    except ValueError:
+        return ""
+
+
+def _division(value: object) -> str:
+    """A holiday division as text, also where it came as a number; empty where there is none."""
+    whole = int(value) if isinstance(value, float) and value.is_integer() else value
+    return str(whole) if whole is not None and str(whole).isascii() else ""
+
+
+def _forget_what_says_nothing(coverage: Coverage) -> int:
+    """Drop what an earlier version kept unseen, such as a row without a date; how many days that were."""
+    odd = [day for day, division in coverage.calendar.items() if _day(day) != day or division in ("", "None")]
+    for day in odd:
+        del coverage.calendar[day]
+    return len(odd)
 
 
 def window(coverage: Coverage) -> tuple[date | None, date | None]:

@@ -65,7 +65,7 @@ class Sync:
             for day, asked in coverage.awaited.items()
             if date.fromisoformat(day) in days and not self._on_record(QUOTES, day)
         }
-        asks = [ask for ask in due(self.settings, self.cache, coverage, at) if not self._left_out(ask)]
+        asks = due(self.settings, self.cache, coverage, at, self._left_out)
         if asks:
             self._ask_all(asks, at, coverage)
         coverage.synced = started.isoformat(timespec="seconds") if asks else coverage.synced
@@ -78,12 +78,23 @@ class Sync:
         done = 0
         try:
             for ask in asks:
-                if not self._left_out(ask):
-                    self._ask(ask, at, coverage)
+                self._try(ask, at, coverage)
                 done += ask.table.requests
                 self._tell(done, total, f"{ask.table.name} {ask.unit}, {self._time(total - done)} left")
         finally:
             self.cache.write_coverage(coverage)
+
+    def _try(self, ask: Ask, at: Moment, coverage: Coverage) -> None:
+        """Ask; a unit on record that stays as it was (an empty or a cut answer, outside the window) has had its turn in
+        the sweep all the same."""
+        began = self.clock.now().replace(microsecond=0)
+        try:
+            if not self._left_out(ask):
+                self._ask(ask, at, coverage)
+        finally:
+            entry = self.cache.entry(ask.table.name, ask.unit)
+            if entry is not None and entry.asked < began:
+                self.cache.note_try(ask.table, ask.unit, began)
 
     def _tell(self, done: int, total: int, note: str) -> None:
         self._place = (done, total)

@@ -300,26 +300,6 @@ def test_days_outside_the_plan_window_are_left_out_and_recorded(open_days: Open,
     assert source.read(days).beside["indices"]["Date"].min() == date(2024, 1, 9)
 
 
-def test_an_older_day_is_asked_for_again_when_its_turn_comes(
-    open_days: Open, server: JQuantsServer, clock: FakeClock
-) -> None:
-    settings = {"recheck_days": 2, "sweep_days_per_sync": 3, "end": "2024-01-19", "tables": []}
-    open_days(**settings).index()
-    turns = []
-    for _ in range(4):
-        clock.wait(days=8)
-        server.requests.clear()
-        open_days(**settings).index()
-        turns.append([day for day in asked_days(server) if day < "2024-01-18"])
-    assert turns[0] == ["2024-01-04", "2024-01-05", "2024-01-09"]
-    assert [len(turn) for turn in turns] == [3, 3, 3, 3]
-    assert {day for turn in turns[:3] for day in turn} == {day for day in map(str, _days()) if day < "2024-01-18"}
-
-
-def _days() -> list[date]:
-    return [date(2024, 1, day) for day in (4, 5, 9, 10, 11, 12, 15, 16, 17, 18, 19)]
-
-
 def test_two_commands_do_not_fetch_at_the_same_time(open_days: Open) -> None:
     source = open_days()
     with source._cache().locked(), pytest.raises(SourceError, match="Another command is fetching"):
