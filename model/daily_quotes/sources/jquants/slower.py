@@ -34,7 +34,8 @@ def investor_flow(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
         IndividualNet=pl.col("IndBal") * _THOUSAND,
         Total=_not_negative("TotTot") * (_THOUSAND / 2),
     )
-    return _unique(frame, INVESTOR_FLOW.key).select(list(INVESTOR_FLOW.schema))
+    known = frame.filter(pl.col("PeriodEnd") <= pl.col("Date"))
+    return _unique(known, INVESTOR_FLOW.key).select(list(INVESTOR_FLOW.schema))
 
 
 def margin(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
@@ -136,6 +137,6 @@ def _unique(frame: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
 def _newest_of_a_day(frame: pl.DataFrame) -> pl.DataFrame:
     """One row a key; a figure corrected before the day it lies under was over counts as corrected."""
     named = [name for name in MARGIN.key if name != "PublishedAt"]
-    ordered = frame.sort(*named, "PublishedAt", nulls_last=False)
+    ordered = frame.filter(pl.col("RecordDate") <= pl.col("Date")).sort(*named, "PublishedAt", nulls_last=False)
     both = pl.col("PublishedAt").is_null() & (pl.len().over(named) > 1)
     return _unique(ordered.filter(~both), MARGIN.key).select(list(MARGIN.schema))

@@ -15,8 +15,7 @@ from model.daily_quotes.beside import FORECAST, REPORTED, STATEMENTS
 from model.daily_quotes.beside_rules import impossible_year_end
 from model.daily_quotes.sources.jquants.published import PARTITION, Context, published
 from model.daily_quotes.sources.jquants.versions import SEEN
-from model.daily_quotes.sources.jquants.visible import dates
-from model.errors import SourceError
+from model.daily_quotes.sources.jquants.visible import possible_dates
 
 _QUARTERS = {"1Q": 1, "2Q": 2, "3Q": 3, "FY": 4}
 _REPORTED: Mapping[str, tuple[str, str]] = {
@@ -43,18 +42,19 @@ def statements(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
     """Statements and revisions of forecasts.
 
     Left out are documents that hold neither (dividends), the fourth and fifth quarters of irregular years, for which
-    the table has no place, and those under a fiscal year that cannot be (:func:`without_place` counts them). More own
-    shares than shares make no number of shares. What a company publishes in the same minute on the same period becomes
-    one row, in which the later document counts.
+    the table has no place, and those under a fiscal year that cannot be or is no date (:func:`without_place` counts
+    them). More own shares than shares make no number of shares. What a company publishes in the same minute on the
+    same period becomes one row, in which the later document counts.
     """
+    rows = rows.filter(possible_dates(rows, "CurFYEn").is_not_null())
     outstanding = pl.col("ShOutFY") - pl.col("TrShFY").fill_null(0.0)
     figures = [*REPORTED, *FORECAST]
     frame = rows.select(
         Date=PARTITION,
         Code="Code",
         PublishedAt=published(rows, "DiscDate", context, _disclosed(rows)),
-        FiscalYearEnd=dates(rows, "CurFYEn"),
-        NextYearEnd=dates(rows, "NxtFYEn"),
+        FiscalYearEnd=possible_dates(rows, "CurFYEn"),
+        NextYearEnd=possible_dates(rows, "NxtFYEn"),
         Quarter=pl.col("CurPerType").replace_strict(_QUARTERS, default=None, return_dtype=pl.Int8),
         SharesOutstanding=pl.when(outstanding >= 0).then(outstanding),
         **{name: _figure(*names) for name, names in _REPORTED.items()},
@@ -75,13 +75,13 @@ def statements(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
 def without_place(rows: pl.DataFrame) -> int:
     """How many documents with figures or forecasts the canonical table has no place for: those of a fourth or fifth
     quarter of an irregular fiscal year, of a kind of period that is not known here, or under a fiscal year that cannot
-    be (its end mistyped)."""
+    be (its end mistyped or missing)."""
     if not rows.height:  # as on most calendar days
         return 0
     names = {name for pairs in (_REPORTED, _THIS_YEAR, _NEXT_YEAR) for pair in pairs.values() for name in pair}
     known = pl.col("CurPerType").is_in(list(_QUARTERS)).fill_null(False)
-    dated = rows.with_columns(dates(rows, name).alias(name) for name in ("DiscDate", "CurFYEn"))
-    wrong = impossible_year_end("CurFYEn", pl.col("DiscDate")).fill_null(False)
+    dated = rows.with_columns(possible_dates(rows, name).alias(name) for name in ("DiscDate", "CurFYEn"))
+    wrong = impossible_year_end("CurFYEn", pl.col("DiscDate")).fill_null(True)
     return dated.filter(_any(sorted(names)) & (~known | wrong)).height
 
 
@@ -133,17 +133,8 @@ def _any(names: list[str]) -> pl.Expr:
 
 
 def _disclosed(rows: pl.DataFrame) -> pl.Series:
-    """The time of disclosure; where it is not given, the last second of the day: by then it is surely known.
-
-    Raises:
-        SourceError: a text is there and is no time.
-    """
+    """The time of disclosure; where none is given that can be, the last second of the day: by then it is surely
+    known, also where 24:30 was meant (it counts from the next close either way)."""
     text = rows["DiscTime"]
     parsed = text.str.to_time("%H:%M:%S", strict=False).fill_null(text.str.to_time("%H:%M", strict=False))
-    wrong = text.filter(parsed.is_null() & text.is_not_null())
-    if len(wrong):
-        raise SourceError(
-            f"J-Quants sent {len(wrong)} of {rows.height} statements whose DiscTime is no time, the first being "
-            f"{wrong[0][:20]!r}. The interface may have changed; look for a newer version of this program."
-        )
     return parsed.fill_null(_LAST_SECOND)

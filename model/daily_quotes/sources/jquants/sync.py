@@ -18,7 +18,7 @@ from model.daily_quotes.sources.jquants.rate import Clock
 from model.daily_quotes.sources.jquants.rows import join, to_frame
 from model.daily_quotes.sources.jquants.settings import JQuantsSource
 from model.daily_quotes.sources.jquants.statements import without_place
-from model.daily_quotes.sources.jquants.tables import QUOTES, STATEMENTS, Table, first_day, last_day
+from model.daily_quotes.sources.jquants.tables import QUOTES, STATEMENTS, Endpoint, Table, first_day, last_day
 from model.daily_quotes.sources.jquants.versions import first_versions, update
 from model.daily_quotes.sources.jquants.visible import visible
 from model.errors import SourceError
@@ -46,6 +46,8 @@ class Sync:
     clock: Clock
     windows: dict[str, Window] = field(default_factory=dict)
     absent: set[str] = field(default_factory=set, init=False)
+    _odd: int = field(default=0, init=False)
+    """Rows of the last answer that were left out or have a figure less."""
     _place: tuple[int, int] = field(default=(0, 0), init=False)
 
     def __post_init__(self) -> None:
@@ -137,8 +139,8 @@ class Sync:
             if not answer.height:
                 coverage.awaited[ask.unit] = asked
                 return
-        if ask.table.name == STATEMENTS.name:
-            coverage.note_left_out(ask.table.name, ask.unit, without_place(answer))
+        odd = self._odd + (without_place(answer) if ask.table.name == STATEMENTS.name else 0)
+        coverage.note_left_out(ask.table.name, ask.unit, odd)
         self._keep(ask, answer, at.days)
 
     def _on_record(self, table: Table, unit: str) -> int:
@@ -161,7 +163,7 @@ class Sync:
         params = self._clipped(ask, today)
         parts: list[pl.DataFrame] = []
         for endpoint in ask.table.endpoints:
-            part = to_frame(endpoint, self.client.rows(endpoint.path, params), ask.unit)
+            part = self._rows(endpoint, params, ask.unit)
             if not part.height and parts:
                 raise SourceError(
                     f"J-Quants has {parts[0].height} rows of {ask.table.endpoints[0].path} for {ask.unit} and none of "
@@ -171,6 +173,11 @@ class Sync:
                 return pl.DataFrame(schema=ask.table.schema)
             parts.append(part)
         return join(ask.table, parts)
+
+    def _rows(self, endpoint: Endpoint, params: dict[str, str], unit: str) -> pl.DataFrame:
+        found = to_frame(endpoint, self.client.rows(endpoint.path, params), unit)
+        self._odd = found.odd
+        return found.frame
 
     def _clipped(self, ask: Ask, today: date) -> dict[str, str]:
         """A unit's query; that of a year is cut to the plan's window, and to the days that have been."""

@@ -33,6 +33,10 @@ class Endpoint:
         newer: columns that older answers lack; missing where they do.
         key: what tells one row from another.
         dated: the column that must hold the date asked for, where one date is asked for.
+        strict: whether one odd row refuses the whole answer. Elsewhere an odd row is left out, an odd figure missing.
+        spare: columns of the key that a row may lack.
+        days: other columns that hold a date where they hold anything.
+        ordered: two dates, of which the second is never before the first.
     """
 
     path: str
@@ -41,6 +45,10 @@ class Endpoint:
     key: tuple[str, ...]
     dated: str
     newer: tuple[str, ...] = ()
+    strict: bool = False
+    spare: tuple[str, ...] = ()
+    days: tuple[str, ...] = ()
+    ordered: tuple[str, str] | None = None
 
     @property
     def schema(self) -> pl.Schema:
@@ -95,11 +103,17 @@ BARS = Endpoint(
     numbers=("O", "H", "L", "C", "Vo", "Va", "AdjFactor"),
     key=("Code",),
     dated="Date",
+    strict=True,
 )
 """The day's bars as traded. The adjusted columns (Adj…) are left out: J-Quants restates them for the whole history
 after every split, while the raw ones and the day's own factor never change, and we adjust ourselves."""
 MASTER = Endpoint(
-    BulkEndpoint.EQ_MASTER.value, texts=("Date", "Code", "S33", "Mkt"), numbers=(), key=("Code",), dated="Date"
+    BulkEndpoint.EQ_MASTER.value,
+    texts=("Date", "Code", "S33", "Mkt"),
+    numbers=(),
+    key=("Code",),
+    dated="Date",
+    strict=True,
 )
 QUOTES = Table("quotes", (BARS, MASTER), "trading_day", replaces=True, required=True)
 
@@ -121,6 +135,7 @@ STATEMENTS = Table(
             ),
             key=("Code", "DiscNo", "DocType", "CurPerType", "CurFYEn"),
             dated="DiscDate",
+            spare=("DiscNo", "DocType", "CurPerType", "CurFYEn"),
         ),
     ),
     "weekday",
@@ -135,6 +150,8 @@ INVESTOR_FLOW = Table(
             numbers=("FrgnBal", "IndBal", "TotTot"),
             key=("Section", "StDate", "EnDate", "PubDate"),
             dated="",
+            days=("StDate", "EnDate", "PubDate"),
+            ordered=("EnDate", "PubDate"),
         ),
     ),
     "year",
@@ -150,6 +167,8 @@ MARGIN = Table(
             key=("Code",),
             dated="Date",
             newer=("PubDate",),
+            days=("PubDate",),
+            ordered=("Date", "PubDate"),
         ),
     ),
     "margin",
@@ -164,6 +183,8 @@ DAILY_MARGIN = Table(
             numbers=("ShrtOut", "LongOut"),
             key=("Code", "AppDate"),
             dated="PubDate",
+            days=("AppDate",),
+            ordered=("AppDate", "PubDate"),
         ),
     ),
     "trading_day",
@@ -190,6 +211,7 @@ TOPIX = Table(
             numbers=("O", "H", "L", "C"),
             key=("Date",),
             dated="",
+            days=("Date",),
         ),
     ),
     "year",

@@ -48,8 +48,7 @@ def dates(frame: pl.DataFrame, column: str) -> pl.Series:
     Raises:
         SourceError: a text is there and is no date.
     """
-    text = frame[column]
-    parsed = text.str.to_date("%Y-%m-%d", strict=False)
+    text, parsed = frame[column], possible_dates(frame, column)
     wrong = text.filter(parsed.is_null() & text.is_not_null())
     if len(wrong):
         raise SourceError(
@@ -57,3 +56,8 @@ def dates(frame: pl.DataFrame, column: str) -> pl.Series:
             f"{wrong[0][:20]!r}. The interface may have changed; look for a newer version of this program."
         )
     return parsed
+
+
+def possible_dates(frame: pl.DataFrame, column: str) -> pl.Series:
+    """A column of dates, null where the text is missing or no date."""
+    return frame[column].str.to_date("%Y-%m-%d", strict=False)

@@ -14,6 +14,8 @@ Row = dict[str, Any]
 CODES = ("13010", "130A0", "72030", "86970", "99840", "15700")
 """Five shares, an alphanumeric code among them, and a fund (the last one)."""
 SECTORS = {"13010": "0050", "130A0": "5250", "72030": "3700", "86970": "7200", "99840": "5250", "15700": "9999"}
+SERVED_ON = "_ServedOn"
+"""In a row with an odd date, the day that it is served for."""
 
 
 @dataclass
@@ -42,7 +44,7 @@ class FakeMarket:
             self.indices += [level(day, "0000", 2000.0 + place), level(day, "0040", 500.0 + place)]
             self.shorts += [
                 {"Date": str(day), "S33": sector, "SellExShortVa": 600.0, "ShrtWithResVa": 300.0, "ShrtNoResVa": 100.0}
-                for sector in sorted({SECTORS[code] for code in self.codes})
+                for sector in sorted({SECTORS.get(code, "3700") for code in self.codes})
             ]
         for week_end in {day.isocalendar()[:2]: day for day in self.days}.values():
             self.margin += [balance(week_end, code) for code in self.codes]
@@ -67,7 +69,7 @@ class FakeMarket:
         }
         rows, column = tables[path]
         low, high = query.get("date", query.get("from", "")), query.get("date", query.get("to", ""))
-        return [row for row in rows if low <= row[column] <= high]
+        return [row for row in rows if low <= row.get(SERVED_ON, row[column]) <= high]
 
     def _calendar(self, low: str, high: str) -> list[Row]:
         first, last = date.fromisoformat(low), min(date.fromisoformat(high), self.days[-1])
@@ -115,7 +117,7 @@ def no_trade(row: Row) -> Row:
 
 
 def listing(day: date, code: str) -> Row:
-    fund = SECTORS[code] == "9999"
+    fund = SECTORS.get(code) == "9999"
     return {
         "Date": str(day),
         "Code": code,
@@ -123,7 +125,7 @@ def listing(day: date, code: str) -> Row:
         "CoNameEn": "Company",
         "S17": "1",
         "S17Nm": "食品",
-        "S33": SECTORS[code],
+        "S33": SECTORS.get(code, "3700"),
         "S33Nm": "業種",
         "ScaleCat": "TOPIX Small 1",
         "Mkt": "0109" if fund else "0111",

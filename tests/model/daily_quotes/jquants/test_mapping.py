@@ -265,9 +265,9 @@ def test_weekly_balances_are_asked_for_once_a_week_and_when_they_are_published()
 
 def test_rows_that_came_twice_count_once_in_any_order() -> None:
     rows = [bar(DAY, code, 100.0) for code in ("2", "1", "3")]
-    frame = to_frame(BARS, [*rows, *reversed(rows)], str(DAY))
+    frame = to_frame(BARS, [*rows, *reversed(rows)], str(DAY)).frame
     assert frame["Code"].to_list() == ["1", "2", "3"]
-    assert frame.equals(to_frame(BARS, rows[::-1], str(DAY)))
+    assert frame.equals(to_frame(BARS, rows[::-1], str(DAY)).frame)
 
 
 @pytest.mark.parametrize(
@@ -303,14 +303,6 @@ def test_a_bar_with_a_number_that_is_none_is_refused_before_it_is_kept(
     assert DAY in open_days(tables=[]).index().days
 
 
-def test_a_statement_with_a_number_that_is_none_spoils_no_later_read(open_days: Open, market: FakeMarket) -> None:
-    market.statements.append(statement(DAY, "72030", "1", Sales=math.nan, NP=5.0))
-    with pytest.raises(SourceError, match="'Sales' holds 'nan'"):
-        open_days().index()
-    market.statements[0]["Sales"] = 7.0
-    assert read(open_days, "statements")["Sales"].to_list() == [7.0]
-
-
 def test_a_negative_price_is_refused(open_days: Open, market: FakeMarket) -> None:
     market.bars[str(DAY), "72030"]["C"] = -1.0
     source = open_days()
@@ -321,4 +313,4 @@ def test_a_negative_price_is_refused(open_days: Open, market: FakeMarket) -> Non
 
 def test_the_key_of_a_daily_balance_lets_two_records_of_one_day_stand() -> None:
     rows = [alert(DAY, "1", date(2024, 1, day), 1.0, 1.0) for day in (15, 16)]
-    assert to_frame(DAILY_MARGIN.endpoints[0], rows, str(DAY)).height == 2
+    assert to_frame(DAILY_MARGIN.endpoints[0], rows, str(DAY)).frame.height == 2
