@@ -247,8 +247,9 @@ class Reconciler:
         return () if manifest is None else self.lineage.refusals(manifest)
 
     def _explain(self, stage: Stage, run_partitions: tuple[str | None, ...], result: dg.ExecuteInProcessResult) -> str:
+        judged = any(event.event_type_value == "ASSET_CHECK_EVALUATION" for event in result.all_events)
         refused = {each: found for each in run_partitions if (found := self._refusals(stage.name, each))}
-        if refused:
+        if judged and refused:  # else it failed before, and what was refused is what an earlier run left
             first, reasons = next(iter(refused.items()))
             days = f" on {len(refused)} of {len(run_partitions)} days, first" if len(run_partitions) > 1 else ""
             return f"{stage.name} was computed and refused{days}{_bracketed(first)}: {_refused(reasons)}"

@@ -19,9 +19,12 @@ import dagster as dg
 
 from gogooku_dagster.lib.home import Installation
 from model.portfolio_report import trials
+from model.settings.presets import without_credentials
 
 CONFIGURATION = "gogooku.configuration"
 """Tag of a run: what tells one configuration of the network from another."""
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+"""With a server that is gone, MLflow's own settings take four minutes for every record. What the user set stays."""
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -98,7 +101,7 @@ class TrainingTracker:
             return self._thread.submit(action, self._client).result()
         except (MlflowException, OSError) as error:
             self.errors += 1
-            log.warning("MLflow did not take a record of run %s: %s", self.run_id, error)
+            log.warning("MLflow did not take a record of run %s: %s", self.run_id, without_credentials(str(error)))
             return None
 
     def _attempt(self, **batch: Any) -> None:
@@ -128,6 +131,8 @@ def training_run(context: dg.AssetExecutionContext, installation: Installation) 
 def _client(installation: Installation) -> Any:
     """The tracking store of the settings; by default a database of the home."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is first imported
+    for name, value in _PATIENCE.items():
+        os.environ.setdefault(name, value)
     from mlflow.tracking import MlflowClient
 
     folder = installation.home / "mlflow"

@@ -16,6 +16,7 @@ from gogooku_dagster.lib.registry import register
 from gogooku_dagster.lib.tracking import TrainingTracker, remember_trials, training_run
 from gogooku_dagster.lib.workspace import Workspace
 from model.errors import GogookuError
+from model.settings.presets import without_credentials
 from model.store.stage import StageEvents
 
 _BY_PHASE = ("loss", "val_rank_ic", "lr_last", "gradient_norm")
@@ -60,15 +61,17 @@ def materialise_tracked(context: dg.AssetExecutionContext, workspace: Workspace)
 
 def _open(stack: ExitStack, context: dg.AssetExecutionContext, installation: Installation) -> TrainingTracker:
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         return stack.enter_context(training_run(context, installation))
-    except (MlflowException, OSError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         where = installation.settings.tracking.uri or installation.home / "mlflow"
-        raise dg.Failure(
+        said = without_credentials(
             f"The MLflow store {where} cannot be used, so this training would leave no record: {error}. Start the "
             "server or mend the path, or leave tracking.uri out to keep the record under the storage root."
-        ) from error
+        )
+    raise dg.Failure(said, allow_retries=False)  # not from the error, whose own text is stored with its address
 
 
 def _keep(
@@ -95,7 +98,8 @@ def _keep(
             (Path(folder) / f"{name}.png").write_bytes(picture)
         tracker.artifacts(Path(folder), "plots")
     for upstream, content_hash in manifest.inputs.items():
-        tracker.dataset(f"{upstream} {fold}", content_hash, store.directory(upstream, fold))
+        source, _, partition = upstream.partition("/")
+        tracker.dataset(upstream, content_hash, store.directory(source, partition or None))
     tags = {
         "dagster.run_id": context.run.run_id,
         "dagster.url": f"{settings.tracking.dagster_url}/runs/{context.run.run_id}",

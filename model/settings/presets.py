@@ -162,7 +162,12 @@ def _explain(error: ValidationError, origin: str, overrides: Sequence[str]) -> s
     lines = [_one(problem) for problem in error.errors()]
     where = f"{origin} with {', '.join(f'--set {item}' for item in overrides)}" if overrides else origin
     said = f"The settings in {where} cannot be used: " + "; ".join(dict.fromkeys(lines)) + "."
-    return _CREDENTIALS.sub("//…@", said)  # an address may hold a password
+    return without_credentials(said)
+
+
+def without_credentials(text: str) -> str:
+    """A text without the user and password that an address in it may hold."""
+    return _CREDENTIALS.sub("//…@", text)
 
 
 def _one(problem: Any) -> str:

@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from gogooku_dagster.lib.reconcile import RunFailedError
+from model.errors import DataError
 from model.store.manifest import Manifest
 from tests.gogooku_dagster.support import MENDED, Place
 
@@ -21,6 +22,24 @@ def test_what_was_refused_is_judged_again_by_the_next_command(place: Place, monk
             place.bring_up_to_date("raw_dataset")
     place.reload()
     assert place.bring_up_to_date("quality_features") == [("quality_features", None)]
+
+
+def test_a_run_that_fails_is_not_explained_by_what_an_earlier_run_left(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> Manifest:
+        raise DataError("the true reason")
+
+    place.mend(MENDED)
+    with monkeypatch.context() as patched:
+        place.refuse(patched, "raw_dataset", "quarantined_share")
+        with pytest.raises(RunFailedError, match="computed and refused"):
+            place.bring_up_to_date("raw_dataset")
+    place.mend(MENDED, 1.02)
+    place.reload()
+    monkeypatch.setattr("model.raw_dataset.stage.materialise", fails)
+    with pytest.raises(RunFailedError, match=r"raw_dataset failed\. the true reason"):
+        place.bring_up_to_date("raw_dataset")
 
 
 @pytest.mark.parametrize("interrupt", [dg.DagsterExecutionInterruptedError, KeyboardInterrupt])

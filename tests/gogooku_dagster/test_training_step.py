@@ -189,6 +189,8 @@ def test_a_run_records_its_data_plots_phases_and_the_machine(unchanged: Place) -
     [read] = run.inputs.dataset_inputs
     tensors = unchanged.installation.store.require("atft_tensors", FOLD)
     assert {tag.key: tag.value for tag in read.tags}["content_hash"] == tensors.content_hash
+    assert read.dataset.name == f"atft_tensors/{FOLD}" and Path(read.dataset.source).name == FOLD
+    assert Path(read.dataset.source).parent.name == "atft_tensors"
     plots = {item.path for item in client.list_artifacts(run.info.run_id, "plots")}
     assert {"plots/curves.png", "plots/selection.png", "plots/attention.png", "plots/learning_rate.png"} <= plots
     curves = Path(client.download_artifacts(run.info.run_id, "plots/curves.png"))
@@ -204,7 +206,7 @@ def test_a_tracking_store_that_cannot_be_opened_is_said_before_the_training(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*arguments: Any, **named: Any) -> None:
-        raise MlflowException("connection refused")
+        raise MlflowException("connection refused by http://user:s3cret@127.0.0.1:9/mlflow")
 
     def train(run: StageRun) -> Manifest:
         pytest.fail("the training began without a record")
@@ -212,7 +214,8 @@ def test_a_tracking_store_that_cannot_be_opened_is_said_before_the_training(
     monkeypatch.setattr(MlflowClient, "get_experiment_by_name", refuse)
     instead_of_training(monkeypatch, train)
     said = refusal(place.materialise("trained_model", FOLD, raise_on_error=False))
-    assert "cannot be used" in said and "connection refused" in said
+    assert "cannot be used" in said and "connection refused by http://…@127.0.0.1:9/mlflow" in said
+    assert not any(b"s3cret" in file.read_bytes() for file in place.home.rglob("*.db"))
 
 
 @pytest.mark.parametrize("interrupt", [dg.DagsterExecutionInterruptedError, KeyboardInterrupt])
