@@ -119,7 +119,7 @@ SHORT_SELLING = BesideTable(
 INDICES = BesideTable(
     "indices",
     "Levels of market indices on the day itself, such as TOPIX. A correction is a row of its own under the same Date; "
-    "the one with the latest PublishedAt counts.",
+    "the one with the latest PublishedAt counts. One without levels says that they were withdrawn.",
     pl.Schema(
         {
             "Date": pl.Date(),

@@ -1,6 +1,7 @@
 """From the kept rows of J-Quants to the canonical tables beside the bars.
 
-A version that was seen to change later became known when it was seen; everything else counts from its publication.
+A version that was seen to change or to come later became known when it was seen; everything else counts from its
+publication.
 """
 
 from collections.abc import Callable, Mapping
@@ -96,12 +97,12 @@ def sector_indices(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
 
 
 def _levels(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
-    """All versions of the levels that are still served. No correction counts from before the day's publication: a
-    year may be asked for while its newest day is still being made up."""
-    there = rows.filter(pl.col(UNTIL).is_null().any().over("Date", "Code"))
-    own = published(there.with_columns(pl.lit(None, there.schema[SEEN]).alias(SEEN)), "Date", context)
-    known = published(there, "Date", context)
-    frame = there.select(
+    """All versions of the levels, and a row without levels from when one was served no more. Nothing counts from
+    before the day's publication: a year may be asked for while its newest day is still being made up."""
+    every = pl.concat([rows, _withdrawals(rows)]).sort("Date", "Code", SEEN, nulls_last=False, maintain_order=True)
+    own = published(every.with_columns(pl.lit(None, every.schema[SEEN]).alias(SEEN)), "Date", context)
+    known = published(every, "Date", context)
+    frame = every.select(
         Date=PARTITION,
         IndexCode="Code",
         Open="O",
@@ -111,6 +112,14 @@ def _levels(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
         PublishedAt=pl.max_horizontal(known, own),
     )
     return _unique(frame, INDICES.key).select(list(INDICES.schema))
+
+
+def _withdrawals(rows: pl.DataFrame) -> pl.DataFrame:
+    """A version without levels for each one that ended without another in its place."""
+    ended = rows.filter(pl.col(UNTIL).is_not_null())
+    gone = ended.join(rows, left_on=["Date", "Code", UNTIL], right_on=["Date", "Code", SEEN], how="anti")
+    nothing = (pl.lit(None, rows.schema[name]).alias(name) for name in ("O", "H", "L", "C", UNTIL))
+    return gone.with_columns(pl.col(UNTIL).alias(SEEN)).with_columns(nothing)
 
 
 MAPPINGS: Mapping[str, tuple[str, Mapped]] = {

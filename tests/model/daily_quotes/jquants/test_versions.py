@@ -276,13 +276,21 @@ def test_a_level_of_a_day_that_is_still_being_made_up_counts_once_from_its_publi
     assert levels.select("Close", "PublishedAt").rows() == [(9999.0, datetime(2024, 1, 19, 7, 30, tzinfo=UTC))]
 
 
-def test_a_level_that_is_served_no_more_goes_away(open_days: Open, market: FakeMarket, clock: FakeClock) -> None:
+def test_a_level_that_is_served_no_more_and_comes_back_leaves_a_gap(
+    open_days: Open, market: FakeMarket, clock: FakeClock
+) -> None:
     open_days().index()
-    market.indices = [row for row in market.indices if (row["Date"], row["Code"]) != (str(DAY), "0040")]
-    clock.wait(days=1)
-    source = open_days()
-    source.index()
-    assert source.read([DAY]).beside["indices"]["IndexCode"].to_list() == ["TOPIX"]
+    every, times = market.indices, []
+    for rows in ([row for row in every if (row["Date"], row["Code"]) != (str(DAY), "0040")], every):
+        market.indices = rows
+        clock.wait(days=1)
+        source = open_days(end="2024-01-19")
+        source.index()
+        times.append(clock.now())
+    levels = source.read([DAY]).beside["indices"].filter(IndexCode="0040")
+    own = datetime(2024, 1, 17, 7, 30, tzinfo=UTC)
+    assert levels.select("Close", "PublishedAt").rows() == [(508.0, own), (None, times[0]), (508.0, times[1])]
+    assert levels.select("Open", "High", "Low").null_count().row(0) == (1, 1, 1)
 
 
 def test_an_answer_that_was_cut_replaces_nothing(open_days: Open, market: FakeMarket, server: JQuantsServer) -> None:
