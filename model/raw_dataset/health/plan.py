@@ -3,6 +3,7 @@
 The record lies beside what was fetched (:mod:`model.daily_quotes.sources.jquants.cache`); nothing is asked for here.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from model.store.store import Store
@@ -36,12 +37,19 @@ def plan_facts(store: Store, settings: "Settings") -> dict[str, Any] | None:
     }
 
 
+def _cut(units: Mapping[str, int]) -> str:
+    """What is said of units whose last answer was a cut one."""
+    if not units:
+        return ""
+    return f"the last answer for {len(units)} of its units was cut (the first: {min(units)}), and older rows were kept."
+
+
 def _table(name: str, cache: "Cache", coverage: "Coverage") -> dict[str, Any]:
     status = coverage.status(name)
     return {
         "name": name,
         "state": _STATES.get(status.state, status.state),
-        "message": status.message,
+        "message": " ".join(filter(None, (status.message, _cut(coverage.cut.get(name, {}))))),
         "from": status.window[0],
         "to": status.window[1],
         "rows": sum(entry.rows for entry in cache.entries(name).values()),

@@ -78,6 +78,8 @@ class Coverage:
     """First and last day for which that calendar was asked for."""
     left_out: dict[str, dict[str, int]] = field(default_factory=dict)
     """By table and unit, how many of its newest rows have no place in the canonical table, or a figure that is none."""
+    cut: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By table and unit, how many rows the last answer had where it was a cut one and those on record stayed."""
     synced: str = ""
     """When a sync was last finished."""
     plan: str = ""
@@ -94,6 +96,12 @@ class Coverage:
             units[unit] = rows
         if units:
             self.left_out[table] = units
+
+    def note_cut(self, table: str, unit: str, rows: int | None) -> None:
+        """Keep how many rows a cut answer had; None where the last answer was whole."""
+        self.cut.setdefault(table, {}).pop(unit, None)
+        if rows is not None:
+            self.cut[table][unit] = rows
 
 
 _COVERAGE = TypeAdapter(Coverage)

@@ -93,9 +93,12 @@ class JQuantsDays:
         with cache.locked():
             coverage = cache.coverage()
             if coverage.plan != self.settings.plan:  # what another plan lacked says nothing of this one
-                left_out = coverage.left_out
                 coverage = Coverage(
-                    awaited=coverage.awaited, calendar=coverage.calendar, left_out=left_out, plan=self.settings.plan
+                    awaited=coverage.awaited,
+                    calendar=coverage.calendar,
+                    left_out=coverage.left_out,
+                    cut=coverage.cut,
+                    plan=self.settings.plan,
                 )
             last = min(self.today, self.settings.end or self.today)
             days = self._trading_days(cache, client, coverage, last)

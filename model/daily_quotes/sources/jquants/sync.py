@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -19,7 +20,7 @@ from model.daily_quotes.sources.jquants.rows import join, to_frame
 from model.daily_quotes.sources.jquants.settings import JQuantsSource
 from model.daily_quotes.sources.jquants.statements import without_place
 from model.daily_quotes.sources.jquants.tables import QUOTES, STATEMENTS, Endpoint, Table, first_day, last_day
-from model.daily_quotes.sources.jquants.versions import first_versions, update
+from model.daily_quotes.sources.jquants.versions import current, first_versions, is_cut, update
 from model.daily_quotes.sources.jquants.visible import visible
 from model.errors import SourceError
 from model.store.stage import Progress
@@ -130,10 +131,10 @@ class Sync:
             return
         asked = self.clock.now().isoformat(timespec="seconds")
         status.state, status.message, status.asked = "present", "", asked
-        known = 0 if answer.height else self._on_record(ask.table, ask.unit)
-        if known:  # as cut as a much shorter answer; the ledger is left alone, so that the next sync asks again
-            self.client.notify(f"no rows of {ask.table.name} {ask.unit}, and {known} on record: those were kept")
+        if self._is_cut(ask, answer, at):
+            self._keep_known(ask, answer, coverage)
             return
+        coverage.note_cut(ask.table.name, ask.unit, None)
         if ask.table.required:
             coverage.awaited.pop(ask.unit, None)
             if not answer.height:
@@ -142,6 +143,27 @@ class Sync:
         odd = self._odd + (without_place(answer) if ask.table.name == STATEMENTS.name else 0)
         coverage.note_left_out(ask.table.name, ask.unit, odd)
         self._keep(ask, answer, at.days)
+
+    def _is_cut(self, ask: Ask, answer: pl.DataFrame, at: Moment) -> bool:
+        """Whether what is on record is better. A short answer for today is left to :func:`update`, which stops: it
+        may well be whole in a minute, and what is built tonight rests on it."""
+        if not answer.height:
+            return self._on_record(ask.table, ask.unit) > 0
+        today = at.now.astimezone(ZoneInfo(self.exchange.timezone)).date()
+        kept = self.cache.rows(ask.table, ask.unit)
+        if kept is None or ask.unit == today.isoformat():
+            return False
+        return is_cut(ask.table, current(kept).height, answer.height)
+
+    def _keep_known(self, ask: Ask, answer: pl.DataFrame, coverage: Coverage) -> None:
+        """Tell of a cut answer. A day that is always answered short must not take every sweep for itself, so that
+        the ledger says it was asked for; one without rows is left alone there, and the next sync asks again."""
+        kept = self.cache.rows(ask.table, ask.unit)
+        if answer.height and kept is not None:
+            self.cache.note(ask.table, ask.unit, kept, self.clock.now())
+        coverage.note_cut(ask.table.name, ask.unit, answer.height)
+        known, rows = self._on_record(ask.table, ask.unit), answer.height or "no"
+        self.client.notify(f"{rows} rows of {ask.table.name} {ask.unit}, and {known} on record: those were kept")
 
     def _on_record(self, table: Table, unit: str) -> int:
         entry = self.cache.entry(table.name, unit)

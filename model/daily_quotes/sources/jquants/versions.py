@@ -28,6 +28,12 @@ def first_versions(answer: pl.DataFrame) -> pl.DataFrame:
     return answer.with_columns(pl.lit(None, dtype=_TIME).alias(SEEN), pl.lit(None, dtype=_TIME).alias(UNTIL))
 
 
+def is_cut(table: Table, known: int, answered: int) -> bool:
+    """Whether so many rows are a cut answer, where so many are on record."""
+    whole = table.cadence != "year"  # a plan's window cuts the oldest year short
+    return whole and known > _CUT_ROWS and answered < _CUT_SHARE * known
+
+
 def update(table: Table, unit: str, known: pl.DataFrame, answer: pl.DataFrame, now: datetime) -> pl.DataFrame:
     """The versions after another answer; ``known`` itself where it says nothing new.
 
@@ -38,8 +44,8 @@ def update(table: Table, unit: str, known: pl.DataFrame, answer: pl.DataFrame, n
     Raises:
         SourceError: the answer has far fewer rows than are on record.
     """
-    newest, whole = current(known), table.cadence != "year"  # a plan's window cuts the oldest year short
-    if whole and newest.height > _CUT_ROWS and answer.height < _CUT_SHARE * newest.height:
+    newest, whole = current(known), table.cadence != "year"
+    if is_cut(table, newest.height, answer.height):
         raise SourceError(
             f"J-Quants answered {table.name} for {unit} with {answer.height} rows, where {newest.height} are on "
             "record: that is a cut answer rather than a correction, so nothing was replaced. Run the command again "

@@ -9,7 +9,7 @@ import pytest
 from model.daily_quotes.sources.access import Access
 from model.errors import SourceError
 from tests.model.daily_quotes.jquants.conftest import FakeClock, Open
-from tests.model.daily_quotes.jquants.market import FakeMarket, no_trade, statement
+from tests.model.daily_quotes.jquants.market import FakeMarket, bar, listing, no_trade, statement
 from tests.model.daily_quotes.jquants.server import KEY, Fault, JQuantsServer
 
 BARS, MASTER = "/equities/bars/daily", "/equities/master"
@@ -121,6 +121,51 @@ def test_an_empty_answer_for_a_day_on_record_is_a_cut_one_that_changes_nothing(
     clock.wait(hours=2)
     assert open_days(**settings).index() == before
     assert open_days(offline=True, **settings).read([date.fromisoformat(day)]).quotes.height == 5
+
+
+def test_an_old_day_that_stays_cut_is_kept_as_it_was_and_stops_no_later_night(
+    open_days: Open, market: FakeMarket, server: JQuantsServer, clock: FakeClock
+) -> None:
+    fill(market, 40)
+    settings = {"recheck_days": 2, "sweep_days_per_sync": 3, "tables": []}
+    clock.wait(days=-1)
+    before = open_days(**settings).index()
+    kept = {key: market.bars.pop(key) for key in [key for key in market.bars if key[0] == "2024-01-04"][:40]}
+    clock.wait(days=8)
+    notes: list[tuple[int, int, str]] = []
+    source = open_days(notes=notes, end="2024-01-19", **settings)
+    after = source.index()
+    assert max(after.days) == FRIDAY and {day: after.days[day] for day in before.days} == before.days
+    told = "6 rows of quotes 2024-01-04, and 46 on record: those were kept"
+    assert [note for _, _, note in notes if "on record" in note] == [told]
+    assert source.coverage().cut["quotes"] == {"2024-01-04": 6}
+    server.requests.clear()
+    clock.wait(hours=2)
+    assert open_days(end="2024-01-19", **settings).index() == after
+    assert "2024-01-04" not in asked_days(server)  # it leaves their turn to the others
+    market.bars |= kept
+    clock.wait(days=8)
+    assert open_days(end="2024-01-19", **(settings | {"sweep_days_per_sync": 50})).index() == after
+    assert source.coverage().cut["quotes"] == {}
+
+
+def test_a_cut_answer_for_the_day_itself_is_refused(open_days: Open, market: FakeMarket, clock: FakeClock) -> None:
+    fill(market, 40)
+    before = open_days().index()
+    for key in [key for key in market.bars if key[0] == str(FRIDAY)][:40]:
+        del market.bars[key]
+    clock.wait(hours=1)
+    with pytest.raises(SourceError, match="answered quotes for 2024-01-19 with 6 rows, where 46 are on record"):
+        open_days(recheck_hours=0.0).index()
+    assert open_days(offline=True).index() == before
+
+
+def fill(market: FakeMarket, names: int) -> None:
+    """More names on every day, so that an answer can be cut."""
+    for day in market.days:
+        for code in (f"{number}0" for number in range(2000, 2000 + names)):
+            market.bars[str(day), code] = bar(day, code, 1000.0)
+            market.master[str(day), code] = listing(day, "13010") | {"Code": code}
 
 
 def test_a_day_on_record_that_was_once_taken_for_an_empty_one_is_awaited_no_more(

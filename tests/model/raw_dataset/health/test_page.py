@@ -98,6 +98,7 @@ def damaged(market: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any,
     }
     coverage.note_left_out("statements", "2020-05-15", 2)
     coverage.note_left_out("statements", "2020-06-15", 1)
+    coverage.note_cut("statements", "2020-05-18", 7)
     Cache(store.home).write_coverage(coverage)
     return installation, other, page(installation)
 
@@ -186,6 +187,7 @@ def test_a_plan_of_jquants_is_shown_with_what_it_lacks(clean: tuple[Any, str], d
     cells = {row[0]: row[1:] for row in re.findall("<tr>" + "<td>([^<]*)</td>" * 6 + "</tr>", text)}
     assert cells["statements"] == ("served", "2019-05-01 to now", "0", "3", "2020-07-31")
     assert cells["margin"][0] == "not in the plan" and cells["sector indices"][0] == "not asked"
+    assert "statements: the last answer for 1 of its units was cut (the first: 2020-05-18)" in text
     assert "margin: This API is not &lt;available&gt; on your subscription." in text
 
 
