@@ -42,12 +42,13 @@ class Days:
         return open_exchange(self.calendar, observed=self.observed)
 
     def known(self, contents: dict[date, str]) -> dict[date, str]:
-        """The days whose bars were published by ``as_of``."""
+        """The days of which some bars were known at ``as_of``: a day may have been served late."""
         if self.as_of is None:
             return contents
         days = pl.DataFrame({"Date": pl.Series(list(contents), dtype=pl.Date)})
         published = days.filter(known_at(self.calendar, pl.col("Date")) <= self.as_of)["Date"].to_list()
-        return {day: contents[day] for day in published}
+        there = set(self.quotes(published, ["Date"])["Date"])
+        return {day: contents[day] for day in published if day in there}
 
     def contents(self, days: Sequence[date]) -> dict[str, str]:
         """Hash of what each table says on these days, by name, the bars' being ``BARS``; absent ones are left out."""

@@ -82,6 +82,36 @@ def test_a_row_that_was_withdrawn_or_not_there_yet_is_as_it_was_then(
     assert there == [(True, False), (False, True)]
 
 
+def test_a_day_that_was_served_late_is_not_there_before(tmp_path: Path, handmade: Market, bare: Store) -> None:
+    late = next(day for day in DAYS if day.month == 12)  # on which the universe is chosen again
+    served = local(DAYS[DAYS.index(late) + 1], 9)
+    known = pl.when(pl.col("Date") == late).then(pl.lit(served)).otherwise("KnownAt")
+    store = linked(bare, tmp_path, only_days=True)
+    Market(handmade.quotes, {}).with_quotes(handmade.quotes.with_columns(KnownAt=known)).publish(store, DAYS)
+    newest = []
+    for moment in (local(late, 20), served):
+        build(store, sections(quality=as_known(moment).quality))
+        dates = store.read_table(ASSET, "calendar.parquet")["Date"].max()
+        newest.append((dates, store.read_table(ASSET, "universe.parquet")["EffectiveDate"].max() == late))
+    assert newest == [(DAYS[DAYS.index(late) - 1], False), (late, True)]
+
+
+def test_a_withdrawn_level_is_missing_from_its_withdrawal_on(tmp_path: Path, handmade: Market, bare: Store) -> None:
+    indices = handmade.beside["indices"]
+    old = indices.filter((pl.col("Date") == DAYS[12]) & (pl.col("IndexCode") == "TOPIX"))
+    nothing = [pl.lit(None, pl.Float64()).alias(name) for name in ("Open", "High", "Low", "Close")]
+    gone = old.with_columns(*nothing, PublishedAt=pl.lit(local(DAYS[20], 9)))
+    back = old.with_columns(PublishedAt=pl.lit(local(DAYS[30], 9)))
+    store = linked(bare, tmp_path, only_days=True)
+    Market(handmade.quotes, {}).with_table("indices", pl.concat([indices, gone, back])).publish(store, DAYS)
+    closes = []
+    for moment in (local(DAYS[19], 20), local(DAYS[29], 20), local(DAYS[30], 9), None):
+        build(store, as_known(moment))
+        table = store.read_chunks(ASSET, "market")
+        closes.append(table.filter(pl.col("Date") == DAYS[12])["IndexClose"].item())
+    assert closes == [old["Close"][0], None, old["Close"][0], old["Close"][0]]
+
+
 def test_the_simulated_market_as_it_was_known_is_the_one_that_ended_then(tmp_path: Path) -> None:
     moment = datetime(2024, 5, 10, 12, tzinfo=UTC)
     quality = QualitySettings(max_quarantined_share=1.0, max_bad_close_share=1.0, min_days=5)

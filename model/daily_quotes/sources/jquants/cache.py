@@ -7,7 +7,8 @@
     coverage.json                    what the plan has and lacks, which days are awaited
 
 Every file is replaced in one step, rows before the ledger: after a crash a unit is at worst asked for once more, and
-the same answer then changes nothing. The folder is the only memory of what was known when; keep it.
+the same answer then changes nothing. A day that is awaited has a file without rows, and no line in the ledger yet. The
+folder is the only memory of what was known when; keep it.
 
 A day's file that is damaged or gone is asked for again. Where what is served now gives the hashes in the ledger,
 nothing was lost; where it does not, the file held what nobody serves any more, and that is said, not passed over.
@@ -49,6 +50,8 @@ class Entry:
     versions: int
     parts: Mapping[str, str]
     """Hash of the rows by the calendar day on which they became visible."""
+    span: tuple[str, str] | None = None
+    """First and last day of which a year was asked for: a plan's window or ``source.end`` may cut it."""
     tried: datetime | None = None
     """When it was last asked for in vain since then."""
 
@@ -173,7 +176,9 @@ class Cache:
         finally:
             os.close(file)
 
-    def keep(self, table: Table, unit: str, versions: pl.DataFrame, asked: datetime) -> None:
+    def keep(
+        self, table: Table, unit: str, versions: pl.DataFrame, asked: datetime, span: tuple[str, str] | None = None
+    ) -> None:
         """Replace a unit's rows (which hold ``_Visible``), then its line in the ledger.
 
         Raises:
@@ -181,15 +186,21 @@ class Cache:
         """
         if self.path(table.name, unit) in self._lost:
             self._require_no_loss(table, unit, versions)
+        self.keep_rows(table, unit, versions)
+        self.note(table, unit, versions, asked, span)
+
+    def keep_rows(self, table: Table, unit: str, versions: pl.DataFrame) -> None:
+        """Replace a unit's rows alone: without a line in the ledger they are not in use, and are asked for again."""
         buffer = io.BytesIO()
         versions.write_parquet(buffer, compression="zstd")
         atomic.write_bytes(self.path(table.name, unit), buffer.getvalue())
-        self.note(table, unit, versions, asked)
 
-    def note(self, table: Table, unit: str, versions: pl.DataFrame, asked: datetime) -> None:
+    def note(
+        self, table: Table, unit: str, versions: pl.DataFrame, asked: datetime, span: tuple[str, str] | None = None
+    ) -> None:
         """Write a unit's line in the ledger."""
         newest = current(versions).height
-        self._write(table.name, unit, Entry(asked, newest, versions.height, _parts(table, versions)))
+        self._write(table.name, unit, Entry(asked, newest, versions.height, _parts(table, versions), span))
 
     def note_try(self, table: Table, unit: str, tried: datetime) -> None:
         """Write into a unit's line that it was asked for in vain."""
@@ -250,6 +261,8 @@ class Cache:
         }
         if entry.tried is not None:
             book[unit]["tried"] = entry.tried.isoformat(timespec="seconds")
+        if entry.span is not None:
+            book[unit]["span"] = list(entry.span)
         self._write_json(path, {"format": FORMAT, "units": book})
 
     def _book(self, path: Path) -> dict[str, Any]:
@@ -307,8 +320,9 @@ def _entry(line: Any, path: Path) -> Entry:
     try:
         tried = datetime.fromisoformat(line["tried"]) if "tried" in line else None
         asked = datetime.fromisoformat(line["asked"])
-        return Entry(asked, int(line["rows"]), int(line["versions"]), dict(line["parts"]), tried)
-    except (KeyError, TypeError, ValueError) as error:
+        span = (str(line["span"][0]), str(line["span"][1])) if "span" in line else None
+        return Entry(asked, int(line["rows"]), int(line["versions"]), dict(line["parts"]), span, tried)
+    except (LookupError, TypeError, ValueError) as error:
         raise _damaged_ledger(path, error) from error
 
 

@@ -1,4 +1,4 @@
-"""When a version of a row became known: when it was seen to change, or else when it was published."""
+"""When a version of a row became known: when it was seen to change or to come late, or else when it was published."""
 
 from dataclasses import dataclass
 from datetime import time

@@ -2,7 +2,11 @@
 
 The canonical statements count the splits up to the day on which a row was published. A version that was seen to change
 was published then, and J-Quants leaves its numbers of shares as they were disclosed: they are restated by the splits in
-between, so that a split that came after the disclosure is not taken to be in them already.
+between, so that a split that came after the disclosure is not taken to be in them already. A statement that was served
+late counts from when it was seen, and is restated in the same way.
+
+The splits are those on record now, as the panel's are: a factor that is corrected later restates the number under its
+day, and ``quality.as_of`` of a moment in between does not undo that.
 """
 
 from collections.abc import Sequence

@@ -15,6 +15,7 @@ from model.daily_quotes.settings import CalendarSettings
 from model.daily_quotes.sources.jquants.cache import VISIBLE, Cache, Coverage
 from model.daily_quotes.sources.jquants.client import NotInPlanError, OutsideWindowError, PatientClient
 from model.daily_quotes.sources.jquants.due import Ask, Moment, due
+from model.daily_quotes.sources.jquants.overdue import overdue
 from model.daily_quotes.sources.jquants.rate import Clock
 from model.daily_quotes.sources.jquants.rows import join, to_frame
 from model.daily_quotes.sources.jquants.settings import JQuantsSource
@@ -139,6 +140,7 @@ class Sync:
             coverage.awaited.pop(ask.unit, None)
             if not answer.height:
                 coverage.awaited[ask.unit] = asked
+                self._remember_absence(ask, answer, at.days)
                 return
         odd = self._odd + (without_place(answer) if ask.table.name == STATEMENTS.name else 0)
         coverage.note_left_out(ask.table.name, ask.unit, odd)
@@ -164,6 +166,12 @@ class Sync:
         coverage.note_cut(ask.table.name, ask.unit, answer.height)
         known, rows = self._on_record(ask.table, ask.unit), answer.height or "no"
         self.client.notify(f"{rows} rows of {ask.table.name} {ask.unit}, and {known} on record: those were kept")
+
+    def _remember_absence(self, ask: Ask, answer: pl.DataFrame, days: Sequence[date]) -> None:
+        """Keep that there was nothing, so that the rows are dated from when they are seen; the day stays awaited."""
+        if self.cache.rows(ask.table, ask.unit) is None:
+            nothing = visible(ask.table, first_versions(answer), days, self.exchange)
+            self.cache.keep_rows(ask.table, ask.unit, nothing)
 
     def _on_record(self, table: Table, unit: str) -> int:
         entry = self.cache.entry(table.name, unit)
@@ -211,16 +219,19 @@ class Sync:
 
     def _keep(self, ask: Ask, answer: pl.DataFrame, days: Sequence[date]) -> None:
         now = self.clock.now()
+        query = self._clipped(ask, days[-1])
+        span = (query["from"], query["to"]) if "from" in query else None
         known = self.cache.rows(ask.table, ask.unit)
         if known is None:
             versions = first_versions(answer)
         else:
-            before = known.drop(VISIBLE)
-            versions = update(ask.table, ask.unit, before, answer, now)
+            before, entry = known.drop(VISIBLE), self.cache.entry(ask.table.name, ask.unit)
+            late = overdue(ask, answer, known, entry, days, self.exchange)
+            versions = update(ask.table, ask.unit, before, answer, now, late)
             if versions is before:
-                self.cache.note(ask.table, ask.unit, known, now)
+                self.cache.note(ask.table, ask.unit, known, now, span)
                 return
-        self.cache.keep(ask.table, ask.unit, visible(ask.table, versions, days, self.exchange), now)
+        self.cache.keep(ask.table, ask.unit, visible(ask.table, versions, days, self.exchange), now, span)
 
     def _require_no_gaps(self, coverage: Coverage, days: Sequence[date]) -> None:
         """Refuse a trading day without bars that later days have overtaken."""

@@ -1,7 +1,7 @@
 """What was known when: every row of a unit with the versions it has had.
 
-``_Seen`` is when a version was first seen if it was not there at the first ask, and null if it was (it then counts
-from its publication). ``_Until`` is when the version was superseded, null for the newest one.
+``_Seen`` is when a version was first seen if an earlier ask did not find it though it was published, and null
+otherwise (it then counts from its publication). ``_Until`` is when the version was superseded, null for the newest one.
 """
 
 from datetime import datetime
@@ -34,17 +34,22 @@ def is_cut(table: Table, known: int, answered: int) -> bool:
     return whole and known > _CUT_ROWS and answered < _CUT_SHARE * known
 
 
-def update(table: Table, unit: str, known: pl.DataFrame, answer: pl.DataFrame, now: datetime) -> pl.DataFrame:
+def update(
+    table: Table, unit: str, known: pl.DataFrame, answer: pl.DataFrame, now: datetime, overdue: pl.Series | None = None
+) -> pl.DataFrame:
     """The versions after another answer; ``known`` itself where it says nothing new.
 
     Tables of which a row is replaced (bars, index levels) date every novelty in a day from now. In a year, which is
-    asked for again as it grows, and in the other tables a new row counts from its own publication, a changed one from
-    now, and none ever goes away: it was published.
+    asked for again as it grows, and in the other tables a new row counts from its own publication or, where it is
+    overdue, from now, a changed one from now, and none ever goes away: it was published.
+
+    Args:
+        overdue: for each row of the answer, whether an earlier ask should have found it; none by default.
 
     Raises:
         SourceError: the answer has far fewer rows than are on record.
     """
-    newest, whole = current(known), table.cadence != "year"
+    newest, replaces = current(known), table.replaces and table.cadence != "year"
     if is_cut(table, newest.height, answer.height):
         raise SourceError(
             f"J-Quants answered {table.name} for {unit} with {answer.height} rows, where {newest.height} are on "
@@ -61,7 +66,7 @@ def update(table: Table, unit: str, known: pl.DataFrame, answer: pl.DataFrame, n
     both = pl.col("_had").is_not_null() & pl.col("_there").is_not_null()
     changed = pairs.filter(both & differs).select(key)
     added = pairs.filter(pl.col("_had").is_null()).select(key)
-    gone = pairs.filter(pl.col("_there").is_null()).select(key) if table.replaces and whole else added.clear()
+    gone = pairs.filter(pl.col("_there").is_null()).select(key) if replaces else added.clear()
     if not (changed.height or added.height or gone.height):
         return known
     stamp = pl.lit(now).cast(_TIME)
@@ -69,7 +74,10 @@ def update(table: Table, unit: str, known: pl.DataFrame, answer: pl.DataFrame, n
     old = known.join(ended, on=key, how="left", maintain_order="left").with_columns(
         pl.when(pl.col("_ended").is_not_null() & pl.col(UNTIL).is_null()).then(stamp).otherwise(UNTIL).alias(UNTIL)
     )
-    fresh = [first_versions(answer.join(changed, on=key, how="semi")).with_columns(stamp.alias(SEEN))]
-    novel = first_versions(answer.join(added, on=key, how="semi"))
-    fresh.append(novel.with_columns(stamp.alias(SEEN)) if table.replaces and whole else novel)
+    late = added if replaces else added.clear()
+    if overdue is not None and not replaces:
+        late = added.join(answer.filter(overdue), on=key, how="semi")
+    seen = answer.join(pl.concat([changed, late]), on=key, how="semi")
+    punctual = answer.join(added.join(late, on=key, how="anti"), on=key, how="semi")
+    fresh = first_versions(seen).with_columns(stamp.alias(SEEN)), first_versions(punctual)
     return pl.concat([old.drop("_ended"), *fresh]).sort(*key, SEEN, nulls_last=False, maintain_order=True)

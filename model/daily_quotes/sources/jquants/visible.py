@@ -1,7 +1,7 @@
 """The calendar day on which each version of a row became visible, and the moment it was published.
 
-A row that was there at the first ask counts from its publication, a version that was seen to change later from when
-it was seen. Bars and index levels belong to their own day whatever happens to them.
+A row counts from its publication; a version that was seen to change later, and a row that an earlier ask did not find
+though it was published, from when it was seen. Bars and index levels belong to their own day whatever happens to them.
 """
 
 from collections.abc import Sequence

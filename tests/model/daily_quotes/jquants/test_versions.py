@@ -192,18 +192,6 @@ def test_a_split_that_is_corrected_later_makes_the_day_of_a_changed_statement_st
     assert rows.select("Date", "SharesOutstanding").rows() == [(DAY, 1000.0), (date(2024, 1, 22), 2000.0)]
 
 
-def test_a_statement_served_a_day_late_still_counts_from_its_disclosure(
-    open_days: Open, market: FakeMarket, clock: FakeClock
-) -> None:
-    open_days().index()
-    market.statements.append(statement(DAY, "72030", "7", Sales="100"))
-    clock.wait(hours=12)
-    source = open_days()
-    source.index()
-    [row] = source.read([DAY]).beside["statements"].to_dicts()
-    assert (row["Date"], row["PublishedAt"]) == (DAY, datetime(2024, 1, 17, 6, 30, tzinfo=UTC))
-
-
 def test_a_correction_of_the_weekly_flow_is_a_row_of_its_own(
     open_days: Open, market: FakeMarket, clock: FakeClock
 ) -> None:
