@@ -36,8 +36,8 @@ def daily_ic(
         .agg(
             n=pl.len(),
             varied=(x.min() < x.max()) & (y.min() < y.max()),
-            dx=x - x.mean(),
-            dy=y - y.mean(),
+            dx=_centred(x),
+            dy=_centred(y),
             # Sums of centred ranks are exact in floating point, so RankIC does not depend on the order of the rows.
             dx_rank=x.rank("average") - (pl.len() + 1) / 2,
             dy_rank=y.rank("average") - (pl.len() + 1) / 2,
@@ -86,6 +86,12 @@ def daily_hit_rate(
 def _pairs(frame: pl.DataFrame, keys: list[str], prediction: str, label: str) -> pl.DataFrame:
     both = frame.select(*keys, x=pl.col(prediction).cast(pl.Float64), y=pl.col(label).cast(pl.Float64))
     return both.filter(pl.col("x").is_finite() & pl.col("y").is_finite())
+
+
+def _centred(values: pl.Expr) -> pl.Expr:
+    """Values less their mean, as a share of the largest: squares of very large ones would be infinite."""
+    apart = values - values.mean()
+    return apart / apart.abs().max()
 
 
 def _correlation(dx: pl.Expr, dy: pl.Expr) -> pl.Expr:

@@ -179,6 +179,7 @@ def _places(side: Sorted, day: int, among: Flags, n: int) -> Ints:
 
 def _correlation(x: Floats, y: Floats) -> float:
     dx, dy = x - x.mean(), y - y.mean()
+    dx, dy = dx / np.abs(dx).max(), dy / np.abs(dy).max()  # squares of very large values would be infinite
     spread = float(dx @ dx) * float(dy @ dy)
     return float(dx @ dy) / float(np.sqrt(spread)) if spread > 0.0 else np.nan
 

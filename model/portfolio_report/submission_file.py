@@ -60,6 +60,8 @@ def _read(path: Path) -> pl.DataFrame:
         if kind == ".parquet":
             names = list(pl.read_parquet_schema(path))
             return pl.read_parquet(path, columns=_wanted(names, path))
+        header = pl.read_csv(path, n_rows=1, has_header=False, infer_schema=False).row(0)
+        _refuse_repeated([str(name) for name in header], path)
         names = pl.read_csv(path, n_rows=0, infer_schema=False).columns
         return pl.read_csv(path, columns=_wanted(names, path), infer_schema=False, null_values=list(_MISSING_TEXT[:1]))
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
@@ -68,6 +70,16 @@ def _read(path: Path) -> pl.DataFrame:
         raise SourceError(
             f"The file {path} cannot be read as {form}: {first_line}. Write it again in that format."
         ) from error
+
+
+def _refuse_repeated(header: list[str], path: Path) -> None:
+    """A CSV file may name a column twice; which of the two is meant, nobody knows."""
+    twice = [name for name in (*REQUIRED, *OPTIONAL) if header.count(name) > 1]
+    if twice:
+        raise SourceError(
+            f"The header of {path} names {', '.join(map(repr, twice))} more than once (its columns: "
+            f"{', '.join(header[:20])}). Keep one column of each name, or rename the others."
+        )
 
 
 def _wanted(names: list[str], path: Path) -> list[str]:

@@ -56,6 +56,14 @@ def test_a_constant_prediction_has_no_ic_instead_of_a_number_from_row_order(labe
     assert found["n"].to_list() == [30] * 6
 
 
+@pytest.mark.parametrize("scale", [1e-155, 1e155, 1e300])
+def test_predictions_whose_squares_are_infinite_keep_their_ic(label: np.ndarray, scale: float) -> None:
+    noisy = label + np.random.default_rng(1).normal(size=label.shape)
+    plain, found = daily_ic(frame(noisy, label)), daily_ic(frame(noisy * scale, label))
+    assert found["ic"].to_list() == pytest.approx(plain["ic"].to_list(), abs=1e-12)
+    assert abs(plain["ic"]).min() > 0.2  # type: ignore[operator]
+
+
 def test_a_constant_label_has_no_ic(label: np.ndarray) -> None:
     assert daily_ic(frame(label, np.full_like(label, 0.1)))["rank_ic"].null_count() == 6
 

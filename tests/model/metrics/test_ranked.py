@@ -56,6 +56,15 @@ def test_agreement_is_what_the_metrics_say_of_the_same_rows(ties: bool, gaps: bo
     np.testing.assert_allclose(found.decile_excess[days].ravel(), deciles["excess"].to_numpy(), rtol=0, atol=1e-13)
 
 
+@pytest.mark.parametrize("scale", [1e-155, 1e155, 1e300])
+def test_scores_whose_squares_are_infinite_keep_their_ic(scale: float) -> None:
+    scores, labels = tables(ties=False, gaps=False)
+    labels += scores
+    plain, found = (agreement(Sorted.of(own), Sorted.of(labels), 20).ic for own in (scores, scores * scale))
+    np.testing.assert_allclose(found, plain, rtol=0, atol=1e-12)
+    assert plain.min() > 0.2
+
+
 @pytest.mark.parametrize("ties", [False, True])
 def test_the_order_from_the_highest_is_that_of_sorting_the_negated_values(ties: bool) -> None:
     scores, _ = tables(ties, gaps=True)

@@ -278,6 +278,7 @@ def test_what_is_not_predictions_is_refused_with_column_and_count(
         ("notes.xlsx", b"x", "ends with .xlsx"),
         ("ragged.csv", b"Date,Code,prediction\n2020-01-06,A,1,2,3\n", "cannot be read as"),
         ("head.csv", b"Date,Code,prediction\n", "0 rows"),
+        ("twice.csv", b"Date,Code,prediction,prediction\n2020-01-06,A,1,2\n", "names 'prediction' more than once"),
     ],
 )
 def test_files_that_are_none_are_refused(tmp_path: Path, name: str, content: bytes | None, said: str) -> None:
@@ -288,7 +289,7 @@ def test_files_that_are_none_are_refused(tmp_path: Path, name: str, content: byt
 
 
 def test_codes_and_dates_stay_what_they_are(tmp_path: Path) -> None:
-    (tmp_path / "odd.csv").write_text("Code,Date,prediction,note\n0013,20200106,1e-3,x\nNA,2020-01-07,,y\n")
+    (tmp_path / "odd.csv").write_text("Code,Date,prediction,note,note\n0013,20200106,1e-3,x,\nNA,2020-01-07,,y,\n")
     found = read_submission(tmp_path / "odd.csv", 5)
     assert found["Code"].to_list() == ["0013", "NA"] and found["prediction"].to_list() == [0.001, None]
     assert found.columns == ["Date", "Code", "prediction", "horizon"] and found["horizon"].to_list() == [5, 5]
