@@ -123,7 +123,7 @@ def _trained(
     network = variant.network(settings.network)
     lookback = settings.tensors.lookback
     key = training_key(own, network, settings.training, lookback=lookback, seed=seed)
-    path = training_file(home, key)
+    path = training_file(home, key, settings.portfolio.min_names)
     if path.is_file():
         kept = json.loads(path.read_text(encoding="utf-8"))
         attention = kept["attention"]
@@ -148,7 +148,7 @@ def _trained(
             lookback=lookback,
             threads=settings.training.threads,
         )
-        daily = _rank_ic(prediction_table(found, own, labels), "prediction")
+        daily = _rank_ic(prediction_table(found, own, labels), "prediction", settings)
         attention = _attention([record for result in results for record in result.history])
         rows = daily.with_columns(pl.col("Date").cast(pl.String)).to_dict(as_series=False)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,9 +156,13 @@ def _trained(
     return _named(daily, variant.market, variant.name, seed), attention
 
 
-def training_file(home: Path, key: str) -> Path:
-    """Where the figures of a training of this key are kept, as long as the code that makes them is the same."""
-    code = merkle_root({name: code_version(name) for name in _JUDGED_BY})
+def training_file(home: Path, key: str, min_names: int) -> Path:
+    """Where the figures of a training of this key are kept, as long as the code that makes them is the same.
+
+    Args:
+        min_names: fewest names with which a day counts.
+    """
+    code = merkle_root({name: code_version(name) for name in _JUDGED_BY} | {"portfolio.min_names": str(min_names)})
     return home / "trainings" / f"{key[:32]}-{code[:12]}.json"
 
 
@@ -192,11 +196,12 @@ def _of_baselines(
         )
         long = long.join(wide.select("Date", "Code", "horizon", *BASELINES), on=["Date", "Code", "horizon"], how="left")
         names = (*names, *BASELINES)
-    return pl.concat([_named(_rank_ic(long, name), market, name, seed=settings.seed) for name in names])
+    return pl.concat([_named(_rank_ic(long, name, settings), market, name, seed=settings.seed) for name in names])
 
 
-def _rank_ic(rows: pl.DataFrame, prediction: str) -> pl.DataFrame:
-    return daily_ic(rows, prediction, by=["horizon", "Date"]).select("horizon", "Date", "rank_ic")
+def _rank_ic(rows: pl.DataFrame, prediction: str, settings: Settings) -> pl.DataFrame:
+    least = settings.portfolio.min_names
+    return daily_ic(rows, prediction, by=["horizon", "Date"], min_names=least).select("horizon", "Date", "rank_ic")
 
 
 def _named(daily: pl.DataFrame, market: Market, model: str, seed: int) -> pl.DataFrame:

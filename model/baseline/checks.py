@@ -32,7 +32,15 @@ def check_finite_ic(store: "Store", settings: "Settings", partition: str | None)
     ]
     absent = [f"{model} at horizon {horizon}" for model, horizon in _absent(predictions, settings.labels.horizons)]
     problems = [f"{infinite} predictions are null or not finite"] if infinite else []
-    problems += [f"no validation RankIC of {', '.join(without)}"] if without else []
+    least = settings.portfolio.min_names
+    problems += (
+        [
+            f"no validation RankIC of {', '.join(without)}: no day has portfolio.min_names = {least} names with "
+            "label, or predictions are constant"
+        ]
+        if without
+        else []
+    )
     problems += [f"no test prediction of {', '.join(absent)}"] if absent else []
     return CheckOutcome(
         passed=not problems,
@@ -93,7 +101,8 @@ def mean_rank_ic(store: "Store", settings: "Settings", partition: str) -> dict[t
         rows = predictions.filter(pl.col("horizon") == horizon).join(
             labels.select("Date", "Code", label=f"target_{horizon}"), on=["Date", "Code"], how="left"
         )
-        daily = daily_ic(rows, by=["model", "Date"]).filter(pl.col("rank_ic").is_not_null())
+        daily = daily_ic(rows, by=["model", "Date"], min_names=settings.portfolio.min_names)
+        daily = daily.filter(pl.col("rank_ic").is_not_null())
         for model in MODELS:
             test = daily.filter(pl.col("model") == model)["rank_ic"]
             before = validation[model][str(horizon)]

@@ -157,7 +157,7 @@ def _validation_metrics(run: StageRun, models: Models, design: Design) -> dict[s
         predictions = models.predict(design, horizon, run.settings.seed, run.settings.runtime.threads)
         for model, values in predictions.items():
             frame = pl.DataFrame({"Date": date, "prediction": values, "label": design.labels[horizon]})
-            daily = daily_ic(frame)
+            daily = daily_ic(frame, min_names=run.settings.portfolio.min_names)
             metrics[model][str(horizon)] = {
                 "days": int(daily["rank_ic"].count()),
                 "ic": daily.select(pl.col("ic").mean()).item(),

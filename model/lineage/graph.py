@@ -27,7 +27,7 @@ class Stage:
     partitions: Kind
     upstream: tuple[str, ...]
     sections: tuple[str, ...]
-    """Settings sections that can change the result."""
+    """Settings sections, or single keys of one, that can change the result."""
     description: str
     group: str
     kinds: tuple[str, ...]
@@ -137,7 +137,7 @@ STAGES: tuple[Stage, ...] = (
         "baseline",
         "fold",
         ("walk_forward_folds", "normalization_stats"),
-        ("baseline", "labels", "seed"),
+        ("baseline", "labels", "portfolio.min_names", "seed"),
         "LightGBM and ridge per horizon, out of fold, with one-day reversal and random scores beside them.",
         "baseline",
         ("lightgbm", "polars"),

@@ -98,11 +98,14 @@ class Settings(Section):
             )
 
     def hash_of(self, *sections: str) -> str:
-        """Hash of the named sections, without the keys that cannot change a result."""
+        """Hash of the named sections, or single keys (``portfolio.min_names``), less the keys that change no result."""
         return json_hash({name: self._hashed(name) for name in sections})
 
     def _hashed(self, name: str) -> Any:
+        name, _, key = name.partition(".")
         section = getattr(self, name)
+        if key:
+            return section.model_dump(mode="json", include={key})[key]
         if isinstance(section, Section):
             return section.hashed()
         plain = self.model_dump(mode="json", include={name})[name]

@@ -198,12 +198,13 @@ def ablate(place: Path, settings: Settings, plan: Plan) -> tuple[Outcome, list[s
 def test_figures_are_kept_only_for_the_code_that_made_them(
     changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = experiment.training_file(tmp_path, "a" * 64)
-    assert before == experiment.training_file(tmp_path, "a" * 64)
-    assert before != experiment.training_file(tmp_path, "b" * 64)
+    before = experiment.training_file(tmp_path, "a" * 64, 20)
+    assert before == experiment.training_file(tmp_path, "a" * 64, 20)
+    assert before != experiment.training_file(tmp_path, "b" * 64, 20)
+    assert before != experiment.training_file(tmp_path, "a" * 64, 10)
     real = experiment.code_version
     monkeypatch.setattr(experiment, "code_version", lambda name: "other" if name == changed else real(name))
-    assert experiment.training_file(tmp_path, "a" * 64) != before
+    assert experiment.training_file(tmp_path, "a" * 64, 20) != before
 
 
 def test_a_run_judges_every_variant_on_its_test_days_and_a_second_one_trains_nothing(place: Path) -> None:

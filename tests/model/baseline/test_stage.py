@@ -12,6 +12,7 @@ from model.baseline.checks import CHECKS, mean_rank_ic
 from model.baseline.stage import MODELS, materialise
 from model.daily_quotes.settings import SimulatedSource
 from model.errors import DataError
+from model.lineage.graph import BY_NAME
 from model.normalization_stats import stage as normalization
 from model.settings.root import Settings
 from model.store.manifest import Manifest
@@ -213,3 +214,18 @@ def test_ridge_is_stored_with_one_row_of_coefficients_a_horizon(baseline: tuple[
     assert arrays["horizons"].tolist() == list(HORIZONS)
     assert arrays["coefficients"].shape == (2, 5)
     assert np.isfinite(arrays["coefficients"]).all()
+
+
+def test_a_universe_of_fewer_than_twenty_names_is_measured_where_the_setting_lets_it(tmp_path: Path) -> None:
+    features, labels = market(days=150, codes=14)
+    normal = {"minimum_names": 8}
+    few, plain = (small_settings(normalization=normal, portfolio={"min_names": least}) for least in (8, 20))
+    store, _ = built(tmp_path, features, labels, few)
+    finite = {check.name: check for check in CHECKS}["finite_ic"]
+    assert finite.run(store, few, FOLD).passed
+    assert mean_rank_ic(store, few, FOLD)["ridge", 1][1] > mean_rank_ic(store, plain, FOLD)["ridge", 1][1]
+    refused, _ = built(tmp_path / "refused", features, labels, plain)
+    assert "no day has portfolio.min_names = 20 names" in finite.run(refused, plain, FOLD).summary
+    assert BY_NAME["baseline"].settings_hash(few) != BY_NAME["baseline"].settings_hash(plain)
+    other = few.model_copy(update={"portfolio": few.portfolio.model_copy(update={"quantile": 0.4})})
+    assert BY_NAME["baseline"].settings_hash(few) == BY_NAME["baseline"].settings_hash(other)

@@ -123,7 +123,7 @@ def small_settings(**sections: Any) -> Settings:
         "runtime": {"threads": 1},
     }
     for name, section in sections.items():
-        base[name] = {**base[name], **section} if isinstance(section, dict) else section
+        base[name] = {**base.get(name, {}), **section} if isinstance(section, dict) else section
     return Settings.model_validate(base)
 
 
