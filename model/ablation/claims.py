@@ -1,7 +1,8 @@
 """What the ablation claims of each part, and whether it holds: out of fold, paired, with intervals.
 
 Figures are means over the test days of the daily RankIC at one horizon (over seeds, where there are several); a
-difference or ratio is taken on the same days, and its interval resamples days in blocks, the same for both sides.
+difference or ratio is taken on the same days, and its interval resamples days in blocks, the same for both sides. Where
+the days make too few blocks for an interval, a claim is not decided.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from model.ablation.markets import OWN, Market
-from model.metrics.bootstrap import Resampler
+from model.metrics.bootstrap import Blocks, Resampler
 
 VERSION = 1
 BLOCK_DAYS = 10
@@ -150,7 +151,7 @@ def summary(of: Mapping[str, Any]) -> dict[str, Any]:
     for claim in of["claims"]:
         figure = found.get((claim["market"], claim["second"], of["horizon"]))
         if figure is not None and claim["difference"] is not None:
-            verdict = "holds" if claim["holds"] else "does not hold"
+            verdict = {True: "holds", False: "does not hold", None: "cannot be said"}[claim["holds"]]
             rows.append(
                 {
                     "name": f"{claim['text']} ({verdict})",
@@ -167,13 +168,9 @@ def summary(of: Mapping[str, Any]) -> dict[str, Any]:
     return {"horizon": of["horizon"], "rows": rows, "note": note}
 
 
-def _block(horizon: int) -> int:
-    return max(BLOCK_DAYS, 2 * horizon)
-
-
 def _figure(rows: pl.DataFrame, resampler: Resampler, horizon: int) -> dict[str, Any]:
     values = _values(rows)
-    interval = resampler.interval(values, _block(horizon))
+    interval = resampler.interval(values, Blocks.of_labels(horizon, BLOCK_DAYS))
     known = values[~np.isnan(values)]
     return {
         "value": float(known.mean()) if len(known) else None,
@@ -192,21 +189,23 @@ def _judged(claim: Claim, means: pl.DataFrame, horizon: int, resampler: Resample
     first, second = first[there], second[there]
     known: dict[str, Any] = {"value": None, "interval": None, "ratio": None, "holds": None, "difference": None}
     if len(first) > 1:
+        blocks = Blocks.of_labels(horizon, BLOCK_DAYS)
+        apart, gap = float(first.mean() - second.mean()), resampler.paired_interval(first, second, blocks)
         ratio = float(first.mean() / second.mean()) if second.mean() > 0.0 else None  # times nothing says nothing
-        combine = np.divide if claim.kind == "ratio" else np.subtract
-        interval = resampler.paired_interval(first, second, _block(horizon), combine=combine)
-        value = ratio if claim.kind == "ratio" else float(first.mean() - second.mean())
-        if value is not None and interval is not None:
-            holds = bool(claim.holds(Sides(float(first.mean()), float(second.mean()), *interval)))
-            apart = resampler.paired_interval(first, second, _block(horizon))
-            difference = {"value": float(first.mean() - second.mean()), "n": len(first), "interval": list(apart or ())}
+        value: float | None = apart
+        interval = gap
+        if claim.kind == "ratio":
+            value, interval = ratio, resampler.paired_interval(first, second, blocks, combine=np.divide)
+        if value is not None:
             known = {
                 "value": value,
-                "interval": list(interval),
+                "interval": list(interval) if interval else None,
                 "ratio": ratio,
-                "holds": holds,
-                "difference": difference,
+                "holds": None,  # not without an interval
+                "difference": {"value": apart, "n": len(first), "interval": list(gap) if gap else None},
             }
+        if value is not None and interval is not None:
+            known["holds"] = bool(claim.holds(Sides(float(first.mean()), float(second.mean()), *interval)))
     names = ("market", "first", "second", "text", "wanted", "kind")
     return {name: getattr(claim, name) for name in names} | {"n": len(first)} | known
 

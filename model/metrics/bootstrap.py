@@ -4,9 +4,13 @@ The stationary bootstrap (Politis and Romano, 1994) joins blocks of random, geom
 resample keeps the dependence between neighbouring days. All draws are made at once and from the seed alone, and kept
 as how often each resample drew each day, for means and variances need no more; two
 series resampled with the same seed and length get the same days, which makes differences paired.
+
+Few blocks know little of their own spread, so percentiles alone are too narrow: with eight blocks a "95 %" interval
+misses the truth in one case of six. ``Blocks`` says by how much an interval is widened, and when there is none.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,9 +22,49 @@ Statistic = Callable[[Floats, Floats], Floats]
 """From how often each resample drew each day [draws, days] and the days' values [days] to one figure each [draws]; NaN
 where a resample has none."""
 
+FEWEST_BLOCKS = 6
+"""Blocks below which there is no interval: too few to know their own spread."""
 _STREAM = 0x6B007
 _CLEAR = 1e-6
 """Share of the mean square above which a variance is told from rounding errors."""
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """How days are resampled, and by how much an interval from them has to be wider than its percentiles."""
+
+    days: float
+    """Mean length of a block."""
+    overlap: int = 1
+    """Days that one value looks over: neighbours share all but one of them even where there is nothing to find."""
+
+    @classmethod
+    def of_labels(cls, horizon: int, at_least: float) -> "Blocks":
+        """Blocks for daily figures of ``horizon``-day labels: twice the overlap, or longer where that is asked for."""
+        return cls(max(at_least, 2 * horizon), horizon)
+
+    def count(self, n: int) -> float:
+        """How many blocks ``n`` days make."""
+        return n / self.days
+
+    def widening(self, n: int, confidence: float) -> float | None:
+        """Factor of the distance between a figure and either percentile; None with fewer than ``FEWEST_BLOCKS``.
+
+        The resamples' variance weighs autocovariances with ``(1 - 1/L)^k`` (Politis and Romano, 1994). So it falls
+        short by ``(2L - 1) / n``, for the series' own mean was taken off, and of overlapping labels, whose
+        autocovariances are ``(h - k) / h``, it holds the share ``kept``. Student's t with one degree of freedom fewer
+        than blocks takes the place of the normal law, as for batch means (Schmeiser, 1982).
+        """
+        from scipy.special import ndtri, stdtrit  # loads slowly, and every start of Dagster loads this module
+
+        blocks = self.count(n)
+        if blocks < FEWEST_BLOCKS:
+            return None
+        lags = np.arange(1, self.overlap)
+        kept = (1.0 + 2.0 * ((1.0 - 1.0 / self.days) ** lags * (1.0 - lags / self.overlap)).sum()) / self.overlap
+        short = 1.0 - (2.0 * self.days - 1.0) / n
+        level = (1.0 + confidence) / 2.0
+        return float(stdtrit(blocks - 1.0, level) / ndtri(level) / np.sqrt(kept * short))
 
 
 def stationary_indices(n: int, *, mean_block: float, draws: int, seed: int) -> NDArray[np.int64]:
@@ -92,21 +136,18 @@ class Resampler:
         self.confidence = confidence
         self._drawn: dict[tuple[int, float], Floats] = {}
 
-    def interval(self, values: ArrayLike, mean_block: float, statistic: Statistic = mean) -> tuple[float, float] | None:
-        """Percentile interval of a figure of one daily series; missing days (NaN) are left out.
+    def interval(self, values: ArrayLike, blocks: Blocks, statistic: Statistic = mean) -> tuple[float, float] | None:
+        """Interval of a figure of one daily series; missing days (NaN) are left out.
 
-        None with fewer than two days, or where no resample has the figure.
+        None with too few blocks, or where no resample has the figure.
         """
-        series = known(values)
-        if len(series) < 2:
-            return None
-        return percentiles(statistic(self._counts(len(series), mean_block), series), self.confidence)
+        return self._around(lambda counts, series: statistic(counts, series[0]), _complete(values), blocks)
 
     def paired_interval(
         self,
         first: ArrayLike,
         second: ArrayLike,
-        mean_block: float,
+        blocks: Blocks,
         statistic: Statistic = mean,
         combine: Callable[[Floats, Floats], Floats] = np.subtract,
     ) -> tuple[float, float] | None:
@@ -114,20 +155,27 @@ class Resampler:
 
         Both are resampled on the same days, so what moves them alike cancels.
         """
-        both = np.stack([np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)])
-        both = both[:, ~np.isnan(both).any(axis=0)]
-        if both.shape[1] < 2:
-            return None
-        counts = self._counts(both.shape[1], mean_block)
-        return percentiles(combine(statistic(counts, both[0]), statistic(counts, both[1])), self.confidence)
+        return self._around(
+            lambda counts, series: combine(statistic(counts, series[0]), statistic(counts, series[1])),
+            _complete(first, second),
+            blocks,
+        )
 
-    def slope_interval(self, x: ArrayLike, y: ArrayLike, mean_block: float) -> tuple[float, float] | None:
+    def slope_interval(self, x: ArrayLike, y: ArrayLike, blocks: Blocks) -> tuple[float, float] | None:
         """Interval of the least-squares slope of ``y`` on ``x``, over the days that both have."""
-        both = np.stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)])
-        both = both[:, ~np.isnan(both).any(axis=0)]
-        if both.shape[1] < 3:
+        return self._around(slope, _complete(x, y), blocks)
+
+    def _around(self, statistic: Statistic, series: Floats, blocks: Blocks) -> tuple[float, float] | None:
+        """Percentiles of the resampled figure of ``series`` [.., days], widened about the figure itself."""
+        n = series.shape[1]
+        wider = blocks.widening(n, self.confidence)
+        found = None
+        if wider is not None:
+            found = percentiles(statistic(self._counts(n, blocks.days), series), self.confidence)
+        if wider is None or found is None:
             return None
-        return percentiles(slope(self._counts(both.shape[1], mean_block), both), self.confidence)
+        own = float(statistic(np.ones((1, n)), series)[0])
+        return own + wider * (found[0] - own), own + wider * (found[1] - own)
 
     def _counts(self, n: int, mean_block: float) -> Floats:
         """[draws, n] how often each resample drew each day: a mean over the resample is a product with them."""
@@ -146,3 +194,9 @@ def percentiles(figures: Floats | Sequence[float], confidence: float) -> tuple[f
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(there, [tail, 1.0 - tail])
     return float(low), float(high)
+
+
+def _complete(*series: ArrayLike) -> Floats:
+    """[series, days] of the days that all of them have."""
+    together = np.stack([np.asarray(each, dtype=np.float64) for each in series])
+    return np.asarray(together[:, ~np.isnan(together).any(axis=0)])

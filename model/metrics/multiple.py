@@ -4,13 +4,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def two_sided_p(t: float | None) -> float | None:
-    """Probability of a t-statistic at least as far from 0 where there is nothing (normal approximation)."""
-    from scipy.special import ndtr  # loads slowly, and every start of Dagster loads this module
-
-    return None if t is None else float(2.0 * ndtr(-abs(t)))
-
-
 def adjusted_p(p_values: ArrayLike) -> NDArray[np.float64]:
     """Smallest false-discovery rate at which each figure is still called a discovery.
 

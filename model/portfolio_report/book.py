@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from model.metrics.bootstrap import Resampler
+from model.metrics.bootstrap import Blocks, Resampler
 from model.metrics.ranked import Sorted
 from model.portfolio.market import Floats, Market
 from model.portfolio_report import figures
@@ -36,7 +36,7 @@ def signal_figures(
     h, least = settings.headline_horizon, settings.min_names
     lags = range(1, max(inputs.horizons) + 1)
     returns = Sorted.of(market.calendar_returns) if market else None
-    block = figures.block_days(settings, h)
+    block = figures.book_blocks(settings, h)
     result: dict[str, Any] = {}
     for model in inputs.shown:
         decays, persistences = [], []
@@ -64,7 +64,7 @@ def book_exposures(
     }
 
 
-def _by_lag(paths: list[dict[int, Floats]], resampler: Resampler, block: int) -> list[dict[str, Any]]:
+def _by_lag(paths: list[dict[int, Floats]], resampler: Resampler, block: Blocks) -> list[dict[str, Any]]:
     rows = []
     for lag in paths[0]:
         stacked = np.stack([found[lag] for found in paths])

@@ -12,17 +12,17 @@ import numpy as np
 import polars as pl
 
 from model.errors import SettingsError
-from model.metrics.bootstrap import Resampler, percentiles
+from model.metrics.bootstrap import FEWEST_BLOCKS, Resampler, percentiles
 from model.metrics.ic import daily_ic
 from model.metrics.performance import sharpe
 from model.metrics.ranked import Sorted, rank_correlation
 from model.metrics.summary import summarise
-from model.portfolio.book import CASH, returns_of_ranking
+from model.portfolio.book import CASH, returns_of_ranking, simulate_ranking
 from model.portfolio.market import Market, dense_market
 from model.portfolio_report import figures, tables
 from model.portfolio_report.book import book_exposures, signal_figures
 from model.portfolio_report.daily import DailyFigures, averaged, common_rows, figures_by_path, rows_of
-from model.portfolio_report.headline import gate, headline
+from model.portfolio_report.headline import counted, gate, headline
 from model.portfolio_report.inputs import BASELINES, ORACLE, RANDOM, STORED_RANDOM, Inputs
 from model.portfolio_report.random_band import RandomBand, random_band
 from model.portfolio_report.settings import PortfolioSettings
@@ -71,6 +71,7 @@ def evaluate(
     )
     done = iter(range(1, total + 1))
     paths = figures_by_path(inputs, everything, market, settings, lambda note: progress(next(done), total, note))
+    _check_legs(paths[0], settings)
     daily = averaged(paths)
     common = everything.filter(pl.col("path") == inputs.paths[0])  # the same stocks and days on every path
     trials = count(inputs, configurations, settings.trials)
@@ -124,6 +125,15 @@ def _check_headline(inputs: Inputs, settings: PortfolioSettings) -> None:
         )
 
 
+def _check_legs(daily: DailyFigures, settings: PortfolioSettings) -> None:
+    most = max((int(found.sum(axis=1).max(initial=0)) for found in daily.universe.values()), default=0)
+    if settings.book == "long_only" and settings.top_k is not None and settings.top_k >= most > 0:
+        raise SettingsError(
+            f"portfolio.top_k is {settings.top_k}, and no day has more than {counted(most, 'ranked stock')}: the "
+            "long-only book would hold them all, whatever their order. Set it below that, or leave it out."
+        )
+
+
 def _config(inputs: Inputs, settings: PortfolioSettings, entry: str, seed: int) -> dict[str, Any]:
     return {
         **settings.model_dump(mode="json"),
@@ -132,7 +142,8 @@ def _config(inputs: Inputs, settings: PortfolioSettings, entry: str, seed: int) 
         "seed": seed,
         "capital": "constant; gains are neither reinvested nor withdrawn",
         "turnover": "sum of absolute traded weights a day; a full flip of both legs is 4 sides",
-        "bootstrap": "stationary (Politis and Romano 1994), mean block max(bootstrap_block_days, 2 x horizon)",
+        "bootstrap": "stationary (Politis and Romano 1994), mean block max(bootstrap_block_days, 2 x horizon), widened "
+        f"for few blocks and overlapping labels; none below {FEWEST_BLOCKS} blocks",
     }
 
 
@@ -249,18 +260,24 @@ def _foresight_tests(daily: DailyFigures, market: Market | None, settings: Portf
     for name, sign, scores in (("perfect", 1.0, truth), ("inverted", -1.0, Sorted.of(-truth.values))):
         correlations = rank_correlation(scores, truth, days, days, settings.min_names)
         correlations = correlations[~np.isnan(correlations)]
-        ratio = None
-        if market:
-            count = np.where(scores.varied & (scores.count >= settings.min_names), scores.count, 0)
-            book = returns_of_ranking(scores.from_highest, count, market, settings, h)
-            ratio = sharpe(book.gross, settings.periods_per_year)
+        gross = _gross_sharpe(scores, market, settings) if market else None
         exact = len(correlations) > 0 and bool((correlations == sign).all())
         tests[name] = {
             "rank_ic": figures.figure(summarise(correlations).mean, len(correlations)),
-            "sharpe_gross": figures.figure(ratio, len(market.dates) if market else 0),
-            "passed": exact and (market is None or (ratio is not None and ratio * sign > 0)),
+            "sharpe_gross": figures.figure(gross, len(market.dates) if market else 0),
+            "passed": exact and (market is None or (gross is not None and gross * sign > 0)),
         }
     return tests
+
+
+def _gross_sharpe(scores: Sorted, market: Market, settings: PortfolioSettings) -> float | None:
+    """Gross Sharpe ratio of the scores' book, above its benchmark: in a good year the worst stocks rise as well."""
+    h = settings.headline_horizon
+    count = np.where(scores.varied & (scores.count >= settings.min_names), scores.count, 0)
+    if settings.book == "long_only":
+        book = simulate_ranking(scores.from_highest, count, market, settings, h)
+        return sharpe(book.gross - book.benchmark_return, settings.periods_per_year)
+    return sharpe(returns_of_ranking(scores.from_highest, count, market, settings, h).gross, settings.periods_per_year)
 
 
 def _random_test(common: pl.DataFrame, settings: PortfolioSettings, band: RandomBand) -> dict[str, Any]:

@@ -126,7 +126,8 @@ class SelfTest(Part):
     passed: bool
     """Whether that is what theory says."""
     sharpe_gross: Figure | None = None
-    """Gross Sharpe ratio (`perfect` and `inverted`); its value is null without a market."""
+    """Gross Sharpe ratio, of a long-only book above its benchmark (`perfect` and `inverted`); its value is null without
+    a market."""
     stored_rank_ic: Figure | None = None
     """RankIC of the baseline stage's own random scores (`random` only)."""
 
@@ -278,7 +279,7 @@ class Gate(Part):
     passed: bool
     """The whole interval lies above 0."""
     sentence: str
-    """The verdict in words."""
+    """The verdict in words; where the days are too few for an interval, that."""
 
 
 class Headline(Part):
@@ -292,6 +293,8 @@ class Headline(Part):
     """The headline horizon."""
     n_days: int
     """Days with RankIC."""
+    n_blocks: float | None
+    """Bootstrap blocks that they make; null for `random`."""
     rank_ic: Figure
     """Mean RankIC."""
     sharpe: Figure

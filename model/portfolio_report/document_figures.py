@@ -19,7 +19,7 @@ class Figure(Part):
     n: int
     """Days that it rests on (of `hit_rate` too: days, not pairs)."""
     interval: tuple[float, float] | None
-    """Lower and upper end at `config.confidence`; null where none is defined."""
+    """Lower and upper end at `config.confidence`; null where none is defined or the days make fewer than 6 blocks."""
 
 
 class Drawdown(Figure):
@@ -66,6 +66,8 @@ class Unfilled(Part):
 class Cell(Part):
     """One model at one horizon. Of random rankings a figure is the mean over the draws, its interval their band."""
 
+    blocks: float | None = None
+    """Bootstrap blocks that the days with RankIC make: what its interval rests on; absent from `random`."""
     ic: Figure
     """Mean over days of the Pearson correlation of prediction and label across stocks."""
     rank_ic: Figure
@@ -73,9 +75,10 @@ class Cell(Part):
     icir: Figure
     """Mean over standard deviation of the daily RankIC; not annualised."""
     nw_t: Figure
-    """t-statistic of the mean RankIC with Newey-West standard error, at least horizon - 1 lags."""
+    """t-statistic of the mean RankIC with Newey-West standard error, at least 3 (horizon - 1) lags."""
     rank_ic_p: Figure
-    """Two-sided p-value of `nw_t` (normal approximation)."""
+    """Two-sided p-value of `nw_t`, with the wider limits that lags in a fixed proportion to the days ask for (Kiefer
+    and Vogelsang 2005)."""
     rank_ic_q: Figure
     """Smallest false-discovery rate at which this RankIC is called different from 0 (Benjamini and Hochberg 1995), over
     all models but the oracle and all horizons."""
@@ -177,6 +180,8 @@ class Difference(Part):
     """Difference of mean RankIC, resampled in pairs."""
     nw_t: Figure
     """t-statistic of the daily difference."""
+    nw_p: Figure
+    """Its two-sided p-value."""
     sharpe: Figure
     """Difference of net Sharpe ratios, resampled in pairs."""
 
@@ -238,9 +243,9 @@ class Size(Part):
     long: Figure
     """Weighted mean position of the long leg."""
     short: Figure
-    """Weighted mean position of the short leg."""
+    """Weighted mean position of the short leg; its value is null in a book that holds none."""
     difference: Figure
-    """Long minus short."""
+    """Long minus short; of a book with one side, minus the middle of the ranked names (0.5)."""
 
 
 class ExposureAt(Part):

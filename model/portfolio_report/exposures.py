@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from model.metrics.bootstrap import Resampler
+from model.metrics.bootstrap import Blocks, Resampler
 from model.metrics.ranked import Sorted
 from model.portfolio.market import Flags, Floats, Ints, Market
 from model.portfolio_report import figures
@@ -20,6 +20,8 @@ from model.portfolio_report.settings import PortfolioSettings
 NO_SECTOR = "unknown"
 TRAILING_DAYS = 60
 """Days behind each row of ``over_time``: enough for a slope, few enough to see it move."""
+_MIDDLE = 0.5
+"""Mean size position of all ranked names: what a book that holds one side only is compared with."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,9 @@ class DailyExposures:
 
     @property
     def size(self) -> Floats:
-        """[T] the long leg's mean size position minus the short leg's."""
-        return self.size_long - self.size_short
+        """[T] the long leg's mean size position minus the short leg's, or the middle's in a book without that leg."""
+        legs = [np.full_like(leg, _MIDDLE) if np.isnan(leg).all() else leg for leg in (self.size_long, self.size_short)]
+        return np.where(self.held, legs[0] - legs[1], np.nan)
 
     @classmethod
     def of(cls, weights: Floats, ranked: Flags, market: Market) -> "DailyExposures":
@@ -78,9 +81,9 @@ def exposures(
         ranked: [T, N] the stocks of the day's universe.
     """
     daily = DailyExposures.of(weights, ranked, market)
-    block = figures.block_days(settings, settings.headline_horizon)
+    block = figures.book_blocks(settings, settings.headline_horizon)
     mean = partial(_mean, resampler=resampler, block=block)
-    sized = bool((~np.isnan(daily.size)).any())
+    sized = not (np.isnan(daily.size_long).all() and np.isnan(daily.size_short).all())
     return {
         "market_beta": _beta(daily.market, daily.book, resampler, block),
         "size": {"long": mean(daily.size_long), "short": mean(daily.size_short), "difference": mean(daily.size)}
@@ -92,7 +95,7 @@ def exposures(
     }
 
 
-def over_time(daily: DailyExposures, market: Market, resampler: Resampler, block: int) -> list[dict[str, Any]]:
+def over_time(daily: DailyExposures, market: Market, resampler: Resampler, block: Blocks) -> list[dict[str, Any]]:
     """Exposures over the last ``TRAILING_DAYS`` held days at the end of each calendar month, with intervals.
 
     Months that end before so many days were held have no row.
@@ -160,7 +163,7 @@ def _largest_first(long: Floats, short: Floats) -> list[int]:
     return sorted(np.flatnonzero(ever).tolist(), key=lambda number: (-abs(round(float(net[number]), 12)), number))
 
 
-def _sectors(daily: DailyExposures, resampler: Resampler, block: int) -> list[dict[str, Any]]:
+def _sectors(daily: DailyExposures, resampler: Resampler, block: Blocks) -> list[dict[str, Any]]:
     """Mean long, short and net weight by sector over the held days, with the interval of the net weight."""
     if not daily.held.any():
         return []
@@ -182,7 +185,7 @@ def _sectors(daily: DailyExposures, resampler: Resampler, block: int) -> list[di
     return rows
 
 
-def _beta(market: Floats, book: Floats, resampler: Resampler, block: int) -> figures.Figure:
+def _beta(market: Floats, book: Floats, resampler: Resampler, block: Blocks) -> figures.Figure:
     """Slope of the book's returns on the market's, over the days that have both."""
     n = int((~np.isnan(market - book)).sum())
     return figures.figure(_slope(market, book), n, resampler.slope_interval(market, book, block))
@@ -196,7 +199,7 @@ def _slope(x: Floats, y: Floats) -> float | None:
     return float(np.mean((x - x.mean()) * (y - y.mean())) / spread) if spread > 0.0 else None
 
 
-def _mean(values: Floats, resampler: Resampler, block: int) -> figures.Figure:
+def _mean(values: Floats, resampler: Resampler, block: Blocks) -> figures.Figure:
     """Mean over the days that have a value."""
     known = values[~np.isnan(values)]
     return figures.figure(float(known.mean()) if len(known) else None, len(known), resampler.interval(known, block))

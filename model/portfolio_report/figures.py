@@ -9,8 +9,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from model.metrics import bootstrap, performance
-from model.metrics.bootstrap import Resampler
-from model.metrics.multiple import adjusted_p, two_sided_p
+from model.metrics.bootstrap import Blocks, Resampler
+from model.metrics.multiple import adjusted_p
 from model.metrics.summary import summarise
 from model.portfolio.costs import COMPONENTS
 from model.portfolio.fills import REASONS
@@ -54,9 +54,14 @@ def figure(value: float | None, n: int, interval: tuple[float, float] | None = N
     return {"value": value, "n": n, "interval": list(interval) if interval and value is not None else None}
 
 
-def block_days(settings: PortfolioSettings, horizon: int) -> int:
-    """Mean bootstrap block: long enough to hold the overlap of ``horizon``-day labels."""
-    return max(settings.bootstrap_block_days, 2 * horizon)
+def label_blocks(settings: PortfolioSettings, horizon: int) -> Blocks:
+    """Bootstrap blocks for daily figures of ``horizon``-day labels, which share days."""
+    return Blocks.of_labels(horizon, settings.bootstrap_block_days)
+
+
+def book_blocks(settings: PortfolioSettings, horizon: int) -> Blocks:
+    """As long, for what happens on one day each: returns, costs and exposures of a book held ``horizon`` days."""
+    return Blocks(label_blocks(settings, horizon).days)
 
 
 def series(rows: pl.DataFrame, name: str) -> NDArray[np.float64]:
@@ -74,8 +79,10 @@ def model_figures(
         trials: that the deflated Sharpe ratio is corrected for.
     """
     held = rows.filter(pl.col("net").is_not_null())
+    predicted = _prediction_figures(rows, settings, horizon, resampler)
     return {
-        **_prediction_figures(rows, settings, horizon, resampler),
+        "blocks": label_blocks(settings, horizon).count(predicted["rank_ic"]["n"]),
+        **predicted,
         **_portfolio_figures(held, settings, horizon, resampler),
         "deflated_sharpe": figure(performance.deflated_sharpe(series(held, "net"), trials), held.height),
         **_benchmark_figures(held, settings, horizon, resampler),
@@ -91,7 +98,7 @@ def model_figures(
 def _prediction_figures(
     rows: pl.DataFrame, settings: PortfolioSettings, horizon: int, resampler: Resampler
 ) -> dict[str, Figure]:
-    block = block_days(settings, horizon)
+    block = label_blocks(settings, horizon)
     ic, rank_ic, hits = (series(rows, name) for name in ("ic", "rank_ic", "hit_rate"))
     of_ic, of_rank_ic, of_hits = summarise(ic, horizon), summarise(rank_ic, horizon), summarise(hits, horizon)
     return {
@@ -99,7 +106,7 @@ def _prediction_figures(
         "rank_ic": figure(of_rank_ic.mean, of_rank_ic.n, resampler.interval(rank_ic, block)),
         "icir": figure(of_rank_ic.ir, of_rank_ic.n, resampler.interval(rank_ic, block, bootstrap.ratio)),
         "nw_t": figure(of_rank_ic.nw_t, of_rank_ic.n),
-        "rank_ic_p": figure(two_sided_p(of_rank_ic.nw_t), of_rank_ic.n),
+        "rank_ic_p": figure(of_rank_ic.nw_p, of_rank_ic.n),
         "hit_rate": figure(of_hits.mean, of_hits.n, resampler.interval(hits, block)),
     }
 
@@ -109,7 +116,7 @@ def _portfolio_figures(
 ) -> dict[str, Figure]:
     days: list[date] = held["Date"].to_list()
     gross, net, turnover = (series(held, name) for name in ("gross", "net", "turnover"))
-    n, block, periods = len(days), block_days(settings, horizon), settings.periods_per_year
+    n, block, periods = len(days), book_blocks(settings, horizon), settings.periods_per_year
     yearly = scaled(resampler.interval(net, block), periods)
     sharpe_net, sharpe_gross = (
         figure(
@@ -144,7 +151,7 @@ def _benchmark_figures(
     """The book's net return beside that of its benchmark, on the same days."""
     net, benchmark = series(held, "net"), series(held, "benchmark")
     active, n, periods = net - benchmark, held.height, settings.periods_per_year
-    block = block_days(settings, horizon)
+    block = book_blocks(settings, horizon)
     return {
         "ann_return_benchmark": figure(performance.annual_return(benchmark, periods), n),
         "ann_return_active": figure(
@@ -165,7 +172,7 @@ def _cost_figures(
     n, periods = held.height, settings.periods_per_year
     paid = {name: series(held, column) for name, column in zip(COMPONENTS, COSTS, strict=True)}
     total = sum(paid.values(), np.zeros(n))
-    interval = scaled(resampler.interval(total, block_days(settings, horizon)), periods)
+    interval = scaled(resampler.interval(total, book_blocks(settings, horizon)), periods)
     found = {name: figure(performance.annual_return(daily, periods), n) for name, daily in paid.items()}
     return found | {"total": figure(performance.annual_return(total, periods), n, interval)}
 
@@ -209,15 +216,16 @@ def difference_figures(
     """First model minus second on the days that both have: RankIC with t-statistic, and net Sharpe ratio."""
     pairs = first.join(second, on="Date", suffix="_second").sort("Date")
     a, b = series(pairs, "rank_ic"), series(pairs, "rank_ic_second")
-    block, periods = block_days(settings, horizon), settings.periods_per_year
+    block, periods = book_blocks(settings, horizon), settings.periods_per_year
     moments = summarise(a - b, horizon)
     net, other = series(pairs, "net"), series(pairs, "net_second")
     own, theirs = performance.sharpe(net, periods), performance.sharpe(other, periods)
     gap = None if own is None or theirs is None else own - theirs
     spread = scaled(resampler.paired_interval(net, other, block, bootstrap.ratio), periods**0.5)
     return {
-        "rank_ic": figure(moments.mean, moments.n, resampler.paired_interval(a, b, block)),
+        "rank_ic": figure(moments.mean, moments.n, resampler.paired_interval(a, b, label_blocks(settings, horizon))),
         "nw_t": figure(moments.nw_t, moments.n),
+        "nw_p": figure(moments.nw_p, moments.n),
         "sharpe": figure(gap, int((~np.isnan(net - other)).sum()), spread),
     }
 
@@ -233,7 +241,7 @@ def share_figure(
     reachable = float(b[both].mean()) if n else 0.0
     if reachable <= 0.0:
         return figure(None, n)
-    spread = resampler.paired_interval(a, b, block_days(settings, horizon), combine=np.divide)
+    spread = resampler.paired_interval(a, b, label_blocks(settings, horizon), combine=np.divide)
     return figure(float(a[both].mean()) / reachable, n, spread)
 
 

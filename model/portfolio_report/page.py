@@ -19,12 +19,13 @@ from markupsafe import Markup
 from model.pictures import html_style
 from model.portfolio_report import interactive, interactive_tables, style
 from model.portfolio_report.compare import Evaluation
-from model.portfolio_report.headline import ORDER, counted, number, standing, verdict_sentence, verdicts
+from model.portfolio_report.headline import ORDER, counted, gate_word, number, standing, verdict_sentence, verdicts
 from model.portfolio_report.inputs import LEARNED, MODEL_LABELS, ORACLE, RANDOM
 
 TEMPLATE = "report_template.html"
 SCRIPT = "report_script.js"
 CHIPS = {"better": "network ahead", "worse": "network behind", "open": "undecided"}
+OWN_CHIPS = {"better": "above zero", "worse": "below zero", "open": "zero is possible"}
 Curves = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
@@ -44,6 +45,7 @@ def render(evaluation: Evaluation, curves: Curves, code_version: str) -> str:
         horizon=report["config"]["headline_horizon"],
         percent=round(100 * report["config"]["confidence"]),
         verdict=verdict_sentence(report),
+        gate=gate_word(report) if report["gate"] else "",
         tiles=_tiles(report),
         forests=_forests(report),
         models=[model for model in ORDER if model in report["models"]],
@@ -143,7 +145,7 @@ def _tiles(report: dict[str, Any]) -> list[dict[str, Any]]:
             "value": number(gap["value"], 4),
             "range": _range(gap, 4),
             "how": how,
-            "chip": CHIPS[how],
+            "chip": _chip(gap, CHIPS[how]),
         }
         for other, how, gap in verdicts(report)
         if other in LEARNED
@@ -160,7 +162,7 @@ def _tiles(report: dict[str, Any]) -> list[dict[str, Any]]:
                 "value": number(own[name]["value"], digits),
                 "range": _range(own[name], digits),
                 "how": sign,
-                "chip": {"better": "above zero", "worse": "below zero", "open": "zero is possible"}[sign],
+                "chip": _chip(own[name], OWN_CHIPS[sign]),
             }
         )
     share = (report["reachable"] or {}).get(report["subject"], {}).get(h)
@@ -177,6 +179,13 @@ def _tiles(report: dict[str, Any]) -> list[dict[str, Any]]:
             }
         )
     return tiles
+
+
+def _chip(figure: dict[str, Any], said: str) -> str:
+    """What a figure's interval says, or that there is none."""
+    if figure["value"] is None:
+        return "no figure"
+    return said if figure["interval"] else "too few days to tell"
 
 
 def _forests(report: dict[str, Any]) -> list[dict[str, Any]]:

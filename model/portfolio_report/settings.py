@@ -13,7 +13,8 @@ class PortfolioSettings(PortfolioBookSettings):
     bootstrap_draws: int = Field(default=1000, ge=100)
     """Resamples behind each interval (stationary bootstrap over days)."""
     bootstrap_block_days: int = Field(default=10, ge=1)
-    """Mean length of a resampled block in trading days; at least twice the horizon is used."""
+    """Mean length of a resampled block in trading days; at least twice the horizon is used. Where the days make fewer
+    than 6 blocks there is no interval and no verdict."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
     """Share of the resamples (and of the random scores) inside an interval."""
     random_draws: int = Field(default=100, ge=20)

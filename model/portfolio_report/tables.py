@@ -34,7 +34,7 @@ def decile_horizons(
 def _deciles_of(
     daily: DailyFigures, model: str, horizon: int, settings: PortfolioSettings, resampler: Resampler
 ) -> list[dict[str, Any]]:
-    block = figures.block_days(settings, horizon)
+    block = figures.label_blocks(settings, horizon)
     own = daily.deciles.filter((pl.col("model") == model) & (pl.col("horizon") == horizon)).sort("Date", "decile")
     return [
         {"decile": row["decile"]}
@@ -52,7 +52,7 @@ def folds(
 ) -> list[dict[str, Any]]:
     """Each fold with the RankIC of every model on its own test days."""
     h = settings.headline_horizon
-    block = figures.block_days(settings, h)
+    block = figures.label_blocks(settings, h)
     result = []
     for fold in inputs.folds:
         of_fold = inputs.predictions.filter(pl.col("fold") == str(fold["fold"])).select("path", "Date").unique()

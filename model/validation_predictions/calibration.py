@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.atft_tensors.panel import FoldPanel
-from model.metrics.bootstrap import Resampler
+from model.metrics.bootstrap import Blocks, Resampler
 from model.trained_model.inference import Predictions
 
 FEWEST_LABELS = 200
 """Labels of a horizon below which its quantiles are left as they are."""
+_BLOCK_DAYS = 5
 _DRAWS = 500
 _SEED = 0
 
@@ -79,7 +80,8 @@ def coverage(found: Predictions, excess: NDArray[np.float32], horizons: tuple[in
     """Share of the labels below each quantile, and inside the widest pair of quantiles, by horizon.
 
     Every share is ``{value, n, interval}``: the mean of the days' shares, the number of days with a label, and a
-    block-bootstrap interval over days (blocks as long as the horizon at least). None without a label.
+    block-bootstrap interval over days (null where they are too few; blocks of twice the horizon at least). None without
+    a label.
     """
     resampler = Resampler(_DRAWS, _SEED)
     result: dict[str, Any] = {}
@@ -88,7 +90,7 @@ def coverage(found: Predictions, excess: NDArray[np.float32], horizons: tuple[in
         quantiles, truth = found.quantiles[:, :, h, :], excess[:, :, h, None]
         below = truth <= quantiles
         inside = (truth[..., 0] >= quantiles[..., 0]) & below[..., -1]
-        block = float(max(5, horizon))
+        block = Blocks.of_labels(horizon, _BLOCK_DAYS)
         result[str(horizon)] = {
             "labels": int(known.sum()),
             "below": {
@@ -100,7 +102,7 @@ def coverage(found: Predictions, excess: NDArray[np.float32], horizons: tuple[in
 
 
 def _share(
-    holds: NDArray[np.bool_], known: NDArray[np.bool_], resampler: Resampler, block: float
+    holds: NDArray[np.bool_], known: NDArray[np.bool_], resampler: Resampler, block: Blocks
 ) -> dict[str, Any] | None:
     count = known.sum(axis=1)
     days = count > 0

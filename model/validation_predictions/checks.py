@@ -77,17 +77,21 @@ def check_quantiles(store: Store, settings: "Settings", partition: str | None) -
 def check_calibration(store: Store, settings: "Settings", partition: str | None) -> CheckOutcome:
     """On the test days the share of labels below each quantile is the quantile's level, within error or tolerance."""
     document = store.read_json(ASSET, CALIBRATION, partition)
-    off, figures, measured = [], {}, 0
+    off, figures, measured, untold = [], {}, 0, 0
     for horizon, found in document.get("horizons", {}).items():
         for level, share in found["after"]["below"].items():
             if share is None:
                 continue
-            measured += 1
             figures[f"below_{level}_{horizon}d"] = share["value"]
-            low, high = share["interval"] or (0.0, 1.0)
+            if share["interval"] is None:
+                untold += 1
+                continue
+            measured += 1
+            low, high = share["interval"]
             if not low <= float(level) <= high and abs(share["value"] - float(level)) > COVERAGE_TOLERANCE:
                 off.append(f"{horizon} d {float(level):.0%}: {share['value']:.1%} of the labels of {share['n']} days")
     said = f"; too far off: {', '.join(off)}" if off else ""
+    said += f"; {untold} more have too few days for an interval" if untold else ""
     return CheckOutcome(
         passed=not off,
         severity="warn",

@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import false_discovery_control, norm
 
 from model.errors import DataError, SettingsError
+from model.metrics.summary import newey_west_lags, two_sided_p
 from model.portfolio_report.compare import Evaluation, evaluate
 from model.portfolio_report.figures import NAMES
 from model.portfolio_report.headline import gate, headline, headline_text, number, standing, verdict_sentence
@@ -119,6 +120,17 @@ def test_the_self_tests_pass_and_say_why(report: dict[str, Any]) -> None:
     assert tests["perfect"]["rank_ic"]["value"] == 1.0 and tests["perfect"]["sharpe_gross"]["value"] > 0
     assert tests["inverted"]["rank_ic"]["value"] == -1.0 and tests["inverted"]["sharpe_gross"]["value"] < 0
     assert all(tests[name]["passed"] for name in ("perfect", "inverted", "random"))
+
+
+def test_a_long_only_book_is_tested_above_its_benchmark_and_must_leave_some_stocks_out(inputs: Inputs) -> None:
+    assert inputs.market is not None
+    rising = inputs.market.with_columns(pl.col("return_next", "entry_return_next") + 0.02)
+    settings = SETTINGS.model_copy(update={"book": "long_only", "top_k": 29})
+    tests = run(replace(inputs, market=rising), settings).report["self_tests"]
+    assert all(tests[name]["passed"] for name in ("perfect", "inverted", "random"))
+    for top_k in (30, 31):
+        with pytest.raises(SettingsError, match=f"top_k is {top_k}, and no day has more than 30 ranked stocks"):
+            run(inputs, settings.model_copy(update={"top_k": top_k}))
 
 
 def test_a_leak_in_the_random_scores_fails_the_random_self_test(inputs: Inputs) -> None:
@@ -246,8 +258,10 @@ def test_q_values_control_all_models_and_horizons_but_the_oracle_and_luck(report
     p = [report["models"][name][h]["rank_ic_p"]["value"] for name, h in tested]
     q = [report["models"][name][h]["rank_ic_q"]["value"] for name, h in tested]
     np.testing.assert_allclose(q, false_discovery_control(p), rtol=1e-12)
-    t = report["models"]["ridge"]["5"]["nw_t"]["value"]
-    assert report["models"]["ridge"]["5"]["rank_ic_p"]["value"] == pytest.approx(2 * norm.sf(abs(t)))
+    cell = report["models"]["ridge"]["5"]
+    lags = newey_west_lags(90, 5)
+    assert cell["rank_ic_p"]["value"] == two_sided_p(cell["nw_t"]["value"], (lags + 1) / 90)
+    assert cell["rank_ic_p"]["value"] > 2 * norm.sf(abs(cell["nw_t"]["value"]))
     for name in (ORACLE, RANDOM):
         assert report["models"][name]["5"]["rank_ic_q"]["value"] is None
 

@@ -45,17 +45,27 @@ def test_sectors_size_and_beta_by_hand() -> None:
     market = dense_market(table(), DAYS)
     found = measured(WEIGHTS, market)
     assert found["sectors"] == [
-        {"sector": "steel", "long": 0.75, "short": 0.0, "net": 0.75, "n": 3, "interval": [0.75, 0.75]},
-        {"sector": "unknown", "long": 0.0, "short": -0.5, "net": -0.5, "n": 3, "interval": [-0.5, -0.5]},
-        {"sector": "banks", "long": 0.25, "short": -0.5, "net": -0.25, "n": 3, "interval": [-0.25, -0.25]},
+        {"sector": "steel", "long": 0.75, "short": 0.0, "net": 0.75, "n": 3, "interval": None},
+        {"sector": "unknown", "long": 0.0, "short": -0.5, "net": -0.5, "n": 3, "interval": None},
+        {"sector": "banks", "long": 0.25, "short": -0.5, "net": -0.25, "n": 3, "interval": None},
     ]
     # sizes: A 1, D 2/3, C 1/3, B 0
     assert found["size"]["long"]["value"] == pytest.approx(0.75)
     assert found["size"]["short"]["value"] == pytest.approx(0.5)
-    assert found["size"]["difference"] == {"value": pytest.approx(0.25), "n": 3, "interval": pytest.approx([0.25] * 2)}
+    assert found["size"]["difference"] == {"value": pytest.approx(0.25), "n": 3, "interval": None}
     # the book earns 0.75 x - 0.5 x where the mean of the names earns x / 2
     assert found["market_beta"]["value"] == pytest.approx(0.5)
     assert found["net"]["value"] == pytest.approx(0.0)
+
+
+def test_a_book_with_one_side_has_a_size_beside_the_middle_of_the_ranked_names() -> None:
+    found = measured(np.maximum(WEIGHTS, 0.0), dense_market(table(), DAYS))
+    assert found["size"]["long"]["value"] == pytest.approx(0.75)
+    assert found["size"]["short"] == {"value": None, "n": 0, "interval": None}
+    assert found["size"]["difference"]["value"] == pytest.approx(0.25) and found["size"]["difference"]["n"] == 3
+    market, weights = long_market(250, 40)
+    rows = measured(np.maximum(weights, 0.0), market)["over_time"]
+    assert all(row["size"] == pytest.approx(29.5 / 39 - 0.5) for row in rows) and rows
 
 
 def test_what_the_data_do_not_have_gives_no_figure() -> None:
