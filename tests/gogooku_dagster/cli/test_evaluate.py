@@ -29,7 +29,7 @@ def predictions(days: int = 30, names: int = 24) -> pl.DataFrame:
 
 
 def test_a_file_with_its_own_labels_gets_a_headline_a_page_and_a_document(gogooku: Command, tmp_path: Path) -> None:
-    write(tmp_path / "mine.csv", predictions())
+    write(tmp_path / "mine.csv", predictions(days=60))
     shown = gogooku("evaluate", "mine.csv", *QUICK)
     folder = tmp_path / "home" / "evaluation" / "mine"
     assert shown.status == 0, shown.err
@@ -39,7 +39,14 @@ def test_a_file_with_its_own_labels_gets_a_headline_a_page_and_a_document(gogook
     document = json.loads(gogooku("evaluate", "mine.csv", *QUICK, "--json", "--out", "elsewhere").out)
     assert document.pop("path") == str(tmp_path / "elsewhere" / "report.html")
     assert document == json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    assert document["models"]["submitted"]["1"]["rank_ic"]["n"] == 30
+    assert document["models"]["submitted"]["1"]["rank_ic"]["n"] == 60
+
+
+def test_a_month_of_predictions_gets_no_interval_and_no_verdict_however_good(gogooku: Command, tmp_path: Path) -> None:
+    write(tmp_path / "mine.csv", predictions(days=30))
+    shown = gogooku("evaluate", "mine.csv", *QUICK)
+    assert "Too few days to tell: 30 days make 3.0 blocks of 10 days, and an interval needs 6." in shown.out
+    assert "[–]" in shown.out and "chance" not in shown.out
 
 
 @pytest.mark.parametrize(

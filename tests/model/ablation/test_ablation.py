@@ -258,6 +258,18 @@ def test_the_summary_is_what_a_report_shows() -> None:
     assert row.rank_ic.value == pytest.approx(0.01, abs=0.02) and "(holds)" in row.name
 
 
+def test_days_that_make_too_few_blocks_prove_and_refute_nothing() -> None:
+    short = daily(lead_lag_network=0.05, whole_oracle=0.1).filter(pl.col("Date") < date(2020, 2, 29))  # 59 of them
+    found = document(short, trainings(), seed=1, horizon=1)
+    assert all(claim["holds"] is None and claim["interval"] is None for claim in found["claims"])
+    assert all(figure["interval"] is None for figure in found["figures"])
+    gain = next(claim for claim in found["claims"] if claim["second"] == "without graph")
+    assert gain["value"] == gain["difference"]["value"] > 0.0 and gain["difference"]["interval"] is None
+    shown = Ablation.model_validate(summary(found))
+    assert shown.rows and all("(cannot be said)" in row.name for row in shown.rows)
+    assert "cannot be said" in text(found) and "holds" not in text(found)
+
+
 def test_a_multiple_of_nothing_is_not_given() -> None:
     found = document(daily(lead_lag_network=0.055, lead_lag_without_graph=-0.02), trainings(), seed=1, horizon=1)
     [claim] = [each for each in found["claims"] if each["second"] == "without graph" and each["first"] == "network"]

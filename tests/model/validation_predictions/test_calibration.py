@@ -1,6 +1,7 @@
 """Calibration of quantiles on markets whose distribution is known."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from scipy.stats import norm
 
 from model.trained_model.inference import Predictions
 from model.validation_predictions.calibration import FEWEST_LABELS, Calibration, apply, coverage, fit
+from model.validation_predictions.checks import check_calibration
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -69,3 +71,17 @@ def test_days_without_labels_have_no_coverage() -> None:
     assert none["1"]["inside"] is None and none["1"]["labels"] == 0
     part = np.where(np.arange(3)[:, None, None] == 0, truth, np.nan)
     assert coverage(replace(found), part, (1, 5))["5"]["inside"]["n"] == 1
+
+
+def test_days_too_few_for_an_interval_are_said_and_hold_no_promise() -> None:
+    found, truth = too_narrow(30, 40, seed=6)
+    short = coverage(found, truth, (1, 20))  # 30 days make 6 blocks of 5 days, and less than one of 40
+    assert short["1"]["inside"]["interval"] is not None and short["20"]["inside"]["interval"] is None
+
+    class Stored:
+        def read_json(self, asset: str, name: str, partition: str | None) -> dict[str, Any]:
+            return {"horizons": {horizon: {"after": each} for horizon, each in short.items()}}
+
+    outcome = check_calibration(Stored(), None, "wf_1")  # type: ignore[arg-type]
+    assert "of 5 quantiles hold what they promise" in outcome.summary
+    assert "5 more have too few days for an interval" in outcome.summary and "below_0.05_20d" in outcome.metadata
