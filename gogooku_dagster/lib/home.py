@@ -86,7 +86,7 @@ class Installation:
         document: dict[str, Any] = {"extends": str(self.preset)}
         if self.preset == self.record:  # what it holds, with the overrides on top
             document = yaml.safe_load(self.record.read_text(encoding="utf-8"))
-        presets.override(document, self.overrides)
+        presets.overlay(document, self.overrides)
         source = document.get("source")
         if isinstance(source, dict):
             source.setdefault("kind", self.settings.source.kind)

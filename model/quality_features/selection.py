@@ -142,6 +142,24 @@ def feature_names(settings: FeatureSettings) -> tuple[str, ...]:
     return tuple(feature.name for feature in select(settings))
 
 
+def missing(names: Sequence[str], settings: FeatureSettings) -> tuple[list[str], list[str]]:
+    """Those of some names that the settings do not select, and what to do about them."""
+    selected = feature_names(settings)
+    unknown = [name for name in names if name not in selected]
+    declared = (*catalogue(settings), *alpha158_features())
+    groups = {feature.name: feature.group for feature in declared if feature.name in unknown}
+    qlib = {feature.group for feature in alpha158_features()}
+    remedies = []
+    if any((group in qlib) != (settings.set == "alpha158") for group in groups.values()):
+        remedies.append("set features.set to both")
+    off = [group for group in dict.fromkeys(groups.values()) if group not in {*qlib, *settings.groups}]
+    if off:
+        remedies.append(f"switch on {', '.join(off)} in features.groups")
+    nowhere = [name for name in unknown if name not in groups]
+    remedies += [f"there is no feature {name!r}.{nearest(name, [*selected])}".rstrip(".") for name in nowhere[:3]]
+    return unknown, remedies
+
+
 def validity_names() -> tuple[str, ...]:
     """The validity columns, in order."""
     return tuple(f"valid_{window}d" for window in VALIDITY_WINDOWS)

@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from model.errors import SettingsError
-from model.settings import improvements
+from model.settings import improvements, strict_yaml
 from model.settings.root import Settings
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets_config"
@@ -23,8 +23,6 @@ _RESERVED = tuple("%@`*&!|>#")
 """A value that begins so is a text: what YAML means by it has no use in one value."""
 _CREDENTIALS = re.compile(r"//[^/@\s']*@")
 _KINDS = ("simulated", "files", "jquants")
-_LOADER: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The same language; libyaml reads it ten times as fast, and every step of a run reads its preset anew."""
 
 
 def load(preset: str | Path, overrides: Sequence[str] = ()) -> Settings:
@@ -35,22 +33,11 @@ def load(preset: str | Path, overrides: Sequence[str] = ()) -> Settings:
     """
     path = locate(preset)
     document = _read(path, ())
-    override(document, overrides)
+    overlay(document, overrides)
     try:
         return Settings.model_validate(document)
     except ValidationError as error:
         raise SettingsError(_explain(error, str(path), overrides)) from error
-
-
-def override(document: dict[str, Any], overrides: Sequence[str]) -> None:
-    """Put ``key=value`` overrides into the mapping that a preset file holds.
-
-    Raises:
-        SettingsError: one is not of that form.
-    """
-    # A kind first: it decides which keys its section may have.
-    for each in sorted(overrides, key=lambda text: not _key(text).endswith(".kind")):
-        _apply(document, each)
 
 
 def locate(preset: str | Path) -> Path:
@@ -87,6 +74,11 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     base_name = document.pop("extends", None)
     if base_name is None:
         return document
+    if not isinstance(base_name, str):
+        raise SettingsError(
+            f"{path} says extends: {base_name!r}, which is a {type(base_name).__name__}. Name one preset, as "
+            "in extends: demo, or one YAML file."
+        )
     beside = path.parent / f"{base_name}.yaml"
     base = _read(beside if beside.is_file() else locate(base_name), (*seen, path))
     return _merge(base, document)
@@ -94,9 +86,9 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
 
 def _mapping(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
+        document = strict_yaml.read(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not readable YAML: {_yaml_problem(error)}. Correct the file.") from error
+        raise SettingsError(f"{path} is not readable YAML: {strict_yaml.problem(error)}. Correct the file.") from error
     if document is None:
         return {}
     if not isinstance(document, dict):
@@ -115,17 +107,20 @@ def _merge(base: dict[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def overlay(document: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Lay ``key=value`` overrides over a document; a mapping changes the keys that it names, as one of a preset does.
+
+    Raises:
+        SettingsError: one is not of that form, its value is not YAML, or its key lies below a single value.
+    """
+    # A kind first: it decides which keys its section may have.
+    for override in sorted(overrides, key=lambda text: not _names_a_kind(text)):
+        _apply(document, override)
+
+
 def _apply(document: dict[str, Any], override: str) -> None:
-    key, sign, text = override.partition("=")
-    if not sign or not _key(override):
-        raise SettingsError(f"--set {override!r} is not of the form key=value, such as source.path=bars.parquet.")
-    try:
-        value = plain_value(text)
-    except yaml.YAMLError as error:
-        raise SettingsError(
-            f"--set {override!r}: the value is not readable YAML ({_yaml_problem(error)}). Lists are written [1, 5]."
-        ) from error
-    *parents, last = key.strip().split(".")
+    key, value = _parted(override)
+    *parents, last = key.split(".")
     place = document
     for parent in parents:
         below = place.setdefault(parent, {})
@@ -134,7 +129,26 @@ def _apply(document: dict[str, Any], override: str) -> None:
         place[parent] = place = dict(below)
     if last == "kind" and place.get("kind", value) != value:
         place.clear()  # the keys of another kind do not carry over
-    place[last] = value
+    place.update(_merge(place, {last: value}))
+
+
+def _parted(override: str) -> tuple[str, Any]:
+    """Key and value of an override."""
+    text = override.partition("=")[2]
+    if "=" not in override or not _key(override):
+        raise SettingsError(f"--set {override!r} is not of the form key=value, such as source.path=bars.parquet.")
+    try:
+        return _key(override), plain_value(text)
+    except yaml.YAMLError as error:
+        raise SettingsError(
+            f"--set {override!r}: the value is not readable YAML ({strict_yaml.problem(error)}). Lists are written "
+            "[1, 5]."
+        ) from error
+
+
+def _names_a_kind(override: str) -> bool:
+    key, value = _parted(override)
+    return key.endswith(".kind") or (isinstance(value, dict) and "kind" in value)
 
 
 def plain_value(text: str) -> Any:
@@ -143,15 +157,7 @@ def plain_value(text: str) -> Any:
     Raises:
         yaml.YAMLError: it is neither.
     """
-    return text if text.startswith(_RESERVED) else yaml.safe_load(text) if text else ""
-
-
-def _yaml_problem(error: Exception) -> str:
-    """What and where, without the picture that the parser draws of it."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        mark = error.problem_mark
-        return f"{error.problem} in line {mark.line + 1}, column {mark.column + 1}"
-    return str(error)
+    return text if text.startswith(_RESERVED) else strict_yaml.read(text) if text else ""
 
 
 def _key(override: str) -> str:

@@ -11,6 +11,7 @@ from model.daily_quotes.settings import CalendarSettings, SimulatedSource, Sourc
 from model.labels.settings import LabelSettings
 from model.normalization_stats.settings import NormalizationSettings
 from model.portfolio_report.settings import PortfolioSettings
+from model.quality_features.atft13 import ATFT13
 from model.quality_features.settings import FeatureSettings
 from model.raw_dataset.settings import QualitySettings, UniverseSettings
 from model.settings.base import Section
@@ -83,6 +84,7 @@ class Settings(Section):
         for loss in (self.training.loss, *(self.training.loss.of_phase(p.loss) for p in self.training.phases)):
             loss.weights_of(self.labels.horizons)  # refuses horizons that are not predicted
         self._require_no_idle_switch()
+        self._require_features_of_the_network()
         return self
 
     def _require_no_idle_switch(self) -> None:
@@ -95,6 +97,22 @@ class Settings(Section):
             raise ValueError(
                 f"network.freq_dropout_p is {self.network.freq_dropout_p} and acts before the adaptive normalisation, "
                 "which no phase of training.phases switches on. Set adaptive_norm: true in one, or freq_dropout_p to 0"
+            )
+
+    def _require_features_of_the_network(self) -> None:
+        """That ``tensors.features`` are computed; otherwise this would be known minutes later, from the tensors."""
+        asked = self.tensors.features
+        if asked == "all":
+            return
+        # Only now: the catalogue imports settings of its own room.
+        from model.quality_features.selection import missing
+
+        unknown, remedies = missing(ATFT13 if isinstance(asked, str) else asked, self.features)
+        if unknown:
+            more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+            raise ValueError(
+                f"tensors.features names {', '.join(unknown[:3])}{more}, which the feature settings leave out: "
+                f"{'; '.join(remedies)}; or set tensors.features to all or to others"
             )
 
     def hash_of(self, *sections: str) -> str:

@@ -2,8 +2,9 @@
 
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from model.settings import cron
 from model.settings.base import Section
 
 
@@ -18,6 +19,12 @@ class RuntimeSettings(Section):
     """Steps of one Dagster run that may run at the same time (each in its own process)."""
     night_window: tuple[str, str] = ("0 20 * * 1-5", "0 7 * * 2-6")
     """Cron expressions (calendar time zone) between which automation may start GPU work."""
+
+    @field_validator("night_window")
+    @classmethod
+    def _cron_expressions(cls, window: tuple[str, str]) -> tuple[str, str]:
+        opens, shuts = window
+        return cron.require(opens), cron.require(shuts)
 
 
 class TrackingSettings(Section):

@@ -55,6 +55,10 @@ class FoldSettings(Section):
     @field_validator("periods")
     @classmethod
     def _in_order_and_apart(cls, periods: tuple[str, ...]) -> tuple[str, ...]:
+        if not periods:
+            raise ValueError(
+                "folds.periods must name at least one period, such as [2020h1]: the report judges tested days"
+            )
         bounds = [period_bounds(period) for period in periods]
         for earlier, later, name in zip(bounds, bounds[1:], periods[1:], strict=False):
             if later[0] <= earlier[1]:

@@ -1,8 +1,10 @@
 """Configuration is closed: what is misspelt is refused, with the nearest valid name."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from model.errors import SettingsError
 from model.settings import presets
@@ -37,6 +39,13 @@ def test_the_promised_presets_are_there() -> None:
         ("seed", "key=value"),
         ("seed.x=1", "seed is a single value"),
         ("tensors.lookback=500", "a fold must reach back at least as far as the network looks"),
+        ("source.start=2021-13-01", "source.start: Input should be a valid date"),
+        ("source.end=2021-02-30", "(given: '2021-02-30')"),
+        ("quality.as_of=2020-13-01", "quality.as_of: Input should be a valid datetime"),
+        ("folds.periods=[2021-01-99]", "'2021-01-99' is not a period"),
+        ("folds.periods=[]", "folds.periods must name at least one period"),
+        ("graph={window_days: 80, window_days: 90}", "the key 'window_days' of line 1 stands once more in line 1"),
+        ("runtime.night_window=[a, b]", "runtime.night_window: 'a' is not a cron expression"),
     ],
 )
 def test_a_bad_override_is_refused_in_one_readable_paragraph(override: str, message: str) -> None:
@@ -89,6 +98,36 @@ def test_a_preset_extends_another_key_by_key(tmp_path: Path) -> None:
     assert mine.folds == demo.folds
 
 
+def test_a_mapping_in_an_override_changes_the_keys_that_it_names(tmp_path: Path) -> None:
+    override = "graph={window_days: 80}"
+    (tmp_path / "mine.yaml").write_text("extends: demo\ngraph: {window_days: 80}\n")
+    assert presets.load("demo", [override]) == presets.load(tmp_path / "mine.yaml")
+    deeper = presets.load("demo", ["training={loss: {pinball: 0.25}}"]).training
+    assert deeper.loss.pinball == 0.25
+    assert replace(deeper, loss=presets.load("demo").training.loss) == presets.load("demo").training
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["graph={window_days: 80}", "graph={max_neighbours: 5}"],
+        ["graph.window_days=80", "graph={max_neighbours: 5}", "graph.max_neighbours=6"],
+        ["source.path=b.csv", "source={kind: files, sort: true}"],
+    ],
+)
+def test_overrides_laid_over_a_preset_that_extends_are_the_same_settings(tmp_path: Path, overrides: list[str]) -> None:
+    document: dict[str, object] = {"extends": "demo"}
+    presets.overlay(document, overrides)
+    (tmp_path / "record.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    assert presets.load(tmp_path / "record.yaml") == presets.load("demo", overrides)
+
+
+def test_another_kind_in_an_override_is_another_mapping_whatever_the_order() -> None:
+    for overrides in (["source={kind: files}", "source.path=b.csv"], ["source.path=b.csv", "source={kind: files}"]):
+        source = presets.load("demo", overrides).source
+        assert source.kind == "files" and source.path == "b.csv"
+
+
 def test_another_kind_of_source_is_another_mapping(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("extends: demo\nsource: {kind: files, path: bars.parquet}\n")
     assert presets.load(tmp_path / "mine.yaml").source.kind == "files"
@@ -96,12 +135,51 @@ def test_another_kind_of_source_is_another_mapping(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("extends: loop\n", "extends itself"), ("- 1\n", "mapping of sections"), ("a: [\n", "not readable YAML")],
+    [
+        ("extends: loop\n", "extends itself"),
+        ("- 1\n", "mapping of sections"),
+        ("a: [\n", "not readable YAML"),
+        ("extends: [demo]\n", r"loop\.yaml says extends: \['demo'\], which is a list"),
+        ("extends: 3\n", "extends: 3, which is a int"),
+        ("extends: demo\nsource: {start: 2021-13-01}\n", r"source\.start: .*given: '2021-13-01'"),
+        ("seed: 1\ngraph: {}\nseed: 2\n", "the key 'seed' of line 1 stands once more in line 3"),
+        (
+            "graph:\n  window_days: 80\n  window_days: 90\n",
+            "the key 'window_days' of line 2 stands once more in line 3",
+        ),
+    ],
 )
 def test_an_unusable_preset_file_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "loop.yaml").write_text(text)
     with pytest.raises(SettingsError, match=message):
         presets.load(tmp_path / "loop.yaml")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["tensors.features=[ret_1d, macd_hits]"], "no feature 'macd_hits'. The nearest is 'macd_hist'"),
+        (["tensors.features=[ret_1d, flow_smart_money]"], "switch on flow in features.groups"),
+        (["tensors.features=[ret_1d, KMID]"], "set features.set to both"),
+        (
+            ["tensors.features=atft13", "features.groups=[returns, technical]"],
+            "switch on range_volume, low_frequency in",
+        ),
+        (["tensors.features=atft13", "features.set=alpha158"], "set features.set to both"),
+    ],
+)
+def test_features_of_the_network_that_are_not_computed_are_refused_with_what_has_them(
+    overrides: list[str], says: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        presets.load("demo", overrides)
+    assert says in str(caught.value)
+    presets.load("demo", [*overrides, "tensors.features=all"])
+
+
+def test_a_feature_of_ones_own_may_be_what_the_network_reads() -> None:
+    own = "features.custom=[{name: mine, formula: 'ret(close, 3)'}]"
+    assert presets.load("demo", [own, "tensors.features=[mine]"]).tensors.features == ("mine",)
 
 
 def test_settings_never_change_after_loading() -> None:
