@@ -46,12 +46,14 @@ def known_days(store: Store, settings: Settings) -> dict[date, str]:
 
 
 def _read(store: Store, settings: Settings) -> SourceIndex | None:
-    """The remembered index of the source that these settings name."""
+    """The remembered index of the source that these settings name.
+
+    A damaged file (a full disk, a copy that was cut short) is no memory: the source is asked again.
+    """
     try:
-        document = json.loads(_path(store, settings).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        return SourceIndex.from_json(json.loads(_path(store, settings).read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return SourceIndex.from_json(document)
 
 
 def _path(store: Store, settings: Settings) -> Path:

@@ -124,11 +124,11 @@ def read(directory: Path) -> Manifest | None:
     """
     path = directory / NAME
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        document = json.loads(text)
+        document = json.loads(content)
         if document.pop("schema_version") not in _READABLE:
             raise StoreError(
                 f"{path} was written in another format of the store. Remove the folder {directory} and run "
@@ -139,7 +139,7 @@ def read(directory: Path) -> Manifest | None:
         for key in ("first_date", "last_date"):
             document[key] = date.fromisoformat(document[key]) if document[key] else None
         return Manifest(**document)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(
             f"{path} is not a readable manifest ({error}). Remove the folder {directory} and run `gogooku run` "
             "to compute it again."

@@ -65,22 +65,24 @@ def record(store: Store, manifest: Manifest, outcomes: Mapping[str, CheckOutcome
 def refusals(store: Store, manifest: Manifest, blocks: Blocks = as_recorded) -> tuple[str, ...]:
     """The blocking checks that refused this very content, each with what it said.
 
+    A record that cannot be read says nothing of the artefact, which then counts as one whose checks have not been run:
+    it is stale, and computing it again writes the record anew.
+
     Args:
         blocks: whether a failure blocks under the settings of now; as it was when it happened by default.
     """
     try:
         document = json.loads(_path(store, manifest.asset, manifest.partition).read_text(encoding="utf-8"))
+        if "expected" in document:
+            return (UNCHECKED,)
+        if document["content_hash"] != manifest.content_hash:
+            return ()
+        failures = [(name, failed["blocking"], failed["summary"]) for name, failed in document["failed"].items()]
     except FileNotFoundError:
         return ()
-    if "expected" in document:
+    except (ValueError, KeyError, TypeError, AttributeError):
         return (UNCHECKED,)
-    if document["content_hash"] != manifest.content_hash:
-        return ()
-    return tuple(
-        f"check {name}: {failed['summary']}"
-        for name, failed in document["failed"].items()
-        if blocks(manifest.asset, name, failed["blocking"])
-    )
+    return tuple(f"check {name}: {said}" for name, blocking, said in failures if blocks(manifest.asset, name, blocking))
 
 
 def _path(store: Store, asset: str, partition: str | None) -> Path:

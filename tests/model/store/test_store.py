@@ -16,7 +16,7 @@ from model.store.catalogue import write_catalogue
 from model.store.checks import CheckOutcome
 from model.store.manifest import Identity
 from model.store.store import Store
-from model.store.verdicts import record, refusals
+from model.store.verdicts import UNCHECKED, record, refusals
 
 IDENTITY = Identity({"source": "s"}, "code", "settings")
 DAYS = [date(2020, 1, 30), date(2020, 1, 31), date(2020, 2, 3)]
@@ -144,10 +144,11 @@ def test_a_missing_artefact_says_which_command_makes_it(tmp_path: Path) -> None:
         Store(tmp_path).read_json("raw_dataset", "x.json")
 
 
-def test_a_damaged_manifest_is_an_error_and_not_an_absent_artefact(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"{", b'{"asset": "\xff"}', b"[]", b"3", b"{}"])
+def test_a_damaged_manifest_is_an_error_and_not_an_absent_artefact(tmp_path: Path, content: bytes) -> None:
     store = Store(tmp_path)
     write(store)
-    (store.directory("quality_features") / "manifest.json").write_text("{", encoding="utf-8")
+    (store.directory("quality_features") / "manifest.json").write_bytes(content)
     with pytest.raises(StoreError, match="not a readable manifest"):
         store.manifest("quality_features")
 
@@ -234,6 +235,17 @@ def test_a_refusal_counts_for_the_content_that_was_refused_only(tmp_path: Path) 
     assert refusals(store, store.require("quality_features")) == ()
     record(store, manifest, {"finite": CheckOutcome(True, "fine")}, blocking={"finite"})
     assert refusals(store, manifest) == ()
+
+
+@pytest.mark.parametrize("content", [b"", b'{"content_hash', b"[]", b"{}", b"\xff"])
+def test_a_damaged_record_of_checks_counts_as_checks_that_have_not_been_run(tmp_path: Path, content: bytes) -> None:
+    store = Store(tmp_path)
+    write(store)
+    manifest = store.require("quality_features")
+    record(store, manifest, {"finite": CheckOutcome(False, "3 values are infinite")}, blocking={"finite"})
+    [kept] = (tmp_path / "checks").rglob("*.json")
+    kept.write_bytes(content)
+    assert refusals(store, manifest) == (UNCHECKED,)
 
 
 def test_columns_that_lie_in_bands_are_one_view(tmp_path: Path) -> None:
