@@ -61,3 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except GogookuError as error:
         click.echo(paragraph(f"Error: {error}"), err=True)
         sys.exit(1)
+    except Exception as error:
+        from gogooku_dagster.cli import failures
+
+        said = failures.explained(error)
+        if said is None:
+            raise
+        click.echo(paragraph(f"Error: {said}"), err=True)
+        sys.exit(1)

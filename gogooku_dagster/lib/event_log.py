@@ -8,12 +8,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import yaml
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, NullPool, create_engine
+
+from model.errors import SettingsError
+from model.settings import strict_yaml
 
 _STORAGES = ("storage", "event_log_storage", "run_storage", "schedule_storage")
 """Keys of ``dagster.yaml`` that say where runs and events are kept."""
@@ -27,9 +31,40 @@ def open_instance(dagster_home: Path) -> dg.DagsterInstance:
     """The Dagster instance of a folder, as its ``dagster.yaml`` says.
 
     Where that file names no storage of its own, events are written by :class:`EventLog`.
+
+    Raises:
+        SettingsError: ``dagster.yaml`` is not readable YAML, or has keys or values that Dagster does not know.
     """
-    configured = yaml.safe_load((dagster_home / "dagster.yaml").read_text(encoding="utf-8")) or {}
-    if any(key in configured for key in _STORAGES):
+    configured = _configured(dagster_home / "dagster.yaml")
+    try:
+        return _instance(dagster_home, keeps_records_elsewhere=any(key in configured for key in _STORAGES))
+    except dg.DagsterInvalidConfigError as error:
+        # What would be valid is a page of text.
+        problems = "; ".join(each.message.partition(" Expected: ")[0].rstrip(".") for each in error.errors) or str(
+            error
+        )
+        raise SettingsError(_unusable(dagster_home / "dagster.yaml", problems)) from error
+
+
+def _configured(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, ValueError) as error:
+        raise SettingsError(_unusable(path, strict_yaml.problem(error))) from error
+    if not isinstance(document, dict):
+        raise SettingsError(_unusable(path, f"it holds a {type(document).__name__} instead of keys with values"))
+    return document
+
+
+def _unusable(path: Path, problem: str) -> str:
+    return (
+        f"{path}, the configuration of Dagster, cannot be used: {problem}. Correct it, or remove the file: the next "
+        "run writes it anew."
+    )
+
+
+def _instance(dagster_home: Path, *, keeps_records_elsewhere: bool) -> dg.DagsterInstance:
+    if keeps_records_elsewhere:
         return dg.DagsterInstance.from_config(str(dagster_home))
     event_log = {
         "module": __name__,

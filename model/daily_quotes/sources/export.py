@@ -39,7 +39,7 @@ def prepare_folder(folder: Path, *, force: bool) -> None:
     """Make the folder, or empty it of an earlier export.
 
     Raises:
-        SourceError: it is not empty, and either ``force`` is not set or an export did not write it.
+        SourceError: it cannot be made; or it is not empty, and ``force`` is not set or an export did not write it.
     """
     if folder.exists() and not folder.is_dir():
         raise SourceError(f"{folder} is a file. Name a folder to write the market into.")
@@ -56,7 +56,12 @@ def prepare_folder(folder: Path, *, force: bool) -> None:
         )
     if inside:
         shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SourceError(
+            f"Cannot make the folder {folder} ({error.strerror}). Name another one with --out."
+        ) from error
 
 
 def export(
