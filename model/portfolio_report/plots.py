@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.dates import ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from model.metrics.performance import drawdowns
+from model.pictures.date_axis import date_locator
 from model.pictures.html_style import INK, MUTED, TEXT_SIZE, legend, new_figure
 from model.portfolio.costs import COMPONENTS
 from model.portfolio_report.daily import COSTS, DailyFigures
@@ -252,7 +253,7 @@ def _line(model: str) -> dict[str, Any]:
 
 
 def _date_axis(axes: Axes) -> None:
-    locator = AutoDateLocator(minticks=2, maxticks=max(int(_width(axes)), 5))  # type: ignore[no-untyped-call]
+    locator = date_locator(minticks=2, maxticks=max(int(_width(axes)), 5))
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))  # type: ignore[no-untyped-call]
     axes.margins(x=0.01)

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.dates import ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
+from model.pictures.date_axis import date_locator
 from model.pictures.html_style import MUTED, TEXT_SIZE, legend, new_figure
 from model.raw_dataset.gate import REASONS, SEPARATOR
 from model.raw_dataset.health.facts import Facts
@@ -224,7 +225,7 @@ def _days(frame: pl.DataFrame) -> Array:
 def _date_axis(axes: Axes) -> None:
     figure = axes.get_figure(root=True)
     wide = figure is not None and figure.get_figwidth() > _NARROW
-    locator = AutoDateLocator(minticks=3, maxticks=9 if wide else 5)  # type: ignore[no-untyped-call]
+    locator = date_locator(minticks=3, maxticks=9 if wide else 5)
     axes.xaxis.set_major_locator(locator)
     formatter = ConciseDateFormatter(  # type: ignore[no-untyped-call]
         locator,
