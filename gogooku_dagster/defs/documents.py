@@ -48,7 +48,11 @@ def beside_the_artefacts(context: dg.AssetExecutionContext, workspace: Workspace
             yield dg.ObserveResult(asset_key=key, data_version=dg.DataVersion(version(store, name)))
 
 
-@dg.sensor(minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Reports documents beside the artefacts whose content is new to their reader.",
+)
 def documents_changed(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Report documents whose content is new to their reader."""
     store = current().store

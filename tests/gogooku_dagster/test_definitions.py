@@ -182,6 +182,13 @@ def test_a_range_of_days_is_one_run_and_a_fold_is_a_run_of_its_own(definitions: 
         assert assets.backfill_policy == expected[GRAPH[name][0]], name
 
 
+def test_every_schedule_sensor_and_job_says_in_the_ui_what_it_is_for(definitions: dg.Definitions) -> None:
+    repository = definitions.get_repository_def()
+    named = {each.name: each for each in (*repository.schedule_defs, *repository.sensor_defs)}
+    named |= {job: definitions.resolve_job_def(job) for job in description_of(definitions)["jobs"]}
+    assert {name for name, each in named.items() if len(each.description or "") < 20} == set()
+
+
 def test_no_job_mixes_partition_sets(definitions: dg.Definitions) -> None:
     for job, assets in description_of(definitions)["jobs"].items():
         assert len({GRAPH[name][0] for name in assets} - {None}) <= 1, job

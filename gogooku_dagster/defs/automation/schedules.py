@@ -22,9 +22,10 @@ CATCH_UP_DAYS = 10
     cron_schedule="30 18 * * 1-5",
     execution_timezone=ZONE,
     default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Fetch the day that has just been published; the graph follows by itself. Skips days without trading.",
 )
 def nightly_ingest(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """Fetch the day that has just been published; the graph follows by itself. Skips days without trading."""
+    """One run for the day of the tick."""
     day = f"{context.scheduled_execution_time:%Y-%m-%d}"
     if day not in _published_days(context):
         return dg.SkipReason(f"{day} is not a trading day of this source, or the source has no rows on it yet")
@@ -36,9 +37,10 @@ def nightly_ingest(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.
     cron_schedule="30 6 * * 1-6",
     execution_timezone=ZONE,
     default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Ask again for the newest days that were never ingested: the source was late, or the machine was off.",
 )
 def morning_catch_up(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-    """Ask again for the newest days that were never ingested: the source was late, or the machine was off."""
+    """One run for each of the last days that is not there."""
     there = context.instance.get_materialized_partitions(dg.AssetKey("daily_quotes"))
     for day in _published_days(context)[-CATCH_UP_DAYS:]:
         if day not in there:
@@ -50,9 +52,10 @@ def morning_catch_up(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRe
     cron_schedule="0 10 * * 0",
     execution_timezone=ZONE,
     default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Compute the newest fold anew, whether or not automation found a reason in the week.",
 )
 def weekly_training(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-    """Every Sunday: compute the newest fold anew, whether or not automation found a reason in the week."""
+    """One run, once a week."""
     yield _newest_fold(context.scheduled_execution_time)
 
 

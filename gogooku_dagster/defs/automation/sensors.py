@@ -23,6 +23,7 @@ light_automation = dg.AutomationConditionSensorDefinition(
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=30,
     run_tags={"gogooku/cause": "automation"},
+    description="Computes data set, features, folds and report when what they read has changed.",
 )
 heavy_automation = dg.AutomationConditionSensorDefinition(
     "heavy_automation",
@@ -30,10 +31,14 @@ heavy_automation = dg.AutomationConditionSensorDefinition(
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=60,
     run_tags={"gogooku/cause": "automation", "dagster/priority": "-1"},
+    description="Computes what is made for each fold, up to the predictions, when what it reads has changed: at night.",
 )
 
 
-@dg.run_failure_sensor(default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.run_failure_sensor(
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Writes each failed run to alerts.jsonl in the home, once for a run and its retries.",
+)
 def failure_log(context: dg.RunFailureSensorContext) -> None:
     """Append each failed run to ``<home>/alerts.jsonl``, once for a run and its retries."""
     run = context.dagster_run
