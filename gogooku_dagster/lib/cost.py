@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from model.lineage.graph import ASSET_NAMES
 
 if TYPE_CHECKING:
+    from gogooku_dagster.lib.overheads import Overheads
     from model.lineage.staleness import Verdict
     from model.settings.root import Settings
     from model.store.manifest import Manifest
@@ -25,14 +26,20 @@ class Forecast:
     full_rebuild: float
 
 
-def forecast(store: "Store", settings: "Settings", verdicts: Sequence["Verdict"]) -> Forecast:
+def forecast(store: "Store", settings: "Settings", verdicts: Sequence["Verdict"], beside: "Overheads") -> Forecast:
     """What each artefact will cost at least and at most.
 
     The raw dataset and the features are mended in part: their cost follows from the days that changed. Every other
-    artefact costs what it cost last time.
+    artefact costs what it cost last time. To the seconds of a stage come those that its step took beside it.
     """
     days = [date.fromisoformat(each.partition) for each in verdicts if each.asset == DAYS and each.partition]
-    return Forecast(tuple(_seconds(store, settings, each, days) for each in verdicts), _full_rebuild(store))
+    stages = [(each, _seconds(store, settings, each, days)) for each in verdicts]
+    steps = tuple(
+        None if span is None else (span[0] + extra, span[1] + extra)
+        for verdict, span in stages
+        for extra in (beside.of(verdict.asset, verdict.partition),)
+    )
+    return Forecast(steps, _full_rebuild(store, beside))
 
 
 def recomputed(manifest: "Manifest") -> Mapping[str, Any] | None:
@@ -73,10 +80,10 @@ def _seconds(
     return (whole, whole) if found is None else (found.one_name.seconds, found.every_name.seconds)
 
 
-def _full_rebuild(store: "Store") -> float:
-    total = 0.0
+def _full_rebuild(store: "Store", beside: "Overheads") -> float:
+    total = beside.run or 0.0
     for asset in ASSET_NAMES:
         for partition in store.partitions(asset):
             manifest = store.manifest(asset, None if partition == "all" else partition)
-            total += full_seconds(manifest) if manifest else 0.0
+            total += full_seconds(manifest) + beside.of(asset, manifest.partition) if manifest else 0.0
     return total

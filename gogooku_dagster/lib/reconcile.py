@@ -14,7 +14,7 @@ from typing import Any
 
 import dagster as dg
 
-from gogooku_dagster.lib import exclusive, partitions
+from gogooku_dagster.lib import exclusive, overheads, partitions
 from gogooku_dagster.lib.credentials import source_access
 from gogooku_dagster.lib.event_log import open_instance
 from gogooku_dagster.lib.home import Installation
@@ -56,6 +56,8 @@ class Outcome:
 
     computed: list[Manifest] = field(default_factory=list)
     seconds: float = 0.0
+    in_steps: float = 0.0
+    """Of the seconds, those between the begin and the end of a step."""
 
 
 class Reconciler:
@@ -76,6 +78,7 @@ class Reconciler:
         self._definitions = definitions
         self._loaded: dg.Definitions | None = None
         self._instance: dg.DagsterInstance | None = None
+        self._beside = overheads.read(installation.home)
 
     def due(self, stage: Stage, force: Collection[str] = ()) -> list[Verdict]:
         """The artefacts of a stage that are stale or missing now."""
@@ -112,12 +115,17 @@ class Reconciler:
         """
         started = time.perf_counter()
         outcome = Outcome()
-        with exclusive.exclusive(self.installation):
-            self.installation.prepare()  # what the steps read: not before it is certain that nobody else computes
-            self._compute(chosen(until, select, self.installation.settings), outcome, on_step)
-            if outcome.computed:
-                write_catalogue(self.installation.store)
-        outcome.seconds = time.perf_counter() - started
+        try:
+            with exclusive.exclusive(self.installation):
+                self.installation.prepare()  # what the steps read: not before it is certain that nobody else computes
+                self._compute(chosen(until, select, self.installation.settings), outcome, on_step)
+                if outcome.computed:
+                    write_catalogue(self.installation.store)
+        finally:
+            outcome.seconds = time.perf_counter() - started
+            if outcome.computed:  # also of a run that was stopped: the next one does the rest only
+                self._beside.run = round(outcome.seconds - outcome.in_steps, 3)
+                self._beside.write(self.installation.home)
         return outcome
 
     def _compute(self, stages: Sequence[Stage], outcome: Outcome, on_step: Callable[[Step, int, int], None]) -> None:
@@ -130,9 +138,7 @@ class Reconciler:
                 self._dagster()
             for run_partitions in self._groups(stage, [verdict.partition for verdict in due]):
                 on_step(Step(stage.name, run_partitions), position, len(stages))
-                self._launch(stage, run_partitions)
-                self.lineage.forget(stage.name)
-                outcome.computed += self._manifests(stage, run_partitions)
+                self._launch_measured(stage, run_partitions, outcome)
             if due:
                 gc.collect()
 
@@ -198,6 +204,16 @@ class Reconciler:
             if (partition in changed) if same_kind else bool(changed):
                 return upstream
         return None
+
+    def _launch_measured(self, stage: Stage, run_partitions: tuple[str | None, ...], outcome: Outcome) -> None:
+        began = time.perf_counter()
+        self._launch(stage, run_partitions)
+        self.lineage.forget(stage.name)
+        manifests = list(self._manifests(stage, run_partitions))
+        seconds = time.perf_counter() - began
+        outcome.computed += manifests
+        outcome.in_steps += seconds
+        self._beside.measured(seconds, manifests)
 
     def _launch(self, stage: Stage, run_partitions: tuple[str | None, ...]) -> None:
         definitions, instance = self._dagster()
