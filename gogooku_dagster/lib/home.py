@@ -87,11 +87,12 @@ class Installation:
         if self.preset == self.record:  # what it holds, with the overrides on top
             document = yaml.safe_load(self.record.read_text(encoding="utf-8"))
         presets.overlay(document, self.overrides)
+        path = getattr(self.settings.source, "path", "")
+        if path:  # meant from where the command was typed, also for later commands
+            document.setdefault("source", {})["path"] = str(Path(path).expanduser().absolute())
         source = document.get("source")
         if isinstance(source, dict):
             source.setdefault("kind", self.settings.source.kind)
-            if source.get("path"):  # meant from where the command was typed, also for later commands
-                source["path"] = str(Path(source["path"]).expanduser().absolute())
         return "# Written by `gogooku run`: the configuration of the last run.\n" + yaml.safe_dump(
             document, sort_keys=False, allow_unicode=True
         )

@@ -46,6 +46,18 @@ def test_another_kind_of_source_takes_no_key_of_the_recorded_one_along(tmp_path:
     assert recorded().settings.source.kind == "files"
 
 
+def test_a_relative_path_of_a_preset_is_meant_from_where_it_was_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "own.yaml").write_text("extends: us_equities\nsource: {path: bars/*.csv}\n")
+    monkeypatch.chdir(tmp_path)
+    installation("own.yaml").prepare()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    settings = last_installation().settings
+    assert getattr(settings.source, "path") == str(tmp_path / "bars" / "*.csv")  # noqa: B009 - only files have one
+
+
 def test_a_setting_that_cannot_be_is_not_recorded() -> None:
     installation("demo").prepare()
     before = recorded().record.read_bytes()
