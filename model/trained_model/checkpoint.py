@@ -2,20 +2,24 @@
 
 The tensors are weights, best weights, optimiser state, moving average, the sums of an epoch in hand and generator
 states; the file's metadata holds the rest as JSON (where the training stands, its history) and the key of what is being
-trained. The file is replaced in one step, so a kill leaves the last whole epoch, or a place inside a long one. Beside
-it lie the weights of the best epochs. Nothing is pickled.
+trained. The file is replaced in one step, so a kill leaves the last whole epoch, or a place inside a long one. It holds
+a digest of all that it says: one that was damaged on the disk is set aside, and the training starts anew. Beside it lie
+the weights of the best epochs. Nothing is pickled.
 """
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
+import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -24,7 +28,11 @@ from model.errors import TrainingError
 from model.trained_model.config import TrainingConfig
 from model.trained_model.network.config import NetworkConfig
 
+log = logging.getLogger(__name__)
+
 FILE = "checkpoint.safetensors"
+DAMAGED = f"{FILE}.damaged"
+"""Name under which a damaged checkpoint stays until its training has ended."""
 BEST = "best"
 """Folder of the weights of the best epochs."""
 FORMAT = 2
@@ -94,38 +102,111 @@ def keep_epoch(
 
 def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
     """Replace a safetensors file in one step; what a killed process left half written is removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{path.name}.*"):
-        left.unlink(missing_ok=True)
     temporary = path.parent / f".{path.name}.{os.getpid()}"
     plain = {name: value.detach().to("cpu").contiguous().clone() for name, value in tensors.items()}
-    save_file(plain, temporary, metadata=metadata)
-    with temporary.open("rb") as stream:
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for pattern in (f".{path.name}.*", ".tmp*"):  # the second is what safetensors itself writes to first
+            for left in path.parent.glob(pattern):
+                left.unlink(missing_ok=True)
+        save_file(plain, temporary, metadata={**metadata, "digest": _digest(plain, metadata)})
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:  # safetensors wraps what the disk says
+        with suppress(OSError):
+            temporary.unlink()
+        raise TrainingError(
+            f"The weights of this training cannot be written to {path.parent}: {error}. Free space there, or make the "
+            "folder writable, and run again: the training goes on from the last checkpoint that was written."
+        ) from error
+
+
+def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """SHA-256 of tensors and metadata. The trainer has no other hash: the store's needs polars."""
+    digest = hashlib.sha256(json.dumps(dict(metadata), sort_keys=True).encode())
+    for name in sorted(tensors):
+        value = tensors[name]
+        digest.update(f"{name}{value.dtype}{tuple(value.shape)}".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def load(directory: Path, key: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """Tensors and state of the checkpoint in a folder; None where there is none.
+    """Tensors and state of the checkpoint in a folder; None where there is none, or one that was damaged.
+
+    A damaged one is renamed and a warning logged: the training it belongs to cannot be had back, and one that refused
+    to start would stay blocked.
 
     Raises:
-        TrainingError: it belongs to another panel, configuration or seed.
+        TrainingError: it belongs to another panel, configuration or seed, or may not be read.
     """
     path = directory / FILE
-    if not path.is_file():
+    try:
+        tensors, metadata = _read(path)
+    except FileNotFoundError:
         return None
-    with safe_open(path, framework="pt") as stream:
-        metadata = stream.metadata()
-        if metadata.get("key") != key:
-            raise TrainingError(
-                f"The checkpoint {path} is of another training: its panel, network, training settings, lookback or "
-                "seed differ from the ones asked for, so it cannot be continued. Restore those settings, or remove "
-                "the file to start over."
-            )
-        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - no iterator of its own
+    except _DamagedError as error:
+        _set_aside(path, str(error))
+        return None
+    except OSError as error:
+        raise TrainingError(
+            f"The checkpoint {path} cannot be read: {error}. Make it readable, or remove it to start over."
+        ) from error
+    if metadata["key"] != key:
+        raise TrainingError(
+            f"The checkpoint {path} is of another training: its panel, network, training settings, lookback or "
+            "seed differ from the ones asked for, so it cannot be continued. Restore those settings, or remove "
+            "the file to start over."
+        )
     return tensors, json.loads(metadata["state"])
 
 
+class _DamagedError(Exception):
+    """A file is not what was written."""
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a file, as they were written.
+
+    Raises:
+        OSError: it is not there or cannot be opened.
+        _DamagedError: it is not what was written, or says nothing to tell that by.
+    """
+    with path.open("rb"):  # safetensors does not say what kept it from opening a file
+        try:
+            with safe_open(path, framework="pt") as stream:
+                metadata = dict(stream.metadata() or {})
+                names = stream.keys()  # no iterator of its own
+                tensors = {name: stream.get_tensor(name) for name in names}
+        except SafetensorError as error:
+            raise _DamagedError(str(error)) from error
+    digest = metadata.pop("digest", None)
+    if digest is None:
+        raise _DamagedError("it holds no digest")
+    if digest != _digest(tensors, metadata):
+        raise _DamagedError("its bytes differ from what was written")
+    return tensors, metadata
+
+
+def _set_aside(path: Path, reason: str) -> None:
+    damaged = path.with_name(DAMAGED)
+    try:
+        path.replace(damaged)
+    except FileNotFoundError:
+        return  # another process of this training was faster
+    except OSError as error:
+        raise TrainingError(
+            f"The checkpoint {path} is damaged ({reason}) and cannot be renamed: {error}. Make the folder writable, "
+            "or remove the file, and run again."
+        ) from error
+    log.warning(
+        f"The checkpoint {path} is damaged ({reason}), so this training starts from the beginning. It stays as "
+        f"{damaged.name} until the training has ended; check the disk if this happens again."
+    )
+
+
 def remove(directory: Path) -> None:
-    """Remove the checkpoint of a training that has ended; the weights of its best epochs stay."""
-    (directory / FILE).unlink(missing_ok=True)
+    """Remove the checkpoint of a training that has ended, a damaged one too; the weights of its best epochs stay."""
+    for name in (FILE, DAMAGED):
+        (directory / name).unlink(missing_ok=True)

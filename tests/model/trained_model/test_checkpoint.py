@@ -1,16 +1,18 @@
 """A training that is stopped anywhere goes on to the same bits, and the weights of its best epochs are kept."""
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from model.atft_tensors.panel import FoldPanel
+from model.errors import TrainingError
 from model.trained_model import checkpoint
 from model.trained_model.results import Callbacks, Record, TrainingStoppedError
 from tests.model.trained_model.support import TRAINING, figures, state_hash, trained
@@ -109,3 +111,80 @@ def test_the_best_epochs_are_kept_with_their_figures_and_the_others_removed(pane
 def test_equal_scores_keep_the_earlier_epoch() -> None:
     assert checkpoint.best_epochs([(0.1, 3), (0.2, 2), (0.1, 1)], 2) == [(0.2, 2), (0.1, 1)]
     assert checkpoint.best_epochs([(0.1, 3)], 0) == []
+
+
+def flipped(content: bytes, tensor: str) -> bytes:
+    """A file with one bit of a tensor's first number changed."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    name = next(name for name in sorted(header) if name.startswith(tensor))
+    place = 8 + size + header[name]["data_offsets"][0]
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[: len(content) // 2],
+        lambda content: b"",
+        lambda content: b"garbage" * 100,
+        lambda content: flipped(content, "weights/"),
+        lambda content: flipped(content, "optimizer/"),
+        lambda content: content.replace(b'\\"halvings\\": 0', b'\\"halvings\\": 1'),
+    ],
+    ids=["truncated", "empty", "garbage", "weight", "optimiser", "state"],
+)
+def test_a_damaged_checkpoint_is_set_aside_and_the_training_starts_anew(
+    panel: FoldPanel, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[bytes], bytes]
+) -> None:
+    with pytest.raises(TrainingStoppedError):
+        trained(panel, TRAINING, Callbacks(should_stop=stop_after(6), checkpoint_dir=tmp_path))
+    file = tmp_path / checkpoint.FILE
+    content = file.read_bytes()
+    assert damage(content) != content
+    file.write_bytes(damage(content))
+    with caplog.at_level(logging.WARNING):
+        again = trained(panel, TRAINING, Callbacks(checkpoint_dir=tmp_path))
+    assert f"{file} is damaged" in caplog.text and "from the beginning" in caplog.text
+    assert (tmp_path / checkpoint.DAMAGED).read_bytes() == damage(content)
+    assert state_hash(again.state) == state_hash(trained(panel, TRAINING).state)
+    checkpoint.remove(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.BEST]
+
+
+def test_a_checkpoint_that_cannot_be_written_is_an_error_that_names_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.write_text("a file where the folder should be")
+    with pytest.raises(TrainingError, match=rf"written to {folder}.*Free space there"):
+        checkpoint.save(folder, "key", {"weight": torch.ones(3)}, {})
+
+
+def test_a_checkpoint_that_cannot_be_opened_is_left_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / checkpoint.FILE).mkdir()
+    with pytest.raises(TrainingError, match="cannot be read"):
+        checkpoint.load(tmp_path, "key")
+    assert (tmp_path / checkpoint.FILE).is_dir()
+
+
+def test_what_a_killed_write_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    for name in (f".{checkpoint.FILE}.1", ".tmpAbCdEf"):
+        (tmp_path / name).write_bytes(b"half")
+    checkpoint.save(tmp_path, "key", {"weight": torch.ones(3)}, {})
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.FILE]
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_and_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint.save(tmp_path, "key", {"weight": torch.ones(3)}, {"at": 1})
+
+    def full(tensors: object, path: Path, metadata: object) -> None:
+        path.write_bytes(b"half")
+        raise SafetensorError("I/O error: No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(TrainingError, match="No space left on device"):
+        checkpoint.save(tmp_path, "key", {"weight": torch.zeros(3)}, {"at": 2})
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.FILE]
+    found = checkpoint.load(tmp_path, "key")
+    assert found is not None and found[1] == {"at": 1}
