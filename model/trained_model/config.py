@@ -157,7 +157,8 @@ class GuardConfig:
     min_gat_gradient: float = 1e-6
     """Smallest gradient norm of the graph attention while the graph is on."""
     degenerate: Literal["stop", "flag"] = "stop"
-    """What happens when a phase ends with predictions below the limit: stop the training, or flag it and go on."""
+    """What happens when a phase ends with predictions below the limit: stop the training, or flag it and go on. A phase
+    without a validation rank IC in any epoch (constant predictions throughout) stops all the same."""
     max_std_ratio: float = 1.2
     """Largest std of the validation predictions, as a share of the target's, without a flag. The lower limit of older
     advice, 0.6, is none here: an honest prediction of a noisy return varies about IC times as much as the return."""

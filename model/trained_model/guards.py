@@ -41,6 +41,17 @@ def degenerate_message(horizons: list[int], phase: str, config: GuardConfig) -> 
     )
 
 
+def unranked_message(horizons: list[int], phase: str, config: GuardConfig) -> str:
+    """What to say about them where no epoch of the phase could be ranked, and so none can be gone on from."""
+    found = degenerate_message(horizons, phase, config)
+    if config.degenerate == "stop":
+        return found
+    return (
+        f"{found} No epoch of the phase has a validation rank IC, so there are no best weights to go on from, and "
+        "training.guards.degenerate: flag does not apply."
+    )
+
+
 def stop_if_exploding(gradient: float, config: GuardConfig, *, phase: str, epoch: int, step: int) -> None:
     """Where exploding gradients stop a training: raise when this one is longer than it may be.
 

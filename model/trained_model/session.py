@@ -244,7 +244,7 @@ class Session:
         ratios = {h: float(best.get(f"val_std_ratio_{h}", math.nan)) for h in self.panel.horizons}
         broken = guards.degenerate_horizons(ratios, self.config.guards)
         if broken and s.best is None:
-            raise TrainingError(guards.degenerate_message(broken, phase.name, self.config.guards))
+            raise TrainingError(guards.unranked_message(broken, phase.name, self.config.guards))
         self._flag(guards.judge_predictions(ratios, phase.name, self.config.guards))
 
     def _flag(self, found: dict[str, str]) -> None:

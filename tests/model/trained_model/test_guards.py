@@ -143,3 +143,12 @@ def test_every_epoch_logs_the_gradients_of_the_graph_the_gate_and_the_whole(pane
     assert float(after["gradient_norm"]) == pytest.approx(float(torch.tensor(parts).norm()), rel=1e-5)
     assert float(after["gradient_norm_max"]) >= float(after["gradient_norm"])
     assert float(after["loss"]) > 0
+
+
+def test_a_phase_without_any_rank_ic_stops_and_says_that_flagging_does_not_apply(
+    panel: FoldPanel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flat = {f"val_std_ratio_{h}": 0.0 for h in panel.horizons}
+    monkeypatch.setattr(session, "validate", lambda *_: dict(flat))
+    with pytest.raises(TrainingError, match=r"hardly differ.*degenerate: flag does not apply"):
+        trained(panel, replace(SHORT, guards=GuardConfig(degenerate="flag")))

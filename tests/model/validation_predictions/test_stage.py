@@ -17,6 +17,7 @@ from model.store.stage import StageEvents
 from model.trained_model import checkpoint
 from model.trained_model import checks as model_checks
 from model.trained_model import stage as model
+from model.trained_model.config import GuardConfig
 from model.trained_model.results import TrainingStoppedError
 from model.validation_predictions import calibration, checks, stage
 from model.validation_predictions.settings import PredictionSettings
@@ -84,6 +85,23 @@ def test_checks_find_damaged_predictions(trained: Any, check: Any, damage: Any) 
     with trained.store.writer(stage.ASSET, "wf_a", trained.run("wf_a").identity) as w:
         w.table(stage.PREDICTIONS, frame, key=stage.KEY)
     assert not check(trained.store, trained.settings, "wf_a").passed
+
+
+@pytest.mark.parametrize(("degenerate", "severity"), [("flag", "warn"), ("stop", "error")])
+def test_flat_predictions_are_only_a_warning_where_they_are_only_flagged(
+    trained: Any, degenerate: Any, severity: str
+) -> None:
+    metrics = trained.store.read_json(model.ASSET, "metrics.json", "wf_a")
+    kept = metrics["history"][metrics["best_epoch"] - 1]
+    low = min((1, 5), key=lambda h: float(kept[f"val_std_ratio_{h}"]))
+    limit = float(kept[f"val_std_ratio_{low}"])
+    guards = GuardConfig(degenerate=degenerate, min_prediction_std=limit)
+    trained.settings.training = replace(trained.settings.training, guards=guards)
+    outcome = model_checks.check_not_degenerate(trained.store, trained.settings, "wf_a")
+    assert not outcome.passed and outcome.severity == severity
+    assert outcome.summary.endswith(f"not above training.guards.min_prediction_std {limit:g} on horizon {low}")
+    trained.settings.training = replace(trained.settings.training, guards=replace(guards, min_prediction_std=0.0))
+    assert model_checks.check_not_degenerate(trained.store, trained.settings, "wf_a").passed
 
 
 def test_training_twice_gives_the_same_artefact(prepared: Any) -> None:
