@@ -1,5 +1,6 @@
 """Pictures of a training: its curves with the phases, and the learning rate that it followed."""
 
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +30,9 @@ _PHASE_COLOURS = (canvas.GREY, canvas.GREEN, canvas.ORANGE, canvas.PURPLE, canva
 def draw_curves(store: Store, settings: "Settings", partition: str | None) -> bytes:
     """Loss and validation RankIC by epoch, as PNG."""
     metrics = store.read_json(ASSET, METRICS, partition)
-    weights = store.read_json(ASSET, CONFIG, partition)["training"]["loss"]
-    return canvas.png(curves_figure(metrics["history"], weights, metrics["best_epoch"]))
+    training = store.read_json(ASSET, CONFIG, partition)["training"]
+    own = {phase["name"]: phase["loss"] for phase in training.get("phases", ())}
+    return canvas.png(curves_figure(metrics["history"], training["loss"], metrics["best_epoch"], own))
 
 
 def draw_rate(store: Store, settings: "Settings", partition: str | None) -> bytes:
@@ -91,34 +93,34 @@ def attention_figure(insight: dict[str, Any]) -> Figure:
     return figure
 
 
-def curves_figure(history: list[Record], weights: dict[str, Any], best: int) -> Figure:
+def curves_figure(
+    history: list[Record], weights: Mapping[str, Any], best: int, own: Mapping[str, Mapping[str, Any]] | None = None
+) -> Figure:
     """Train losses on the left, validation RankIC by horizon on the right, both over epochs.
 
+    A line of losses ends where a phase weighs them in another way: sums of other weights say nothing of each other.
+
     Args:
-        weights: weight of each loss, by its name without ``loss_``.
+        weights: weight of each loss, by its name without ``loss_``, and ``horizon_weights``.
         best: number of the kept epoch, from 1; 0 where none was kept.
+        own: what a phase changes of the weights, by its name; None there for what it leaves.
     """
     figure, (left, right) = canvas.sheet("Does the training learn, and does it carry over?", 1, 2)
-    canvas.name_axes(left, "epoch", "weighted train loss (1 = first epoch)")
+    canvas.name_axes(left, "epoch", "weighted train loss (1 = first epoch of a line)")
     canvas.name_axes(right, "epoch", "validation RankIC (mean of the days)")
     if not history:
         canvas.say(left, "no epoch yet")
         canvas.say(right, "no epoch yet")
         return figure
     epochs = np.array([record["epoch"] for record in history])
-    colours = {"ranking": canvas.BLUE, "error": canvas.RED}
-    for part, names in _PARTS.items():
-        sums = np.array([sum(weights[name] * record.get(f"loss_{name}", 0.0) for name in names) for record in history])
-        if sums[0] > 0:
-            label = f"{part}: {', '.join(names)}"
-            left.plot(epochs, sums / sums[0], color=colours[part], marker="o", markersize=3.5, label=label)
+    _loss_lines(left, history, weights, own or {})
     _rank_ic_lines(right, epochs, history)
     for axes in (left, right):
         if best:
             axes.axvline(best, ymax=0.84, color=canvas.INK, linestyle="--", linewidth=1.1, label=f"kept: epoch {best}")
         axes.set_xlim(0.5, epochs[-1] + 0.5)
         low, high = axes.get_ylim()
-        axes.set_ylim(low - 0.22 * (high - low), high + 0.12 * (high - low))
+        axes.set_ylim(low - (0.32 if axes is left else 0.22) * (high - low), high + 0.12 * (high - low))
         canvas.spans(axes, _phases(history, [1] * len(history), 0.5))
         axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
         canvas.legend(axes, "lower center", columns=1 if axes is left else 3)
@@ -138,6 +140,40 @@ def rate_figure(rates: list[float], history: list[Record]) -> Figure:
     axes.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
     canvas.spans(axes, _phases(history, [int(record["steps"]) for record in history], 0.5))
     return figure
+
+
+def _loss_lines(
+    axes: Axes, history: list[Record], weights: Mapping[str, Any], own: Mapping[str, Mapping[str, Any]]
+) -> None:
+    colours = {"ranking": canvas.BLUE, "error": canvas.RED}
+    for part, names in _PARTS.items():
+        label = f"{part}: {', '.join(names)}"
+        for epochs, sums in _stretches(history, names, weights, own):
+            axes.plot(epochs, np.array(sums) / sums[0], color=colours[part], marker="o", markersize=3.5, label=label)
+            label = "_"  # the legend names a part once
+
+
+def _stretches(
+    history: list[Record], names: Sequence[str], weights: Mapping[str, Any], own: Mapping[str, Mapping[str, Any]]
+) -> list[tuple[list[int], list[float]]]:
+    """Epochs and weighted sums of some losses wherever epochs in a row weigh them alike, from the first sum above 0."""
+    found = []
+    changed = {phase: {k: v for k, v in change.items() if v is not None} for phase, change in own.items()}
+    of_epoch = [{**weights, **changed.get(record["phase"], {})} for record in history]
+    asked = [([each[name] for name in names], each.get("horizon_weights")) for each in of_epoch]
+    for (used, _), group in groupby(zip(asked, history, strict=True), key=lambda pair: pair[0]):
+        points = [(record["epoch"], _weighted_sum(record, dict(zip(names, used, strict=True)))) for _, record in group]
+        while points and not points[0][1] > 0:
+            points.pop(0)
+        if points:
+            found.append(([epoch for epoch, _ in points], [value for _, value in points]))
+    return found
+
+
+def _weighted_sum(record: Record, weights: Mapping[str, float]) -> float:
+    """Not a number where the epoch recorded none of these losses, as where none of them has a weight."""
+    recorded = [weight * record[f"loss_{name}"] for name, weight in weights.items() if f"loss_{name}" in record]
+    return float(sum(recorded)) if recorded else float("nan")
 
 
 def _rank_ic_lines(axes: Axes, epochs: NDArray[Any], history: list[Record]) -> None:

@@ -196,6 +196,36 @@ def test_curves_have_two_losses_and_a_line_for_each_horizon(full_store: Store) -
     assert texts(figure) == ["baseline", "gat"]
 
 
+def test_a_line_of_losses_ends_where_a_phase_weighs_them_in_another_way() -> None:
+    weights = {**dict.fromkeys(("rank_ic", "cs_ic", "sharpe", "pointwise", "direction"), 0.5), "pinball": 0.1}
+    ranking = ("rank_ic", "cs_ic", "sharpe")
+    first = {**dict.fromkeys((*ranking, "pointwise", "direction"), 0.0), "pinball": 1.0, "horizon_weights": None}
+    history: list[dict[str, Any]] = [
+        {"epoch": 1, "phase": "statistics", "loss_pinball": 4.0},
+        {"epoch": 2, "phase": "statistics", "loss_pinball": 2.0},
+        *(
+            {"epoch": epoch, "phase": "network", **{f"loss_{name}": 6.0 / epoch for name in weights}}
+            for epoch in (3, 4)
+        ),
+    ]
+    figure = training.curves_figure(history, weights, 4, {"statistics": first, "network": dict.fromkeys(weights)})
+    lines = [line for line in figure.axes[0].lines if str(line.get_marker()) == "o"]
+    drawn = [(np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist()) for line in lines]
+    assert drawn == [([3, 4], [1.0, 0.75]), ([1, 2], [1.0, 0.5]), ([3, 4], [1.0, pytest.approx(0.75)])]
+    assert [label.split(":")[0] for label in legend(figure, 0)] == ["ranking", "error", "kept"]
+
+
+def test_a_line_of_losses_starts_at_the_first_epoch_above_zero() -> None:
+    weights = dict.fromkeys(("rank_ic", "cs_ic", "sharpe", "pointwise", "pinball", "direction"), 0.5)
+    history: list[dict[str, Any]] = [
+        {"epoch": epoch, "phase": "all", **{f"loss_{name}": loss for name in weights}}
+        for epoch, loss in ((1, 0.0), (2, 0.8), (3, 0.4))
+    ]
+    line = training.curves_figure(history, weights, 0).axes[0].lines[0]
+    assert np.asarray(line.get_xdata()).tolist() == [2, 3]
+    assert np.asarray(line.get_ydata()).tolist() == pytest.approx([1.0, 0.5])
+
+
 def test_the_rate_is_drawn_for_every_step(full_store: Store) -> None:
     metrics: dict[str, Any] = full_store.read_json("trained_model", "metrics.json", FOLD)
     figure = training.rate_figure(metrics["rates"], metrics["history"])
