@@ -13,7 +13,9 @@ class Section(BaseModel):
     they do not enter the hash that decides whether an artefact is stale.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
+    )
 
     unhashed: ClassVar[frozenset[str]] = frozenset()
 

@@ -8,6 +8,7 @@ from model.atft_tensors.settings import TensorSettings
 from model.baseline.settings import BaselineSettings
 from model.correlation_graph.settings import GraphSettings
 from model.daily_quotes.settings import CalendarSettings, SimulatedSource, SourceSettings
+from model.errors import TrainingError
 from model.labels.settings import LabelSettings
 from model.normalization_stats.settings import NormalizationSettings
 from model.portfolio_report.settings import PortfolioSettings
@@ -18,6 +19,7 @@ from model.settings.base import Section
 from model.settings.sections import RuntimeSettings, TrackingSettings
 from model.store.hashing import json_hash
 from model.trained_model.config import TrainingConfig
+from model.trained_model.frozen import frozen_parts
 from model.trained_model.network.config import NetworkConfig
 from model.validation_predictions.settings import PredictionSettings
 from model.walk_forward_folds.settings import FoldSettings
@@ -85,7 +87,17 @@ class Settings(Section):
             loss.weights_of(self.labels.horizons)  # refuses horizons that are not predicted
         self._require_no_idle_switch()
         self._require_features_of_the_network()
+        self.network.require_window(self.tensors.lookback)
+        self._require_parts()
         return self
+
+    def _require_parts(self) -> None:
+        """Phases train and freeze parts that the network has, and something learns in each."""
+        try:
+            for phase in self.training.phases:
+                frozen_parts(phase, self.network)
+        except TrainingError as error:
+            raise ValueError(f"training.phases: {error}") from error
 
     def _require_no_idle_switch(self) -> None:
         if self.training.leaders_l1 and not self.network.direct:

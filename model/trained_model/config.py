@@ -5,10 +5,11 @@ the graph, then fine-tuning with a low rate and a tight clip; the cross-sectiona
 and Sharpe 0.1. Every bound is checked when an object is made.
 """
 
+import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal
 
-_PYDANTIC: dict[str, Any] = {"extra": "forbid", "use_attribute_docstrings": True}
+_PYDANTIC: dict[str, Any] = {"extra": "forbid", "use_attribute_docstrings": True, "allow_inf_nan": False}
 
 
 LOSSES = ("rank_ic", "cs_ic", "sharpe", "pointwise", "pinball", "direction", "auxiliary")
@@ -66,10 +67,12 @@ class PhaseConfig:
     train_only: tuple[str, ...] = ()
     """Parts of the network that learn in this phase, all others being frozen; empty for all."""
     freeze: tuple[str, ...] = ()
-    """Parts of the network (vsn, temporal, fan, san, gat, fusion, heads) whose weights keep their bits here."""
+    """Parts of the network whose weights keep their bits here, of those it has: vsn (projection where
+    variable_selection is off), temporal, fan or san, gat, gat_input, fusion, heads, direct."""
 
     def __post_init__(self) -> None:
         _require(bool(self.name), "a phase needs a name")
+        _require_finite(self, f"phase {self.name}: ")
         _require(self.epochs >= 0, f"phase {self.name}: epochs must be 0 or more, got {self.epochs}")
         _require(self.lr > 0, f"phase {self.name}: lr must be positive, got {self.lr}")
         _require(self.patience >= 1, f"phase {self.name}: patience must be 1 or more, got {self.patience}")
@@ -114,6 +117,7 @@ class LossConfig:
     """Weight of each horizon (trading days) in every part of the loss, such as {1: 2.0}; 1 where left out."""
 
     def __post_init__(self) -> None:
+        _require_finite(self)
         weights = tuple(float(getattr(self, name)) for name in LOSSES)
         _require(min(weights) >= 0, f"loss weights must be 0 or more, got {weights}")
         _require(max(weights[:-1]) > 0, "at least one loss weight must be positive")
@@ -121,9 +125,9 @@ class LossConfig:
         _require(self.rank_temperature > 0, f"rank_temperature must be positive, got {self.rank_temperature}")
         _require(self.min_names >= 2, f"min_names must be 2 or more, got {self.min_names}")
         _require(
-            all(weight > 0 for weight in self.horizon_weights.values()),
-            f"horizon_weights must be positive, got {self.horizon_weights}: a horizon that is not to be learnt is left "
-            "out of labels.horizons",
+            all(0 < weight < math.inf for weight in self.horizon_weights.values()),
+            f"horizon_weights must be positive and finite, got {self.horizon_weights}: a horizon that is not to be "
+            "learnt is left out of labels.horizons",
         )
 
     def of_phase(self, change: PhaseLoss) -> "LossConfig":
@@ -170,6 +174,7 @@ class GuardConfig:
     """What happens when a gradient is longer than that: stop the training at once, or flag it and go on."""
 
     def __post_init__(self) -> None:
+        _require_finite(self)
         _require(self.min_prediction_std >= 0, "min_prediction_std must be 0 or more")
         _require(self.min_gat_gradient >= 0, "min_gat_gradient must be 0 or more")
         _require(self.max_std_ratio > 0, f"max_std_ratio must be positive, got {self.max_std_ratio}")
@@ -245,6 +250,7 @@ class TrainingConfig:
     """What cannot change a result."""
 
     def __post_init__(self) -> None:
+        _require_finite(self)
         _require(any(phase.epochs for phase in self.phases), "at least one phase needs an epoch")
         names = [phase.name for phase in self.phases]
         _require(len(set(names)) == len(names), f"phase names must differ, got {names}")
@@ -271,3 +277,12 @@ class TrainingConfig:
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ValueError(message)
+
+
+def _require_finite(config: Any, where: str = "") -> None:
+    """A bound such as ``value >= 0`` lets infinity pass, and comparisons with what is not a number say nothing."""
+    for item in fields(config):
+        value = getattr(config, item.name)
+        _require(
+            not isinstance(value, float) or math.isfinite(value), f"{where}{item.name} must be finite, got {value}"
+        )

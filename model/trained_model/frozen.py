@@ -4,26 +4,21 @@ Training in stages needs it: SAN, for example, learns its statistics first and k
 (``train_only: [san]``, then ``freeze: [san]``). A frozen part still acts; its weights keep their bits.
 """
 
-from collections.abc import Sequence
-
 from model.errors import TrainingError
 from model.trained_model.config import PhaseConfig
 from model.trained_model.network.config import NetworkConfig
-from model.trained_model.step import active
 
 _SWITCHED = {"fan": "adaptive_norm", "san": "adaptive_norm", "gat": "graph", "gat_input": "graph"}
 """Parts that act only where a phase switches them on."""
 
 
-def frozen_parts(phase: PhaseConfig, network: NetworkConfig, parts: Sequence[str]) -> frozenset[str]:
+def frozen_parts(phase: PhaseConfig, network: NetworkConfig) -> frozenset[str]:
     """The parts whose weights a phase does not change because it says so.
-
-    Args:
-        parts: names of all parts of the network.
 
     Raises:
         TrainingError: the phase names a part that the network lacks, or no part that acts in it would learn.
     """
+    parts = network.parts
     unknown = sorted({*phase.train_only, *phase.freeze} - set(parts))
     if unknown:
         raise TrainingError(
@@ -31,8 +26,7 @@ def frozen_parts(phase: PhaseConfig, network: NetworkConfig, parts: Sequence[str
             f"{', '.join(parts)}."
         )
     frozen = frozenset(set(parts) - set(phase.train_only) if phase.train_only else phase.freeze)
-    switches = active(network, phase)
-    learning = [p for p in parts if p not in frozen and (p not in _SWITCHED or getattr(switches, _SWITCHED[p]))]
+    learning = [p for p in parts if p not in frozen and (p not in _SWITCHED or getattr(phase, _SWITCHED[p]))]
     if not learning:
         raise TrainingError(
             f"Phase {phase.name} would train nothing: of the parts that may learn, none acts in it. Switch "

@@ -79,7 +79,7 @@ class Session:
         self.standing = Standing()
         self.tally = Tally()
         self.parameter_count = self.network.parameter_count()
-        self.frozen = [frozen_parts(phase, network, self.parts.names) for phase in training.phases]
+        self.frozen = [frozen_parts(phase, network) for phase in training.phases]
         self.optimizer = self._enter_phase()
         self.saved = time.monotonic()
         self.average = self._copy() if training.ema_decay else None

@@ -25,6 +25,7 @@ from model.trained_model.artefact import CONFIG
 from model.trained_model.ensemble import Member, predict_ensemble
 from model.trained_model.inference import Predictions
 from model.trained_model.network.atft_gat_fan import PhaseSwitches
+from model.trained_model.network.config import LEVEL_DIGITS
 from model.trained_model.served import network_config
 from model.validation_predictions import calibration
 from model.validation_predictions.artefact import (
@@ -147,7 +148,7 @@ def prediction_table(found: Predictions, panel: FoldPanel, labels: pl.DataFrame)
 
 def quantile_name(level: float) -> str:
     """Column of a quantile: 0.05 is ``q05``, 0.025 is ``q025``."""
-    return f"q{f'{level:.4f}'[2:].rstrip('0').ljust(2, '0')}"
+    return f"q{f'{level:.{LEVEL_DIGITS}f}'[2:].rstrip('0').ljust(2, '0')}"
 
 
 def _labels_of(labels: pl.DataFrame, horizon: int) -> pl.DataFrame:

@@ -298,8 +298,4 @@ def _check_sizes(config: NetworkConfig, n_features: int, horizons: Sequence[int]
         raise ValueError(f"Horizons must be distinct positive days, not {tuple(horizons)}.")
     if lookback < 3:
         raise ValueError(f"The network needs a lookback of at least 3 days, not {lookback}.")
-    if config.adaptive_norm == "fan" and not config.adaptive_main_channel and config.fan_top_k >= lookback // 2 + 1:
-        raise ValueError(
-            f"network.fan_top_k = {config.fan_top_k} takes all {lookback // 2 + 1} frequencies of a {lookback}-day "
-            "window and adaptive_main_channel is off: every feature would be exactly zero."
-        )
+    config.require_window(lookback)

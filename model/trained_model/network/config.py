@@ -7,21 +7,29 @@ a checkpoint's ``config.json`` describe the network in the same words.
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 AdaptiveNorm = Literal["fan", "san", "none"]
+
+LEVEL_DIGITS = 4
+"""Digits of a quantile's level in the name of its column."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
     """Sizes and switches of :class:`~model.trained_model.network.atft_gat_fan.AtftGatFan`."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "use_attribute_docstrings": True}
+    __pydantic_config__: ClassVar[dict[str, Any]] = {
+        "extra": "forbid",
+        "use_attribute_docstrings": True,
+        "allow_inf_nan": False,
+    }
 
     hidden: int = 64
     """Width H of every part after the input layer."""
     quantiles: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95)
-    """Quantile levels, strictly increasing inside (0, 1)."""
+    """Quantile levels, strictly increasing inside (0, 1), also when rounded to four digits."""
     dropout: float = 0.1
     """Dropout inside the gated residual networks, between layers of the recurrence and in the heads."""
     variable_selection: bool = True
@@ -111,11 +119,42 @@ class NetworkConfig:
         levels = self.quantiles
         rising = all(a < b for a, b in zip((0.0, *levels), (*levels, 1.0), strict=True))
         _require(bool(levels) and rising, "quantiles", levels, "strictly increasing inside (0, 1)")
+        named = [round(level, LEVEL_DIGITS) for level in (0.0, *levels, 1.0)]
+        apart = all(a < b for a, b in pairwise(named))
+        _require(apart, "quantiles", levels, f"levels that differ in {LEVEL_DIGITS} digits, by which they are named")
         _require(self.hidden % self.attention_heads == 0, "hidden", self.hidden, "divisible by attention_heads")
         _require(self.gat_hidden % self.gat_heads == 0, "gat_hidden", self.gat_hidden, "divisible by gat_heads")
         if self.freq_dropout_p > 0.0:
             _require(
                 self.adaptive_norm == "fan", "freq_dropout_p", self.freq_dropout_p, "0 unless adaptive_norm is 'fan'"
+            )
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the parts that have weights, input side first: what a phase may train alone or freeze."""
+        there = {
+            "vsn": self.variable_selection,
+            "projection": not self.variable_selection,
+            "temporal": True,
+            "fan": self.adaptive_norm == "fan",
+            "san": self.adaptive_norm == "san",
+            "gat": self.graph,
+            "gat_input": self.graph and self.gat_reads_features,
+            "fusion": True,
+            "heads": True,
+            "direct": self.direct,
+        }
+        return tuple(name for name, holds in there.items() if holds)
+
+    def require_window(self, lookback: int) -> None:
+        """Raise ValueError where a window of so many days would leave nothing of the features."""
+        frequencies = lookback // 2 + 1
+        removed = self.adaptive_norm == "fan" and not self.adaptive_main_channel and self.fan_top_k >= frequencies
+        if removed:
+            raise ValueError(
+                f"network.fan_top_k = {self.fan_top_k} takes all {frequencies} frequencies of a {lookback}-day window "
+                "and adaptive_main_channel is off: every feature would be exactly zero. Lower fan_top_k or set "
+                "adaptive_main_channel to true."
             )
 
 

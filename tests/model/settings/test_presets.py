@@ -35,6 +35,20 @@ def test_the_promised_presets_are_there() -> None:
         ("training.phases=[{name: a, epochs: 1, lr: 1, loss: {pinbal: 1}}]", "pinbal"),
         ("training.phases=[{name: a, epochs: 1, lr: 1, freeze: [san], train_only: [gat]}]", "not both of them"),
         ("training.phases=[{name: a, epochs: 1, lr: 1, loss: {rank_ic: -1}}]", "loss weights must be 0 or more"),
+        ("training.phases=[{name: a, epochs: 1, lr: 1, loss: {rank_ic: .nan}}]", "finite number"),
+        ("training.phases=[{name: a, epochs: 1, lr: .inf}]", "finite number"),
+        (
+            "training.phases=[{name: a, epochs: 1, lr: 1, freeze: [nonsense]}]",
+            "the parts of this network are vsn, temp",
+        ),
+        ("training.phases=[{name: a, epochs: 1, lr: 1, train_only: [gat], graph: false}]", "would train nothing"),
+        ("training.loss.cs_ic=.nan", "finite number"),
+        ("training.loss.horizon_weights={5: .inf}", "finite number"),
+        ("training.weight_decay=.inf", "finite number"),
+        ("graph.threshold=.nan", "finite number"),
+        ("network.layer_scale_init=.inf", "finite number"),
+        ("network.quantiles=[0.5, 0.50001]", "differ in 4 digits"),
+        ("network.quantiles=[0.00001, 0.5]", "differ in 4 digits"),
         ("seed=-1", "seed"),
         ("seed", "key=value"),
         ("seed.x=1", "seed is a single value"),
@@ -70,6 +84,11 @@ def test_a_switch_that_nothing_would_heed_is_refused(overrides: list[str], says:
     with pytest.raises(SettingsError, match=says):
         presets.load("demo", overrides)
     presets.load("demo", [*overrides, "training.leaders_l1=0.0", "network.freq_dropout_p=0.0"])
+
+
+def test_a_normalisation_that_would_leave_nothing_is_refused_before_any_training() -> None:
+    with pytest.raises(SettingsError, match="every feature would be exactly zero"):
+        presets.load("demo", ["network.fan_top_k=400", "network.adaptive_main_channel=false"])
 
 
 def test_an_unknown_preset_names_the_nearest_one() -> None:

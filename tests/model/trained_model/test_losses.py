@@ -11,7 +11,7 @@ from scipy import stats
 
 from model.errors import TrainingError
 from model.trained_model import losses
-from model.trained_model.config import LossConfig
+from model.trained_model.config import LossConfig, PhaseConfig, PhaseLoss, TrainingConfig
 from model.trained_model.evaluation import average_ranks, pearson, rank_ic_by_day, spread_by_day
 from model.trained_model.losses import Padded, total_loss
 
@@ -259,3 +259,18 @@ def test_spread_by_day_ignores_missing_values() -> None:
 def test_pearson_without_epsilon_is_undefined_for_a_constant_side() -> None:
     mask = torch.ones(1, 4, dtype=torch.bool)
     assert pearson(torch.ones(1, 4), torch.randn(1, 4), mask).isnan().all()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_settings_that_are_no_finite_number_are_refused_by_name(value: float) -> None:
+    for name in ("pointwise", "auxiliary", "huber_delta"):
+        with pytest.raises(ValueError, match=f"{name} must be finite"):
+            LossConfig(**{name: value})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="horizon_weights must be positive and finite"):
+        LossConfig(horizon_weights={5: value})
+    with pytest.raises(ValueError, match="phase a: lr must be finite"):
+        PhaseConfig(name="a", epochs=1, lr=value)
+    with pytest.raises(ValueError, match="weight_decay must be finite"):
+        TrainingConfig(weight_decay=value)
+    with pytest.raises(ValueError, match="pinball must be finite"):
+        LossConfig().of_phase(PhaseLoss(pinball=value))
