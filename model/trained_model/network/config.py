@@ -1,8 +1,9 @@
 """What the network looks like: one frozen dataclass, standard library only.
 
-Every switch either does what its line says or the construction raises ``ValueError``; there is no switch that is
-accepted and ignored. The settings layer validates the same class (see ``__pydantic_config__``), so a preset and
-a checkpoint's ``config.json`` describe the network in the same words.
+Every switch of a part that acts does what its line says, and values that contradict each other raise ``ValueError``.
+The sizes and switches of a part that is off (``gat_heads`` without ``graph``) wait for it. The settings layer validates
+the same class (see ``__pydantic_config__``), so a preset and a checkpoint's ``config.json`` describe the network in the
+same words.
 """
 
 import math
@@ -83,7 +84,7 @@ class NetworkConfig:
     gat_dropout: float = 0.0
     """Dropout of the normalised attention coefficients."""
     edge_dropout: float = 0.1
-    """Chance that training removes an edge; self loops always stay."""
+    """Chance that training removes an edge from the graph attention, no self loop. The direct path reads all edges."""
     gat_output_clip: float = 5.0
     """The normalised graph output is clamped to plus or minus this."""
     gat_init_scale: float = 3.0

@@ -10,6 +10,7 @@ from model.errors import SettingsError
 from model.settings import presets
 from model.settings.improvements import IMPROVEMENTS
 from model.settings.root import Settings
+from model.trained_model.network.config import NetworkConfig
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "improvements.md"
 
@@ -60,3 +61,17 @@ def test_the_stages_of_rolling_out_and_back_are_valid_settings(stage: str, setti
     presets.load("demo", settings)
     page = PAGE.read_text("utf-8")
     assert all(setting in page for setting in settings), stage
+
+
+def test_the_setting_that_freezes_parts_names_all_that_a_network_may_have() -> None:
+    said = Settings.model_json_schema()["$defs"]["PhaseConfig"]["properties"]["freeze"]["description"]
+    kinds = (NetworkConfig(), NetworkConfig(adaptive_norm="san", variable_selection=False))
+    assert {part for kind in kinds for part in kind.parts} <= set(re.findall(r"\w+", said))
+
+
+def test_the_safe_preset_extended_with_a_source_of_ones_own_reads_that_source(tmp_path: Path) -> None:
+    page = PAGE.read_text("utf-8")
+    preset = tmp_path / "mysafe.yaml"
+    preset.write_text(page.partition("# mysafe.yaml\n")[2].partition("```")[0], encoding="utf-8")
+    settings = presets.load(str(preset))
+    assert settings.source.kind == "files" and settings.training.guards.exploding == "stop"
