@@ -162,10 +162,11 @@ def test_test_days_have_no_influence_on_the_weights(panel: FoldPanel) -> None:
 
 
 def test_early_stopping_ends_a_phase_and_restores_its_best_weights(panel: FoldPanel) -> None:
-    long = PhaseConfig(name="all", epochs=12, lr=0.3, patience=2)
+    # A rate at which the score jumps about: two epochs in a row below the best come sooner or later on any processor.
+    long = PhaseConfig(name="all", epochs=60, lr=0.3, patience=2)
     result = trained(panel, replace(FOUR_PHASES, phases=(long,), guards=GuardConfig(degenerate="flag")))
     scores = [float(record.get("val_rank_ic", -1.0)) for record in result.history]
-    assert len(scores) < 12
+    assert len(scores) < 60
     assert result.best_epoch == int(np.argmax(scores)) + 1 == len(scores) - 2
     assert result.best_rank_ic == max(scores)
 
