@@ -235,12 +235,15 @@ class Stepper:
 
     @torch.no_grad()
     def _shrink(self, optimizer: Any) -> None:
-        """Soft thresholding of the leaders' coefficients, apart from the gradient as AdamW's decay is."""
+        """Soft thresholding of the leaders' coefficients, apart from the gradient as AdamW's decay is.
+
+        Those that took no part in the step, in a phase without the graph, stay as they are.
+        """
         if not self.config.leaders_l1:
             return
         for group in optimizer.param_groups:
             for value in group["params"]:
-                if id(value) in self.parts.sparse:
+                if id(value) in self.parts.sparse and value.grad is not None:
                     value.copy_(nn.functional.softshrink(value, group["lr"] * self.config.leaders_l1))
 
     def recovered(self, work: Callable[[], _Found]) -> _Found | None:
