@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from model.errors import SettingsError
-from model.settings import presets
+from model.settings import presets, strict_yaml
 from model.settings.root import Settings
 from model.store import atomic
 from model.store.store import Store
@@ -155,9 +155,20 @@ def _absolute_path(override: str) -> str:
 
 
 def _keeps_its_files_below(instance_file: Path, folder: Path) -> bool:
-    """Whether an instance file names a place for its files that lies in this folder."""
+    """Whether an instance file names a place for its files that lies in this folder.
+
+    Raises:
+        SettingsError: it is not readable YAML, so that nothing can be said.
+    """
     if not instance_file.is_file():
         return False
-    document = yaml.safe_load(instance_file.read_text(encoding="utf-8")) or {}
-    place = document.get("local_artifact_storage", {}).get("config", {}).get("base_dir")
-    return isinstance(place, str) and Path(place).is_relative_to(folder)
+    try:
+        found = yaml.safe_load(instance_file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{instance_file}, to which DAGSTER_HOME leads, is not readable YAML ({strict_yaml.problem(error)}). "
+            "Correct the file, or unset DAGSTER_HOME."
+        ) from error
+    for key in ("local_artifact_storage", "config", "base_dir"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return isinstance(found, str) and Path(found).is_relative_to(folder)

@@ -89,3 +89,19 @@ def test_a_named_instance_is_used_if_it_keeps_its_files_in_this_home(
     assert installation().dagster_home == (named if shared else tmp_path / "home" / "dagster")
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "nothing"))
     assert installation().dagster_home == tmp_path / "home" / "dagster"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "local_artifact_storage:", "local_artifact_storage: {config: 3}"])
+def test_an_instance_that_names_no_place_is_another_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    (tmp_path / "dagster.yaml").write_text(content)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    assert installation().dagster_home == tmp_path / "home" / "dagster"
+
+
+def test_an_instance_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dagster.yaml").write_text("{")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with pytest.raises(SettingsError, match=r"dagster\.yaml, to which DAGSTER_HOME leads, is not readable YAML"):
+        installation().dagster_home  # noqa: B018

@@ -94,17 +94,20 @@ class Coverage:
 
     def note_left_out(self, table: str, unit: str, rows: int) -> None:
         """Keep how many rows of a unit are left out."""
-        units = {name: count for name, count in self.left_out.pop(table, {}).items() if name != unit}
-        if rows:
-            units[unit] = rows
-        if units:
-            self.left_out[table] = units
+        _note(self.left_out, table, unit, rows or None)
 
     def note_cut(self, table: str, unit: str, rows: int | None) -> None:
         """Keep how many rows a cut answer had; None where the last answer was whole."""
-        self.cut.setdefault(table, {}).pop(unit, None)
-        if rows is not None:
-            self.cut[table][unit] = rows
+        _note(self.cut, table, unit, rows)
+
+
+def _note(counts: dict[str, dict[str, int]], table: str, unit: str, rows: int | None) -> None:
+    """Put a unit's count in, or take it out where it is None, and the table with its last one."""
+    units = {name: count for name, count in counts.pop(table, {}).items() if name != unit}
+    if rows is not None:
+        units[unit] = rows
+    if units:
+        counts[table] = units
 
 
 _COVERAGE = TypeAdapter(Coverage)

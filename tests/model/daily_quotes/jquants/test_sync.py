@@ -146,7 +146,7 @@ def test_an_old_day_that_stays_cut_is_kept_as_it_was_and_stops_no_later_night(
     market.bars |= kept
     clock.wait(days=8)
     assert open_days(end="2024-01-19", **(settings | {"sweep_days_per_sync": 50})).index() == after
-    assert source.coverage().cut["quotes"] == {}
+    assert source.coverage().cut == {}
 
 
 def test_a_cut_answer_for_the_day_itself_is_refused(open_days: Open, market: FakeMarket, clock: FakeClock) -> None:
