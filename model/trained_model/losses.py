@@ -32,8 +32,8 @@ _SPREAD_FLOOR = 1e-2
 A correlation does not see the scale of predictions, so its gradient grows as one over their spread. Without a floor of
 the order of what can be predicted, the first steps of a network that starts small have gradients thousands of times
 those that follow, and an optimiser that remembers them (Adam) then hardly moves for a thousand steps."""
-_PAIRS_AT_A_TIME = 2**20
-"""Pairs of stocks that a block of the soft rank holds."""
+_PAIRS_AT_A_TIME, _PAIRS_AT_A_TIME_ON_A_GPU = 2**20, 2**26
+"""Pairs of stocks that a block of the soft rank holds: on a GPU, enough to keep it busy (256 MB)."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class _SoftWins(torch.autograd.Function):
     def forward(ctx: Any, values: Tensor, weight: Tensor, temperature: float) -> Tensor:
         shares: Iterable[Tensor] = _shares(values, temperature)
         kept: list[Tensor] = []
-        if values.shape[0] * values.shape[1] ** 2 <= _PAIRS_AT_A_TIME:
+        if values.shape[0] * values.shape[1] ** 2 <= _pairs_at_a_time(values):
             kept = list(shares)
             shares = kept
         ctx.save_for_backward(values, weight, *kept)
@@ -155,8 +155,12 @@ def _shares(values: Tensor, temperature: float) -> Iterator[Tensor]:
     """σ((x_i - x_j) / τ) as blocks [groups, rows, N] over i."""
     groups, names = values.shape
     scaled = values / temperature
-    for rows in scaled.split(max(1, _PAIRS_AT_A_TIME // max(groups * names, 1)), dim=1):
+    for rows in scaled.split(max(1, _pairs_at_a_time(values) // max(groups * names, 1)), dim=1):
         yield torch.sub(rows.unsqueeze(-1), scaled.unsqueeze(-2)).sigmoid_()
+
+
+def _pairs_at_a_time(values: Tensor) -> int:
+    return _PAIRS_AT_A_TIME if values.device.type == "cpu" else _PAIRS_AT_A_TIME_ON_A_GPU
 
 
 def rank_information_coefficient(

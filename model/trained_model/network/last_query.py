@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 WINDOWS_AT_A_TIME = 150
-"""Windows whose gradient is put in its place while the cache still has it."""
+"""Windows whose gradient is put in its place while a CPU's cache still has it. A GPU takes all windows at once."""
 
 
 def last_query(steps: Tensor, queries: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -63,7 +63,8 @@ class _LastQuery(torch.autograd.Function):
         towards = torch.cat([d_logits, kept.unsqueeze(1)], dim=1).transpose(1, 2)  # [B, L, heads + 1]
         along = torch.cat([queries, d_pooled], dim=1)
         d_steps = torch.empty_like(steps)  # in the order of the steps in memory, which need not be the product's
-        for rows in range(0, len(steps), WINDOWS_AT_A_TIME):
-            here = slice(rows, rows + WINDOWS_AT_A_TIME)
+        windows = WINDOWS_AT_A_TIME if steps.device.type == "cpu" else max(1, len(steps))
+        for rows in range(0, len(steps), windows):
+            here = slice(rows, rows + windows)
             d_steps[here] = torch.bmm(towards[here], along[here])
         return d_steps, d_queries, None

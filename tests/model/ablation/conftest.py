@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from model.atft_tensors.panel import FoldPanel
-from tests.model.trained_model.conftest import _make
+from tests.model.trained_model.conftest import panel_with
 
 
 @pytest.fixture
 def make_panel() -> Callable[..., FoldPanel]:
     """Builds panels of any size."""
-    return _make
+    return panel_with

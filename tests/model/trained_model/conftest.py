@@ -8,7 +8,7 @@ import pytest
 from model.atft_tensors.panel import FoldPanel
 
 
-def _make(
+def panel_with(
     *,
     days: int = 40,
     names: int = 12,
@@ -55,4 +55,4 @@ def _make(
 @pytest.fixture
 def make_panel() -> Callable[..., FoldPanel]:
     """Builds panels of any size; defaults are as small as a training can be."""
-    return _make
+    return panel_with

@@ -136,7 +136,7 @@ def test_another_process_trains_the_same_bits_and_loads_no_data_frame_or_orchest
         "    spec.loader.exec_module(module); return module\n"
         f"folder = {str(Path(__file__).parent)!r}\n"
         "panels, here = (load(name, f'{folder}/{name}.py') for name in ('conftest', 'support'))\n"
-        "print(here.state_hash(here.trained(panels._make(), here.SHORT).state))\n"
+        "print(here.state_hash(here.trained(panels.panel_with(), here.SHORT).state))\n"
     )
     root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
