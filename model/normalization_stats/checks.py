@@ -81,14 +81,13 @@ def _listed(names: list[str]) -> str:
 
 def check_spread(store: Store, settings: "Settings", partition: str | None) -> CheckOutcome:
     """Every feature with values has a spread on most train dates (a market feature: over them)."""
-    column = "mad" if settings.normalization.method == "robust" else "std"
     bounds = store.read_table(ASSET, "bounds.parquet", partition)
     markets = bounds.filter(pl.col("kind") == "market")
     flat = (
         _on_train(store, partition)
         .filter((pl.col("n") > 0) & ~pl.col("feature").is_in(markets["feature"].to_list()))
         .group_by("feature")
-        .agg((~(pl.col(column) > 0.0).fill_null(False)).mean().alias("share"))
+        .agg((~(pl.col("std") > 0.0).fill_null(False)).mean().alias("share"))
         .filter(pl.col("share") > 0.5)
     )
     still = markets.filter(pl.col("center").is_not_null() & ~(pl.col("scale") > 0.0).fill_null(False))
@@ -136,7 +135,7 @@ def check_unit_scale(store: Store, settings: "Settings", partition: str | None) 
 
 def _on_train(store: Store, partition: str | None) -> pl.DataFrame:
     fold = Fold.load(store, partition or "")
-    daily = read_daily(store, fold.name, ["n", "std", "mad"])
+    daily = read_daily(store, fold.name, ["n", "std"])
     return daily.filter(pl.col("Date").is_in(list(fold.train_dates)))
 
 

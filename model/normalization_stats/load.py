@@ -7,7 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from model.normalization_stats.apply import Normalizer
-from model.normalization_stats.statistics import MAD_TO_STD
+from model.normalization_stats.statistics import robust_scale
 from model.store.store import Store
 
 ASSET = "normalization_stats"
@@ -26,13 +26,15 @@ def load_normalizer(store: Store, fold: str) -> Normalizer:
     about = store.read_json(ASSET, "normalization.json", fold)
     features: list[str] = about["features"]
     robust = about["method"] == "robust"
-    daily = read_daily(store, fold, ["n", "median", "mad"] if robust else ["n", "mean", "std"])
+    daily = read_daily(store, fold, ["n", "std", *(["median", "mad"] if robust else ["mean"])])
     targets = store.read_table(ASSET, "targets.parquet", fold)
     bounds = pl.DataFrame({"feature": features}).join(
         store.read_table(ASSET, "bounds.parquet", fold), on="feature", how="left", maintain_order="left"
     )
     center = daily_grid(daily, "median" if robust else "mean", features)
-    scale = MAD_TO_STD * daily_grid(daily, "mad", features) if robust else daily_grid(daily, "std", features)
+    scale = daily_grid(daily, "std", features)
+    if robust:
+        scale = robust_scale(daily_grid(daily, "mad", features), scale)
     scale[daily_grid(daily, "n", features) < about["minimum_names"]] = np.nan
     market = (bounds["kind"] == "market").to_numpy()
     center[:, market] = bounds["center"].to_numpy()[market]

@@ -11,7 +11,8 @@ class NormalizationSettings(Section):
     """How features are put on one scale; the same for baseline and network."""
 
     method: Literal["zscore", "robust"] = "zscore"
-    """Centre and scale of a day's cross-section: mean and standard deviation, or median and 1.4826 × MAD."""
+    """Centre and scale of a day's cross-section: mean and standard deviation, or median and 1.4826 × MAD (the standard
+    deviation where most values are equal, as those of flags are)."""
     clip_quantiles: tuple[float, float] = (0.005, 0.995)
     """Quantiles of the z-scores of the train dates at which z-scores are clipped."""
     hard_cap: float = Field(default=5.0, gt=0.0)

@@ -15,7 +15,7 @@ from model.freed_memory import keep_freed_memory
 from model.normalization_stats.daily import SOURCE, MonthChunks
 from model.normalization_stats.load import ASSET, daily_grid
 from model.normalization_stats.settings import NormalizationSettings
-from model.normalization_stats.statistics import MAD_TO_STD, Kind, clip_bounds, fitted_in_time, pooled
+from model.normalization_stats.statistics import Kind, clip_bounds, fitted_in_time, pooled, robust_scale
 from model.store.manifest import Manifest
 from model.store.stage import StageRun
 from model.store.store import Store
@@ -85,7 +85,9 @@ def _bounds(train: pl.DataFrame, kinds: Mapping[str, Kind], settings: Normalizat
     low, high = (daily_grid(train, name, names) for name in ("low", "high"))
     robust = settings.method == "robust"
     centers = daily_grid(train, "median" if robust else "mean", names)
-    scales = daily_grid(train, "mad" if robust else "std", names) * (MAD_TO_STD if robust else 1.0)
+    scales = daily_grid(train, "std", names)
+    if robust:
+        scales = robust_scale(daily_grid(train, "mad", names), scales)
     scales[thin] = np.nan
     lowest, highest = clip_bounds(low, high, centers, scales, settings.hard_cap)
     center, scale = np.full((2, len(names)), np.nan)

@@ -49,8 +49,17 @@ class Daily:
         return self.median if method == "robust" else self.mean
 
     def scale(self, method: str) -> Array:
-        """What is divided by: the standard deviation, or 1.4826 MAD if ``method`` is ``robust``."""
-        return MAD_TO_STD * self.mad if method == "robust" else self.std
+        """What is divided by: the standard deviation, or :func:`robust_scale` if ``method`` is ``robust``."""
+        return robust_scale(self.mad, self.std) if method == "robust" else self.std
+
+
+def robust_scale(mad: Array, std: Array) -> Array:
+    """1.4826 MAD; the standard deviation where most values are equal, which leaves no MAD.
+
+    Of a flag or of returns on a day on which most names stood still, the others would count as missing.
+    """
+    scale: Array = np.where(mad > 0.0, MAD_TO_STD * mad, std)
+    return scale
 
 
 def cross_section(values: NDArray[np.floating], quantiles: Sequence[float] = (0.005, 0.995)) -> Daily:

@@ -290,6 +290,17 @@ def test_the_robust_method_uses_median_and_mad(tmp_path: Path) -> None:
     assert robust.std[10, 0] == pytest.approx(1.4826 * np.median(np.abs(members - median)))
 
 
+def test_the_robust_method_keeps_flags(tmp_path: Path) -> None:
+    store = build(tmp_path, features(), chosen("robust"))
+    robust, place = Normalizer.load(store, "f").take(["flag"]), 10
+    rows = features().filter((pl.col("Date") == DAYS[place]) & pl.col("InUniverse"))["flag"].to_numpy()
+    assert 0.0 < rows.mean() < 0.5
+    assert robust.std[place, 0] == pytest.approx(rows.std())
+    scores = robust.apply(rows[:, None], np.full(len(rows), place))[:, 0]
+    assert set(scores[rows == 0.0].tolist()) == {0.0} and (scores[rows == 1.0] > 1.0).all()
+    assert "flag" not in checks.check_spread(store, chosen("robust"), "f").metadata["features"]
+
+
 def test_a_train_day_on_which_nobody_traded_stops_nothing(tmp_path: Path) -> None:
     outage = DAYS[12]
     shut = features().with_columns(InUniverse=pl.col("InUniverse") & (pl.col("Date") != outage))

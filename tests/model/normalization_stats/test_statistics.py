@@ -68,6 +68,14 @@ def test_a_market_feature_is_scaled_by_its_own_days() -> None:
     assert np.isnan(fitted_in_time(np.array([np.nan]), "zscore")).all()
 
 
+def test_where_most_values_are_equal_the_robust_scale_is_the_standard_deviation() -> None:
+    values = np.array([[0.0, 0.0, 0.0, 1.0], [1.0, 2.0, 4.0, 9.0], [0.1, 0.1, 0.1, 0.1], [np.nan] * 4])
+    flag, spread, level, nothing = cross_section(values).scale("robust")
+    assert flag == values[0].std()
+    assert spread == pytest.approx(1.4826 * 1.5)
+    assert level == 0.0 and np.isnan(nothing)
+
+
 def test_clip_bounds_are_the_median_of_the_days_own_quantiles_and_stop_at_the_cap() -> None:
     rng = np.random.Generator(np.random.PCG64(5))
     x = rng.standard_t(3, (21, 200))  # a row a day
