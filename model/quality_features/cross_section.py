@@ -36,12 +36,23 @@ def member_mean(x: Array, member: Members) -> Array:
 
 def member_std(x: Array, member: Members) -> Array:
     """Standard deviation with n - 1 over each day's members, ``[days, 1]``; NaN with fewer than two."""
-    day, values = _members(x, member)
-    count = np.bincount(day, minlength=len(x))
-    mean = np.bincount(day, weights=values, minlength=len(x)) / np.maximum(count, 1)
-    squares = np.bincount(day, weights=np.square(values - mean[day]), minlength=len(x))
-    std = np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1)), np.nan)
+    count, deviation = _deviations(*_members(x, member), len(x))
+    std = np.where(count > 1, deviation, np.nan)
     return np.ascontiguousarray(std[:, None])
+
+
+def _deviations(group: NDArray[np.int64], values: Array, groups: int) -> tuple[NDArray[np.int64], Array]:
+    """Count and standard deviation (n - 1) of each group's values, exactly 0 where they are all equal.
+
+    The mean of equal values can be off by a rounding error, over which no z-score may be taken.
+    """
+    count = np.bincount(group, minlength=groups)
+    mean = np.bincount(group, weights=values, minlength=groups) / np.maximum(count, 1)
+    squares = np.bincount(group, weights=np.square(values - mean[group]), minlength=groups)
+    any_of = np.zeros(groups)
+    any_of[group] = values
+    differing = np.bincount(group, weights=values != any_of[group], minlength=groups)
+    return count, np.sqrt(np.where(differing > 0, squares, 0.0) / np.maximum(count - 1, 1))
 
 
 def _members(x: Array, member: Members) -> tuple[NDArray[np.int64], Array]:
@@ -89,11 +100,8 @@ def group_std(x: Array, member: Members, sector: Sectors, minimum: int) -> Array
     groups = _groups(x, member, sector)
     if not groups.count:
         return np.full_like(x, np.nan)
-    cell, values = groups.cell[groups.used], x[groups.used]
-    count = np.bincount(cell, minlength=groups.count)
-    mean = np.bincount(cell, weights=values, minlength=groups.count) / np.maximum(count, 1)
-    squares = np.bincount(cell, weights=np.square(values - mean[cell]), minlength=groups.count)
-    return groups.spread(np.sqrt(squares / np.maximum(count - 1, 1)), count >= max(minimum, 2))
+    count, deviation = _deviations(groups.cell[groups.used], x[groups.used], groups.count)
+    return groups.spread(deviation, count >= max(minimum, 2))
 
 
 def group_count(x: Array, member: Members, sector: Sectors, minimum: int) -> Array:

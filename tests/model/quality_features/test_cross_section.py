@@ -34,6 +34,15 @@ def test_position_places_strangers_among_the_members() -> None:
     np.testing.assert_allclose(position(x, member), [[2 / 3, 1 / 6, 2 / 3, 1 / 3, np.nan, 1.0]])
 
 
+def test_equal_values_have_exactly_no_spread() -> None:
+    x = np.array([[0.1] * 9, [0.1] * 8 + [0.2]])
+    everyone, one_sector = np.ones(x.shape, dtype=np.bool_), np.zeros(x.shape, dtype=np.int32)
+    assert member_mean(x, everyone)[0, 0] != 0.1  # a rounding error that no z-score may be taken over
+    for spread in (member_std(x, everyone)[:, 0], group_std(x, everyone, one_sector, 1)[:, 0]):
+        np.testing.assert_allclose(spread, [0.0, x[1].std(ddof=1)])
+        assert spread[0] == 0.0
+
+
 @given(seed=st.integers(0, 10**6), names=st.integers(1, 12))
 @settings(max_examples=25, deadline=None)
 def test_position_of_members_is_the_average_rank(seed: int, names: int) -> None:
