@@ -194,7 +194,8 @@ determination = _window("determination", "Squared correlation of x and y", "x y"
 corr = _window("corr", "Correlation of x and y over the days on which both have a value", "x y")
 drawdown = _window(
     "drawdown",
-    "Log level minus its highest point in the window, from daily log returns; a missing one counts as 0",
+    "Log level minus its highest point in the window (the level before it counts), from daily log returns; "
+    "a missing one counts as 0",
     "log_returns",
 )
 low_pass = _window(
