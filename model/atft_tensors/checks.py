@@ -64,8 +64,17 @@ def check_finite(store: Store, settings: "Settings", partition: str | None) -> C
     used = np.concatenate([panel.train, panel.validation, panel.test])
     dead = [name for f, name in enumerate(panel.features) if not panel.x[used, :, f].any()]
     passed = not broken and not dead and bool((panel.target_scale > 0).all())
-    summary = f"{broken} values are not finite; {len(dead)} features are 0 throughout {', '.join(dead[:10])}".strip()
+    summary = f"{broken} values are not finite; {len(dead)} features are 0 throughout{_remedy(dead)}."
     return CheckOutcome(passed=passed, summary=summary, metadata={"not_finite": broken, "dead_features": dead})
+
+
+def _remedy(dead: list[str]) -> str:
+    if not dead:
+        return ""
+    return (
+        f" ({', '.join(dead[:10])}{' …' if len(dead) > 10 else ''}): they are missing, or do not vary, in this fold. "
+        "Leave them out of tensors.features, or let the folds start later, when their windows have filled"
+    )
 
 
 def check_statistics_of_same_fold(store: Store, settings: "Settings", partition: str | None) -> CheckOutcome:

@@ -114,6 +114,17 @@ def test_all_checks_pass_on_sound_tensors(upstream: Any) -> None:
         assert outcome.passed, (check.name, outcome)
 
 
+def test_a_feature_that_says_nothing_in_a_fold_is_refused_with_the_remedy(upstream: Any) -> None:
+    _panel(upstream)
+    path = upstream.store.directory(ASSET, "wf_a") / STATS
+    stats = load_file(path)
+    stats["std"][:, 1] = 0.0  # as of a market-wide flag that never changed on a train day
+    save_file(stats, path)
+    outcome = checks.check_finite(upstream.store, upstream.settings, "wf_a")
+    assert not outcome.passed and outcome.metadata["dead_features"] == ["rsi_14"]
+    assert "(rsi_14): " in outcome.summary and "tensors.features" in outcome.summary
+
+
 def test_the_check_finds_statistics_of_another_fold(upstream: Any, make_fold: Callable[[str, int], None]) -> None:
     _panel(upstream)
     upstream.features = upstream.features.with_columns(pl.col("ret_1d") * 2)
