@@ -97,6 +97,7 @@ def _flag(name: str) -> pl.Expr:
 
 
 def _refuse(rows: pl.DataFrame, wrong: pl.Expr, what: str) -> None:
+    """Refuse what an earlier version kept; now such an answer is refused before it is kept."""
     found = rows.filter(wrong.fill_null(False) & pl.col(UNTIL).is_null())
     if found.height:
         first = found.row(0, named=True)

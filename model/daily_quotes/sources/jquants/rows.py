@@ -42,7 +42,8 @@ def to_frame(endpoint: Endpoint, records: _Records, unit: str) -> Answer:
     """The kept columns of an answer, one row a key, sorted by key.
 
     Raises:
-        SourceError: a column is missing, or two rows of one key contradict each other. Also where a number is none,
+        SourceError: a column is missing, two rows of one key contradict each other, or a figure has a sign that it
+            cannot have. Also where a number is none,
             not finite or too large, a row lacks its key, holds no date, or speaks of another day than the one asked
             for: in any row of a strict endpoint, in more than a few of another.
     """
@@ -61,6 +62,7 @@ def to_frame(endpoint: Endpoint, records: _Records, unit: str) -> Answer:
         if wrong.any():
             _require_few_figures(endpoint, wrong, records, where)
             numbers[place], spoilt = column.set(wrong, None), spoilt | wrong
+        _require_possible(endpoint, column, records, where)
     frame = pl.DataFrame([*texts, *numbers, spoilt]).unique(list(endpoint.schema), maintain_order=True)
     odd = _odd(endpoint, frame, unit, where)
     kept = _merge(endpoint, frame.filter(~odd), where)
@@ -136,6 +138,26 @@ def _require_few_figures(endpoint: Endpoint, wrong: pl.Series, records: _Records
         f"sign for a missing one, in {count} of {len(records)} rows (first: code {records[first].get('Code', '?')}). "
         "Nothing of the answer was kept: run the command again later; if it stays so, report it to J-Quants, and look "
         "for a newer version of this program."
+    )
+
+
+def _require_possible(endpoint: Endpoint, column: pl.Series, records: _Records, where: str) -> None:
+    """Such a row must not be kept: an old day is seldom asked for again, and would be wrong until then."""
+    if column.name in endpoint.positive:
+        wrong, what = column <= 0, "is not positive"
+    elif column.name in endpoint.not_negative:
+        wrong, what = column < 0, "is negative"
+    else:
+        return
+    if not wrong.any():
+        return
+    first = wrong.fill_null(False).arg_max()
+    assert first is not None
+    raise SourceError(
+        f"{where}: {column.name} {what} in {wrong.sum()} of {len(records)} rows (first: code "
+        f"{records[first].get('Code', '?')}). No share has that. Nothing of the day was kept: run the command again "
+        "later. If it stays so, report it to J-Quants, and do without the day meanwhile by naming it in "
+        "source.empty_days."
     )
 
 

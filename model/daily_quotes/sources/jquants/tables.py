@@ -37,6 +37,8 @@ class Endpoint:
         spare: columns of the key that a row may lack.
         days: other columns that hold a date where they hold anything.
         ordered: two dates, of which the second is never before the first.
+        positive: figures that are above zero where they are given.
+        not_negative: figures that are not below zero where they are given.
     """
 
     path: str
@@ -49,6 +51,8 @@ class Endpoint:
     spare: tuple[str, ...] = ()
     days: tuple[str, ...] = ()
     ordered: tuple[str, str] | None = None
+    positive: tuple[str, ...] = ()
+    not_negative: tuple[str, ...] = ()
 
     @property
     def schema(self) -> pl.Schema:
@@ -104,6 +108,8 @@ BARS = Endpoint(
     key=("Code",),
     dated="Date",
     strict=True,
+    positive=("AdjFactor",),
+    not_negative=("O", "H", "L", "C", "Vo", "Va"),
 )
 """The day's bars as traded. The adjusted columns (Adj…) are left out: J-Quants restates them for the whole history
 after every split, while the raw ones and the day's own factor never change, and we adjust ourselves."""

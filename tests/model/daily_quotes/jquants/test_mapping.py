@@ -279,6 +279,8 @@ def test_rows_that_came_twice_count_once_in_any_order() -> None:
         ([bar(DAY, "1", 100.0), bar(DAY, "2", 100.0) | {"C": math.nan}], r"'C' holds 'nan'.* in 1 of 2 .*code 2"),
         ([bar(DAY, "1", 100.0) | {"AdjFactor": "inf"}], r"/equities/bars/daily for 2024.*'AdjFactor' holds 'inf'"),
         ([bar(DAY, "1", 100.0) | {"C": "-1e999"}], r"column 'C' holds '-1e999'"),
+        ([bar(DAY, "1", 100.0) | {"AdjFactor": 0.0}], r"AdjFactor is not positive in 1 of 1 rows \(first: code 1\)"),
+        ([bar(DAY, "1", 100.0), bar(DAY, "2", 100.0) | {"L": "-1"}], r"L is negative in 1 of 2 rows \(first: code 2\)"),
         ([bar(DAY, "1", 100.0) | {"Vo": 1e20}], r"column 'Vo' holds '1e\+20'"),
         ([bar(DAY, "1", 100.0) | {"Vo": 10**400}], r"column 'Vo' holds '1000.* in 1 of 1 rows"),
         ([{"Date": str(DAY), "Code": "1"}], r"has no column 'UL' in 1 of 1 rows"),
@@ -303,12 +305,18 @@ def test_a_bar_with_a_number_that_is_none_is_refused_before_it_is_kept(
     assert DAY in open_days(tables=[]).index().days
 
 
-def test_a_negative_price_is_refused(open_days: Open, market: FakeMarket) -> None:
-    market.bars[str(DAY), "72030"]["C"] = -1.0
-    source = open_days()
-    source.index()
-    with pytest.raises(SourceError, match=r"C is negative in 1 of .*code 72030 on 2024-01-17"):
-        source.read([DAY])
+def test_a_price_of_an_old_day_that_none_can_be_stops_nothing_once_it_is_served_right(
+    open_days: Open, market: FakeMarket
+) -> None:
+    right = market.bars["2024-01-04", "72030"]
+    market.bars["2024-01-04", "72030"] = right | {"C": -1.0}
+    settings = {"recheck_days": 2, "sweep_days_per_sync": 0, "tables": []}
+    with pytest.raises(SourceError, match=r"bars/daily for 2024-01-04: C is negative in 1 of 6 .*source\.empty_days"):
+        open_days(**settings).index()
+    market.bars["2024-01-04", "72030"] = right
+    source = open_days(**settings)
+    quotes = source.read(list(source.index().days)).quotes.filter(pl.col("Code") == "72030")
+    assert quotes["Close"].to_list()[0] == right["C"] and quotes.height == len(market.days)
 
 
 def test_the_key_of_a_daily_balance_lets_two_records_of_one_day_stand() -> None:
