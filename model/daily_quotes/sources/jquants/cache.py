@@ -143,7 +143,7 @@ class Cache:
         """All versions of a unit's rows, or None where it was never kept, or its file is damaged or gone."""
         path = self.path(table.name, unit)
         try:
-            return pl.read_parquet(path)
+            return pl.read_parquet(path, glob=False)
         except _UNREADABLE:
             self._lost.add(path)
             return None
@@ -156,7 +156,7 @@ class Cache:
         """
         paths = [self.path(table.name, unit) for unit in units]
         try:
-            return pl.read_parquet(paths) if paths else None
+            return pl.read_parquet(paths, glob=False) if paths else None
         except _UNREADABLE as error:
             lost = [unit for unit in units if self.rows(table, unit) is None]
             first = self.path(table.name, (lost or units)[0])

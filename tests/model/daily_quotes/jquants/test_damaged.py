@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from model.daily_quotes.sources.access import Access
 from model.daily_quotes.sources.jquants.cache import Coverage
 from model.errors import SourceError
 from tests.model.daily_quotes.jquants.conftest import FakeClock, Open
@@ -46,6 +47,13 @@ def test_a_file_that_is_damaged_or_gone_is_asked_for_again_at_the_next_look(
     assert open_days().index() == before and files(tmp_path) == folder
     assert asked_days(server) == [str(DAY)] == asked_days(server, "short-ratio")
     assert open_days(**OFFLINE).read([DAY]).quotes.height == 5
+
+
+def test_a_storage_root_with_brackets_in_its_name_is_read_like_any_other(open_days: Open, tmp_path: Path) -> None:
+    source = open_days()
+    source.access = Access(tmp_path / "run[1]*", source.access.secrets)
+    before = source.index()
+    assert source.read([DAY]).quotes.height == 5 and source.index() == before
 
 
 def test_a_file_with_a_damaged_middle_is_named_and_mended_once_it_is_removed(
