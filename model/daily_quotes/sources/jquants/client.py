@@ -32,6 +32,8 @@ KEY_REMEDY = (
 
 _RETRIED = frozenset({408, 425, 500, 502, 503, 504})
 _LONGEST_PAUSE = 60.0
+_SHORTEST_BAN = 60.0
+"""After a 429 without a hint, J-Quants asks to keep away for a minute at least; to go on asking makes it longer."""
 _LONGEST_BAN = 900.0
 _IDLE_PAGES = 3
 """So many pages may bring nothing new: one that is sent again."""
@@ -39,6 +41,7 @@ _MOST_PAGES = 2000
 """No answer has more; the largest, a day of all shares, has about 4,500 rows."""
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _TEXTS = frozenset(name for table in TABLES.values() for endpoint in table.endpoints for name in endpoint.texts)
+_LIMITS = {each.path: each.per_minute for table in TABLES.values() for each in table.endpoints if each.per_minute}
 _WINDOW = re.compile(r"covers the following dates:\s*(\d{4}-\d{2}-\d{2})?\s*~\s*(\d{4}-\d{2}-\d{2})?")
 _KEY_WORDS = re.compile(r"api key|invalid or expired|no active subscription|token", re.IGNORECASE)
 _PLAN_WORDS = re.compile(r"subscription|plan\b", re.IGNORECASE)
@@ -78,7 +81,7 @@ class PatientClient(ClientV2):
 
     Args:
         key: the API key.
-        bucket: gives out one token a request, a repeated one included.
+        bucket: gives out one token a request, a repeated one included. An endpoint with a limit of its own has another.
         base_url: another address of the API; that of the official client where empty.
     """
 
@@ -101,6 +104,7 @@ class PatientClient(ClientV2):
             )
         super().__init__(api_key=text)
         self._key, self._bucket, self._clock = key, bucket, clock
+        self._buckets = {path: TokenBucket(limit, clock) for path, limit in _LIMITS.items()}
         self.notify: Callable[[str], None] = lambda text: None
         self._patience = patience or Patience()
         if base_url:
@@ -163,8 +167,7 @@ class PatientClient(ClientV2):
     def _answer(self, url: str, params: dict[str, Any] | None) -> tuple[requests.Response, dict[str, Any]]:
         reason = ""
         for attempt in range(1, self._patience.attempts + 1):
-            self._bucket.take()
-            self.sent += 1
+            self._take(url)
             try:
                 answer = self._send(url, params, attempt)
             except _TransientError as transient:
@@ -180,6 +183,13 @@ class PatientClient(ClientV2):
             f"with: {self._clean(reason)}. Run the command again later: what was fetched is kept, and the fetch goes "
             "on from there. source.attempts and source.timeout_seconds set how long to insist."
         )
+
+    def _take(self, url: str) -> None:
+        own = self._buckets.get(url.removeprefix(self.JQUANTS_API_BASE))
+        if own is not None:
+            own.take()
+        self._bucket.take()
+        self.sent += 1
 
     def _send(self, url: str, params: dict[str, Any] | None, attempt: int) -> tuple[requests.Response, dict[str, Any]]:
         pause = min(_LONGEST_PAUSE, 2.0 ** (attempt - 1))
@@ -243,7 +253,7 @@ class PatientClient(ClientV2):
         than a second, which would spend all attempts at once."""
         seconds = self._asked_for(response.headers.get("Retry-After", "").strip())
         if seconds < 1.0:
-            return min(300.0, 10.0 * 2.0 ** (attempt - 1))
+            return min(300.0, _SHORTEST_BAN * 2.0 ** (attempt - 1))
         if seconds > _LONGEST_BAN:
             raise SourceError(
                 f"J-Quants asks to stay away for {seconds / 60:.0f} minutes (HTTP 429). Run the command again after "
@@ -295,8 +305,7 @@ class PatientClient(ClientV2):
         probe = f"{self.JQUANTS_API_BASE}{BulkEndpoint.MKT_CALENDAR.value}"
         if url == probe:
             return False
-        self._bucket.take()
-        self.sent += 1
+        self._take(probe)
         try:
             found = self._read(probe, {"from": "2024-01-04", "to": "2024-01-05"}).status_code
         except requests.RequestException:

@@ -77,14 +77,15 @@ class Sync:
         self._require_no_gaps(coverage, days)
 
     def _ask_all(self, asks: Sequence[Ask], at: Moment, coverage: Coverage) -> None:
-        total = sum(ask.table.requests for ask in asks)
-        self._tell(0, total, f"{total:,} requests to J-Quants, {self._time(total)}")
+        total, left = sum(ask.table.requests for ask in asks), sum(self._minutes(ask.table) for ask in asks)
+        self._tell(0, total, f"{total:,} requests to J-Quants, {_time(left)}")
         done = 0
         try:
             for ask in asks:
                 self._try(ask, at, coverage)
                 done += ask.table.requests
-                self._tell(done, total, f"{ask.table.name} {ask.unit}, {self._time(total - done)} left")
+                left -= self._minutes(ask.table)
+                self._tell(done, total, f"{ask.table.name} {ask.unit}, {_time(left)} left")
         finally:
             self.cache.write_coverage(coverage)
 
@@ -104,11 +105,10 @@ class Sync:
         self._place = (done, total)
         self.progress(done, total, note)
 
-    def _time(self, requests: int) -> str:
-        minutes = requests / self.settings.rate
-        if minutes <= 1:
-            return "less than a minute"
-        return f"about {math.ceil(minutes)} minutes" if minutes < 120 else f"about {minutes / 60:.1f} hours"
+    def _minutes(self, table: Table) -> float:
+        """How long a unit of a table takes, at the plan's rate or the lower one of its endpoint."""
+        rates = (min(self.settings.rate, each.per_minute or self.settings.rate) for each in table.endpoints)
+        return sum(1 / rate for rate in rates)
 
     def _left_out(self, ask: Ask) -> bool:
         """Whether this run knows already that the plan has nothing on the unit."""
@@ -245,3 +245,9 @@ class Sync:
                 f"being {gaps[0]}, and {reason}. Run the command again later; if there was no trading on that day, "
                 "correct the holidays (calendar.holidays), or name the day in source.empty_days."
             )
+
+
+def _time(minutes: float) -> str:
+    if minutes <= 1:
+        return "less than a minute"
+    return f"about {math.ceil(round(minutes, 6))} minutes" if minutes < 120 else f"about {minutes / 60:.1f} hours"

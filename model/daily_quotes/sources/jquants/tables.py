@@ -39,6 +39,7 @@ class Endpoint:
         ordered: two dates, of which the second is never before the first.
         positive: figures that are above zero where they are given.
         not_negative: figures that are not below zero where they are given.
+        per_minute: requests a minute that the endpoint allows whatever the plan.
     """
 
     path: str
@@ -53,6 +54,7 @@ class Endpoint:
     ordered: tuple[str, str] | None = None
     positive: tuple[str, ...] = ()
     not_negative: tuple[str, ...] = ()
+    per_minute: int | None = None
 
     @property
     def schema(self) -> pl.Schema:
@@ -142,6 +144,7 @@ STATEMENTS = Table(
             key=("Code", "DiscNo", "DocType", "CurPerType", "CurFYEn"),
             dated="DiscDate",
             spare=("DiscNo", "DocType", "CurPerType", "CurFYEn"),
+            per_minute=60,
         ),
     ),
     "weekday",

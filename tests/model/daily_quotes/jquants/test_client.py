@@ -66,6 +66,14 @@ def test_a_few_requests_leave_at_once_and_many_at_the_rate_of_the_plan(make: Mak
     assert 120 <= sum(clock.slept) < 125
 
 
+def test_statements_are_asked_for_no_faster_than_their_endpoint_allows(make: Make, clock: FakeClock) -> None:
+    client = make(rate=500)
+    for _ in range(61):
+        client.rows("/fins/summary", DAY)
+    client.rows(BARS, DAY)
+    assert len(clock.slept) == 1 and 60 <= clock.slept[0] < 61
+
+
 def test_a_storm_of_429_is_waited_out_for_as_long_as_the_server_says(
     make: Make, server: JQuantsServer, clock: FakeClock
 ) -> None:
@@ -88,7 +96,7 @@ def test_a_429_without_a_usable_hint_is_met_with_ever_longer_pauses(
     headers = {"Retry-After": said} if said else {}
     server.faults = [Fault("status", BARS, times=3, status=429, headers=headers)]
     make().rows(BARS, DAY)
-    assert clock.slept == [10.0, 20.0, 40.0]
+    assert clock.slept == [60.0, 120.0, 240.0]
 
 
 def test_a_ban_of_an_hour_is_reported_and_not_slept_through(make: Make, server: JQuantsServer) -> None:

@@ -46,6 +46,15 @@ def test_the_estimate_is_told_before_anything_is_asked_and_the_time_left_afterwa
     assert places == sorted(places)
 
 
+def test_the_estimate_knows_that_statements_have_a_limit_of_their_own(open_days: Open, server: JQuantsServer) -> None:
+    server.faults = [Fault("status", BARS, status=418)]
+    notes: list[tuple[int, int, str]] = []
+    with pytest.raises(SourceError, match="HTTP 418"):
+        open_days(notes=notes, start=date(2023, 1, 4), tables=["statements"]).index()
+    days, weekdays = 257, 273  # at 500 and at 60 a minute
+    assert notes[0] == (0, 2 * days + weekdays, "787 requests to J-Quants, about 6 minutes")
+
+
 def test_looking_again_soon_asks_for_nothing(open_days: Open, server: JQuantsServer, clock: FakeClock) -> None:
     first = open_days().index()
     sent = len(server.requests)
