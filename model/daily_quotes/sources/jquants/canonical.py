@@ -37,7 +37,8 @@ class Bars:
 
 
 def bars(versions: pl.DataFrame | None, exchange: CalendarSettings, leave_out: Sequence[str]) -> Bars:
-    """The newest version of every row, and every older one.
+    """The newest version of every row, and every older one that was ever known: not what ended before it began, which
+    happens where the clock was set back in between.
 
     Args:
         versions: all kept versions of the days' rows.
@@ -55,7 +56,7 @@ def bars(versions: pl.DataFrame | None, exchange: CalendarSettings, leave_out: S
         kept[UNTIL].alias("SupersededAt"), pl.Series("row", range(kept.height))
     )
     newest = rows.filter(pl.col("SupersededAt").is_null()).sort("Date", "Code")
-    older = rows.filter(pl.col("SupersededAt").is_not_null()).sort(REVISIONS.key)
+    older = rows.filter(pl.col("SupersededAt") > pl.col("KnownAt")).sort(REVISIONS.key)
     return Bars(
         validate_canonical(newest.select(list(CANONICAL))),
         kept[newest["row"]].select(QUOTES.columns),

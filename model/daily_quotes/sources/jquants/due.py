@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from model.daily_quotes.settings import CalendarSettings
 from model.daily_quotes.sources.jquants.cache import Cache, Coverage
+from model.daily_quotes.sources.jquants.rate import since
 from model.daily_quotes.sources.jquants.settings import JQuantsSource
 from model.daily_quotes.sources.jquants.tables import TABLES, Table, first_day, last_day, opens_at, units
 
@@ -39,7 +40,7 @@ def wanted_tables(settings: JQuantsSource, coverage: Coverage, now: datetime) ->
     tables = []
     for table in TABLES.values():
         status = coverage.status(table.name)
-        lately = status.state == "absent" and now - datetime.fromisoformat(status.asked) < _ASK_ABSENT_AGAIN
+        lately = status.state == "absent" and since(datetime.fromisoformat(status.asked), now) < _ASK_ABSENT_AGAIN
         if table.required or (table.name in settings.tables and not lately):
             tables.append(table)
     return tables
@@ -54,7 +55,7 @@ def due(
         left_out: whether the plan has nothing on a unit. The window moves on every day, and what has left it must not
             take up the sweep.
     """
-    recent = at.now - timedelta(hours=settings.recheck_hours)
+    recent = timedelta(hours=settings.recheck_hours)
     asks: list[Ask] = []
     rest: list[tuple[datetime, Ask]] = []
     for table in wanted_tables(settings, coverage, at.now):
@@ -68,10 +69,10 @@ def due(
                 continue
             if entry is None or _grown(table, unit, entry.asked, at) or not cache.whole(table, unit):
                 asks.append(ask)
-            elif entry.asked <= recent:
+            elif since(entry.asked, at.now) >= recent:
                 if last_day(unit) + (_YEAR_SETTLES if table.cadence == "year" else timedelta()) >= unsettled:
                     asks.append(ask)
-                elif at.now - entry.asked >= _SWEEP_AFTER:
+                elif since(entry.asked, at.now) >= _SWEEP_AFTER:
                     rest.append((entry.tried or entry.asked, ask))
     swept = sorted(rest, key=lambda found: (found[0], found[1].unit))[: settings.sweep_days_per_sync]
     return asks + [ask for _, ask in swept if _may_sweep(coverage, at.now)]
@@ -105,9 +106,9 @@ def _grown(table: Table, unit: str, asked: datetime, at: Moment) -> bool:
 
 def _lately_awaited(table: Table, unit: str, coverage: Coverage, now: datetime) -> bool:
     asked = coverage.awaited.get(unit) if table.required else None
-    return asked is not None and now - datetime.fromisoformat(asked) < _ASK_AWAITED_AGAIN
+    return asked is not None and since(datetime.fromisoformat(asked), now) < _ASK_AWAITED_AGAIN
 
 
 def _may_sweep(coverage: Coverage, now: datetime) -> bool:
     """At most one sweep in an hour, however often the source is looked up."""
-    return not coverage.synced or now - datetime.fromisoformat(coverage.synced) >= timedelta(hours=1)
+    return not coverage.synced or since(datetime.fromisoformat(coverage.synced), now) >= timedelta(hours=1)

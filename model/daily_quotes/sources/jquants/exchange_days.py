@@ -8,7 +8,7 @@ from jquantsapi.enums import BulkEndpoint
 
 from model.daily_quotes.sources.jquants.cache import Cache, Coverage
 from model.daily_quotes.sources.jquants.client import NotInPlanError, OutsideWindowError, PatientClient
-from model.daily_quotes.sources.jquants.rate import Clock
+from model.daily_quotes.sources.jquants.rate import Clock, since
 from model.errors import SourceError
 
 TABLE = "calendar"
@@ -30,7 +30,7 @@ def refresh(cache: Cache, client: PatientClient, clock: Clock, coverage: Coverag
         first.isoformat(),
         last.isoformat(),
     ]
-    if covered and now - datetime.fromisoformat(coverage.status(TABLE).asked) < _ASK_AGAIN:
+    if covered and since(datetime.fromisoformat(coverage.status(TABLE).asked), now) < _ASK_AGAIN:
         return
     status = coverage.status(TABLE)
     status.window = [None, None]

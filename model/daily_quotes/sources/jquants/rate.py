@@ -3,11 +3,13 @@
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 _WINDOW_SECONDS = 60.5
 """A minute, and half a second for the road: the server counts when a request arrives, not when it leaves."""
+_SET_BACK = timedelta(hours=1)
+"""So far ahead of the present a moment on record may lie: clocks are corrected by a little now and then."""
 
 
 class Clock(Protocol):
@@ -40,6 +42,11 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
+
+
+def since(moment: datetime, now: datetime) -> timedelta:
+    """The time since a moment on record; for ever where it lies ahead, because the clock was wrong then."""
+    return timedelta.max if moment - now > _SET_BACK else now - moment
 
 
 @dataclass

@@ -96,6 +96,18 @@ def test_a_day_that_is_published_late_is_awaited_and_asked_for_again(
     assert max(open_days().index().days) == FRIDAY and open_days().coverage().awaited == {}
 
 
+def test_a_night_with_the_clock_far_ahead_holds_up_no_later_one(
+    open_days: Open, market: FakeMarket, clock: FakeClock
+) -> None:
+    late = {key: market.bars.pop(key) for key in list(market.bars) if key[0] == str(FRIDAY)}
+    clock.wait(days=40)
+    with pytest.raises(SourceError, match=r"no bars on .* trading days .*2024-01-19"):
+        open_days(tables=[]).index()
+    clock.wait(days=-40)
+    market.bars |= late
+    assert max(open_days(tables=[]).index().days) == FRIDAY
+
+
 def test_an_empty_day_that_later_days_have_overtaken_is_refused_until_it_is_explained(
     open_days: Open, market: FakeMarket
 ) -> None:

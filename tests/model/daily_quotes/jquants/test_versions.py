@@ -54,6 +54,21 @@ def test_a_correction_taken_back_leaves_both_older_versions(
     assert batch.quotes.filter(pl.col("Code") == "72030")["Close"].to_list() == [right["C"]]
 
 
+def test_a_correction_that_was_seen_while_the_clock_was_ahead_ends_with_the_next_one(
+    open_days: Open, market: FakeMarket, clock: FakeClock
+) -> None:
+    settings = {"end": "2024-01-19", "tables": []}
+    open_days(**settings).index()
+    for days, close in ((9, 1234.0), (-8, 1300.0)):
+        clock.wait(days=days)
+        market.bars[str(DAY), "72030"] |= {"C": close}
+        open_days(recheck_days=9, **settings).index()
+    batch = open_days(**settings).read([DAY])
+    row = batch.quotes.row(by_predicate=pl.col("Code") == "72030", named=True)
+    assert (row["Close"], row["KnownAt"]) == (1300.0, clock.now())
+    assert batch.beside["revisions"]["Close"].to_list() == [1208.0]
+
+
 def test_a_bar_that_goes_away_or_comes_late_is_dated_from_when_it_was_seen(
     open_days: Open, market: FakeMarket, clock: FakeClock
 ) -> None:
