@@ -42,10 +42,9 @@ def to_frame(endpoint: Endpoint, records: _Records, unit: str) -> Answer:
     """The kept columns of an answer, one row a key, sorted by key.
 
     Raises:
-        SourceError: a column is missing, two rows of one key contradict each other, or a figure has a sign that it
-            cannot have. Also where a number is none,
-            not finite or too large, a row lacks its key, holds no date, or speaks of another day than the one asked
-            for: in any row of a strict endpoint, in more than a few of another.
+        SourceError: a column is missing, or a figure has a sign that it cannot have. Also where a number is none, not
+            finite or too large, a row lacks its key, holds no date, speaks of another day than the one asked for, or
+            contradicts another of its key: in any row of a strict endpoint, in more than a few of another.
     """
     where = f"J-Quants {endpoint.path} for {unit}"
     if not records:
@@ -198,15 +197,16 @@ def _of_another_day(endpoint: Endpoint, frame: pl.DataFrame, unit: str, where: s
 
 
 def _merge(endpoint: Endpoint, frame: pl.DataFrame, where: str) -> pl.DataFrame:
-    """Rows sorted by key, of which none comes twice with different values.
+    """Rows sorted by key, of which none comes twice: of rows that differ under one key none is kept.
 
-    Of rows that lack a part of their key, and are told apart by nothing else, none is kept.
+    Raises:
+        SourceError: they are many, or the endpoint is strict.
     """
     key, lacks = list(endpoint.key), pl.any_horizontal(pl.col(endpoint.key) == "")
     whole = frame.with_columns(pl.col(key).fill_null("")).sort(key, maintain_order=True)
     twice = pl.struct(key).is_duplicated()
     clash = whole.filter(twice & ~lacks)
-    if clash.height:
+    if clash.height and (endpoint.strict or _many(clash.height, whole.height)):
         first = clash.row(0, named=True)
         raise SourceError(
             f"{where} contradicts itself: {clash.select(key).unique().height} of {whole.height} keys come with "

@@ -111,10 +111,26 @@ def test_rows_that_lack_a_part_of_their_key_and_differ_are_told_apart_by_nothing
     assert (found.frame["Code"].to_list(), found.odd) == (["13010"], 2)
 
 
+def test_rows_that_contradict_each_other_are_left_out_and_stop_no_night(
+    open_days: Open, market: FakeMarket, clock: FakeClock
+) -> None:
+    market.statements += [statement(DAY, code, "1", Sales="100", NP="5") for code in ("13010", "72030")]
+    market.statements.append(market.statements[1] | {"NP": "6"})
+    for _ in range(2):
+        assert beside(open_days, tables=["statements"])["statements"]["Code"].to_list() == ["13010"]
+        assert open_days().coverage().left_out == {"statements": {str(DAY): 2}}
+        clock.wait(hours=7)
+    clock.wait(hours=-14)
+    del market.statements[1]
+    rows = beside(open_days, tables=["statements"], recheck_hours=0.0)["statements"]
+    assert rows.select("Code", "Date", "Profit").rows() == [("13010", DAY, 5.0), ("72030", FRIDAY, 6.0)]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"S33": ""}, r"S33 is empty in 8 of 12 rows"),
+        ({"S33": "1"}, r"contradicts itself: 1 of 12 keys come with different values, the first being S33=1"),
         ({"Date": "2024-01-18"}, r"8 of 12 rows have the Date 2024-01-18, which was not asked for"),
         ({"SellExShortVa": "N/A"}, r"'SellExShortVa' holds 'N/A'.* in 8 of 12 rows"),
     ],
