@@ -145,8 +145,8 @@ class PatientClient(ClientV2):
             page = payload.get(data_key)
             if not isinstance(page, list) or not all(isinstance(row, dict) for row in page):
                 raise SourceError(
-                    f"J-Quants answered {path} without a list of rows under {data_key!r}. The interface may have "
-                    "changed: check source.base_url and whether a newer jquants-api-client exists."
+                    f"J-Quants answered {self._asked(url, query)} without a list of rows under {data_key!r}. The "
+                    "interface may have changed: check source.base_url and whether a newer jquants-api-client exists."
                 )
             rows += page
             following = payload.get("pagination_key")
@@ -157,8 +157,8 @@ class PatientClient(ClientV2):
             idle += len(seen) == known
             query["pagination_key"] = following
         raise SourceError(
-            f"J-Quants sent {pages} pages of {path} with {len(seen):,} different rows, and {idle} pages brought no "
-            "new one: its pages do not end. Run the command again later; what was fetched is kept."
+            f"J-Quants sent {pages} pages of {self._asked(url, query)} with {len(seen):,} different rows, and {idle} "
+            "pages brought no new one: its pages do not end. Run the command again later; what was fetched is kept."
         )
 
     def _get(self, url: str, params: dict[str, Any] | None = None) -> requests.Response:
@@ -179,9 +179,9 @@ class PatientClient(ClientV2):
                 self.answered += 1
                 return answer
         raise SourceError(
-            f"J-Quants did not answer {self._path(url)} in {self._patience.attempts} attempts; the last one ended "
-            f"with: {self._clean(reason)}. Run the command again later: what was fetched is kept, and the fetch goes "
-            "on from there. source.attempts and source.timeout_seconds set how long to insist."
+            f"J-Quants did not answer {self._asked(url, params)} in {self._patience.attempts} attempts; the last one "
+            f"ended with: {self._clean(reason)}. Run the command again later: what was fetched is kept, and the fetch "
+            "goes on from there. source.attempts and source.timeout_seconds set how long to insist."
         )
 
     def _take(self, url: str) -> None:
@@ -203,8 +203,8 @@ class PatientClient(ClientV2):
             raise _TransientError("the answer was damaged on the way", pause) from None
         except requests.RequestException as error:
             raise SourceError(
-                f"The request to {self._path(url)} could not be sent ({type(error).__name__}). Check source.base_url "
-                "and the proxy settings of this machine."
+                f"The request to {self._asked(url, params)} could not be sent ({type(error).__name__}). Check "
+                "source.base_url and the proxy settings of this machine."
             ) from None
         if response.status_code == 429:
             raise _TransientError("too many requests (HTTP 429)", self._ban(response, attempt))
@@ -213,7 +213,7 @@ class PatientClient(ClientV2):
         if response.status_code == 210:  # "no content": nothing to be had for these parameters
             return response, {"data": []}
         if response.status_code != 200:
-            self._refused(response, url)
+            self._refused(response, url, params)
         try:
             payload = response.json()
         except (ValueError, RecursionError):
@@ -272,7 +272,7 @@ class PatientClient(ClientV2):
         until = until if until.tzinfo else until.replace(tzinfo=UTC)
         return (until - self._clock.now()).total_seconds()
 
-    def _refused(self, response: requests.Response, url: str) -> None:
+    def _refused(self, response: requests.Response, url: str, params: Mapping[str, str] | None) -> None:
         """Raise for an answer that repeating does not mend.
 
         Raises:
@@ -292,7 +292,7 @@ class PatientClient(ClientV2):
                 f"answers of this run. The key is wrong, was deleted, or its subscription has ended. {KEY_REMEDY}"
             )
         raise SourceError(
-            f"J-Quants refused {self._path(url)} with HTTP {status} ({said or 'no reason given'}). Check "
+            f"J-Quants refused {self._asked(url, params)} with HTTP {status} ({said or 'no reason given'}). Check "
             "source.base_url, source.start and source.end; if they are right, the interface may have changed."
         )
 
@@ -328,8 +328,10 @@ class PatientClient(ClientV2):
         """A server's words on one line, short, without the key, and such that they can be written."""
         return " ".join(self._key.redact(text).encode(errors="replace").decode().split())[:300]
 
-    def _path(self, url: str) -> str:
-        return self._clean(url.removeprefix(self.JQUANTS_API_BASE))
+    def _asked(self, url: str, params: Mapping[str, str] | None) -> str:
+        """The path and the days that were asked for, as messages name them."""
+        days = " to ".join(params[name] for name in ("date", "from", "to") if name in params) if params else ""
+        return self._clean(url.removeprefix(self.JQUANTS_API_BASE) + (f" for {days}" if days else ""))
 
 
 _Content = tuple[tuple[str, str], ...]

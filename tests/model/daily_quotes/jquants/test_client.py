@@ -187,7 +187,9 @@ def test_pages_that_never_end_are_refused(make: Make, server: JQuantsServer) -> 
 
 def test_pages_with_ever_new_keys_and_no_new_row_are_refused(make: Make, server: JQuantsServer) -> None:
     server.faults = [Fault("endless", BARS, times=10_000)]
-    with pytest.raises(SourceError, match=r"5 pages of /equities/bars/daily with 6 different rows.*pages do not end"):
+    with pytest.raises(
+        SourceError, match=r"5 pages of /equities/bars/daily for 2024-01-05 with 6 different rows.*pages do not end"
+    ):
         make().rows(BARS, DAY)
     assert len(server.asked(BARS)) == 5
 
@@ -263,7 +265,9 @@ def test_what_cannot_be_a_key_is_refused_before_anything_is_sent(make: Make, ser
 
 def test_other_refusals_are_passed_on_in_one_paragraph(make: Make, server: JQuantsServer) -> None:
     server.faults = [Fault("status", BARS, status=400, message="'date' must be a date.")]
-    with pytest.raises(SourceError, match=r"refused /equities/bars/daily with HTTP 400 \('date' must be a date\.\)"):
+    with pytest.raises(
+        SourceError, match=r"refused /equities/bars/daily for 2024-01-05 with HTTP 400 \('date' must be a date\.\)"
+    ):
         make().rows(BARS, DAY)
 
 

@@ -352,7 +352,7 @@ def test_bars_that_the_plan_lacks_are_an_error(open_days: Open, server: JQuantsS
 
 def test_an_optional_table_that_fails_otherwise_fails_the_sync(open_days: Open, server: JQuantsServer) -> None:
     server.faults = [Fault("status", "short-ratio", times=99, status=500)]
-    with pytest.raises(SourceError, match="did not answer /markets/short-ratio"):
+    with pytest.raises(SourceError, match="did not answer /markets/short-ratio for 2024-01-04 in 5"):
         open_days().index()
 
 
