@@ -82,6 +82,12 @@ def join(table: Table, parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
     return whole.select(table.columns)
 
 
+def is_unfinished(bars: pl.DataFrame, master: pl.DataFrame) -> bool:
+    """Whether most of the listed codes have no bar: a day that is just being published. Codes that were not traded
+    have a bar too, without prices."""
+    return _many(master.join(bars, on="Code", how="anti").height, master.height)
+
+
 def _require_most(endpoint: Endpoint, whole: pl.DataFrame, without: pl.DataFrame) -> None:
     if without.height <= max(_FEW, _UNLISTED_SHARE * whole.height):
         return

@@ -17,7 +17,7 @@ from model.daily_quotes.sources.jquants.client import NotInPlanError, OutsideWin
 from model.daily_quotes.sources.jquants.due import Ask, Moment, due
 from model.daily_quotes.sources.jquants.overdue import overdue
 from model.daily_quotes.sources.jquants.rate import Clock
-from model.daily_quotes.sources.jquants.rows import join, to_frame
+from model.daily_quotes.sources.jquants.rows import is_unfinished, join, to_frame
 from model.daily_quotes.sources.jquants.settings import JQuantsSource
 from model.daily_quotes.sources.jquants.statements import without_place
 from model.daily_quotes.sources.jquants.tables import QUOTES, STATEMENTS, Endpoint, Table, first_day, last_day
@@ -202,6 +202,12 @@ class Sync:
             if not part.height:
                 return pl.DataFrame(schema=ask.table.schema)
             parts.append(part)
+        newest = ask.table.required and ask.unit == today.isoformat()
+        if newest and not self._on_record(ask.table, ask.unit) and is_unfinished(*parts):
+            self.client.notify(
+                f"{parts[0].height} of {parts[1].height} codes have bars of {ask.unit} yet: not complete"
+            )
+            return pl.DataFrame(schema=ask.table.schema)
         return join(ask.table, parts)
 
     def _rows(self, endpoint: Endpoint, params: dict[str, str], unit: str) -> pl.DataFrame:

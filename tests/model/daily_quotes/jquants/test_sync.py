@@ -83,31 +83,6 @@ def test_before_publication_the_newest_day_is_simply_not_there_yet(
     assert "2024-01-19" not in asked_days(server)
 
 
-def test_a_day_that_is_published_late_is_awaited_and_asked_for_again(
-    open_days: Open, server: JQuantsServer, market: FakeMarket, clock: FakeClock
-) -> None:
-    late = {key: market.bars.pop(key) for key in list(market.bars) if key[0] == "2024-01-19"}
-    source = open_days()
-    assert max(source.index().days) == date(2024, 1, 18) and list(source.coverage().awaited) == ["2024-01-19"]
-    source.index()
-    assert asked_days(server).count("2024-01-19") == 1
-    market.bars |= late
-    clock.wait(minutes=15)
-    assert max(open_days().index().days) == FRIDAY and open_days().coverage().awaited == {}
-
-
-def test_a_night_with_the_clock_far_ahead_holds_up_no_later_one(
-    open_days: Open, market: FakeMarket, clock: FakeClock
-) -> None:
-    late = {key: market.bars.pop(key) for key in list(market.bars) if key[0] == str(FRIDAY)}
-    clock.wait(days=40)
-    with pytest.raises(SourceError, match=r"no bars on .* trading days .*2024-01-19"):
-        open_days(tables=[]).index()
-    clock.wait(days=-40)
-    market.bars |= late
-    assert max(open_days(tables=[]).index().days) == FRIDAY
-
-
 def test_an_empty_day_that_later_days_have_overtaken_is_refused_until_it_is_explained(
     open_days: Open, market: FakeMarket
 ) -> None:
