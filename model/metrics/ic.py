@@ -57,32 +57,6 @@ def daily_ic(
     return _every_section(frame, keys, sums.select(*keys, "n", *figures))
 
 
-def daily_hit_rate(
-    frame: pl.DataFrame,
-    prediction: str = "prediction",
-    label: str = "label",
-    by: str | Sequence[str] = "Date",
-    min_names: int = 20,
-) -> pl.DataFrame:
-    """Share of stocks that fell on the predicted side of the day's median.
-
-    Prediction and label are both taken relative to their median of the day, so the market's direction earns nothing;
-    a pair in which either is exactly at the median has no side and is not counted.
-
-    Returns:
-        The columns of ``by``, ``n`` (non-zero pairs) and ``hit_rate``, null with fewer than ``min_names`` pairs.
-    """
-    keys = [by] if isinstance(by, str) else list(by)
-    x, y = pl.col("x") - pl.col("x").median(), pl.col("y") - pl.col("y").median()
-    sums = (
-        _pairs(frame, keys, prediction, label)
-        .group_by(keys, maintain_order=True)
-        .agg(n=((x != 0) & (y != 0)).sum(), hits=(((x > 0) & (y > 0)) | ((x < 0) & (y < 0))).sum())
-    )
-    share = pl.when(pl.col("n") >= max(min_names, 1)).then(pl.col("hits") / pl.col("n"))
-    return _every_section(frame, keys, sums.select(*keys, "n", share.alias("hit_rate")))
-
-
 def _pairs(frame: pl.DataFrame, keys: list[str], prediction: str, label: str) -> pl.DataFrame:
     both = frame.select(*keys, x=pl.col(prediction).cast(pl.Float64), y=pl.col(label).cast(pl.Float64))
     return both.filter(pl.col("x").is_finite() & pl.col("y").is_finite())

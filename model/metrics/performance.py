@@ -165,13 +165,6 @@ def calmar(returns: ArrayLike, periods: int = TRADING_DAYS) -> float | None:
     return yearly / -deepest.depth
 
 
-def hit_rate(predictions: ArrayLike, outcomes: ArrayLike) -> tuple[float | None, int]:
-    """Share of pairs with the same sign, and the pairs counted: those in which both are known and not zero."""
-    product = np.sign(np.asarray(predictions, np.float64)) * np.sign(np.asarray(outcomes, np.float64))
-    signs = product[~np.isnan(product) & (product != 0.0)]
-    return (float((signs > 0).mean()) if len(signs) else None), len(signs)
-
-
 def yearly_table(dates: Sequence[date], returns: ArrayLike, periods: int = TRADING_DAYS) -> pl.DataFrame:
     """Calendar years: year, n (days), total (sum of returns), sharpe (annualised), max_drawdown (within the year)."""
     frame = pl.DataFrame(

@@ -1,7 +1,8 @@
 """Cross-sections as dense arrays: names are sorted once a day, and every figure is counted from that order.
 
-What :mod:`model.metrics.ic` and :mod:`model.metrics.decile` define on rows, for one table [days, names] of scores and
-one of labels on the same grid. A report needs a dozen figures of the same scores and labels; here they share one sort.
+IC and RankIC as :mod:`model.metrics.ic` defines them on rows, the hit rate and the means of equal groups, for one table
+[days, names] of scores and one of labels on the same grid. A report needs a dozen figures of the same scores and
+labels; here they share one sort.
 """
 
 from dataclasses import dataclass
@@ -136,14 +137,18 @@ class Agreement:
     ic: Floats
     rank_ic: Floats
     hit_rate: Floats
+    """Share of names on the predicted side of the day's median; score and label are both taken relative to theirs, so
+    the market's direction earns nothing. A pair in which either is exactly at its median has no side and no count."""
     decile_excess: Floats | None
-    """[T, groups] mean label of each score group, relative to the day's mean; NaN on a day that has no groups."""
+    """[T, groups] mean label of each score group, from the lowest, relative to the day's mean. Equal scores are taken
+    by position, so that groups stay equal in size; NaN on a day with few names or a constant score, whose groups
+    position alone would decide."""
     decile_n: Ints | None
     """[T, groups] names."""
 
 
 def agreement(scores: Sorted, labels: Sorted, min_names: int, groups: int | None = 10) -> Agreement:
-    """IC, RankIC, hit rate and group means of every day, as :mod:`model.metrics.ic` and ``daily_deciles`` define them.
+    """IC, RankIC, hit rate and group means of every day.
 
     Args:
         groups: equal groups by score, from the lowest; None leaves them out.

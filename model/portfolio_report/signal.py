@@ -1,7 +1,6 @@
 """How long a signal lasts: the RankIC left after k days, and how alike a day's ranking is to earlier ones.
 
-The figures are those of ``model.metrics.persistence`` on dense arrays: names are sorted once a day, and each lag only
-counts places among the names that both sides have.
+Names are sorted once a day, and each lag only counts places among the names that both sides have.
 """
 
 from collections.abc import Sequence
@@ -14,6 +13,8 @@ from model.portfolio.market import Floats, Market
 
 def ic_decay(scores: Sorted, returns: Sorted, market: Market, lags: Sequence[int], min_names: int) -> dict[int, Floats]:
     """RankIC [T] of each day's scores with the one-day return ``k`` days ahead, by lag ``k`` (1: the next day).
+
+    Where a label over h days adds up what comes, this shows on which day it comes.
 
     Args:
         returns: the market's ``calendar_returns``, sorted.

@@ -7,7 +7,6 @@ import numpy as np
 import polars as pl
 
 from model.metrics.bootstrap import Resampler
-from model.metrics.decile import decile_means
 from model.metrics.performance import monthly_table, yearly_table
 from model.portfolio_report import figures
 from model.portfolio_report.daily import DailyFigures, rows_of
@@ -36,6 +35,10 @@ def _deciles_of(
 ) -> list[dict[str, Any]]:
     block = figures.label_blocks(settings, horizon)
     own = daily.deciles.filter((pl.col("model") == model) & (pl.col("horizon") == horizon)).sort("Date", "decile")
+    # With the deviation beside it each group is added up as a whole. A mean alone would be put together from parts, as
+    # many as polars has threads, and its last digit would not be the same on the next machine, or in the next run.
+    excess = pl.col("excess")
+    means = own.group_by("decile").agg(days=pl.len(), mean=excess.mean(), deviation=excess.std()).sort("decile")
     return [
         {"decile": row["decile"]}
         | figures.figure(
@@ -43,7 +46,7 @@ def _deciles_of(
             row["days"],
             resampler.interval(own.filter(pl.col("decile") == row["decile"])["excess"].to_numpy(), block),
         )
-        for row in decile_means(own).iter_rows(named=True)
+        for row in means.iter_rows(named=True)
     ]
 
 

@@ -17,8 +17,8 @@ import pytest
 from scipy.stats import kurtosis, norm, skew, spearmanr
 
 from model.metrics import performance
-from model.metrics.decile import daily_deciles, decile_means
 from model.metrics.ic import daily_ic
+from model.metrics.ranked import Sorted, agreement
 
 DAYS, NAMES = 30, 25
 EMPYRICAL = {"sharpe": 0.6065034927941977, "sortino": 0.89631556888379}
@@ -89,5 +89,9 @@ def test_rank_ic_is_that_of_alphalens_and_scipy(cross_sections: pl.DataFrame) ->
 
 
 def test_quantile_returns_are_those_of_alphalens_where_no_scores_are_equal(cross_sections: pl.DataFrame) -> None:
-    found = decile_means(daily_deciles(cross_sections, groups=5))["mean"].to_list()
-    assert found == pytest.approx(ALPHALENS_QUINTILES, rel=1e-12)
+    scores, labels = (
+        Sorted.of(cross_sections[name].to_numpy().reshape(DAYS, NAMES)) for name in ("prediction", "label")
+    )
+    found = agreement(scores, labels, 20, groups=5).decile_excess
+    assert found is not None
+    assert found.mean(axis=0).tolist() == pytest.approx(ALPHALENS_QUINTILES, rel=1e-12)

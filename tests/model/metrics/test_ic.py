@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 
-from model.metrics.ic import daily_hit_rate, daily_ic
+from model.metrics.ic import daily_ic
 
 
 def frame(prediction: np.ndarray, label: np.ndarray) -> pl.DataFrame:
@@ -137,9 +137,3 @@ def test_several_keys_give_each_section_its_own_figure(label: np.ndarray) -> Non
     )
     found = daily_ic(both, by=("horizon", "Date"))
     assert found["rank_ic"].to_list() == [1.0] * 6 + [-1.0] * 6
-
-
-def test_the_hit_rate_ignores_the_markets_direction(label: np.ndarray) -> None:
-    assert daily_hit_rate(frame(label, label + 10.0))["hit_rate"].to_list() == [1.0] * 6
-    assert daily_hit_rate(frame(-label, label))["hit_rate"].to_list() == [0.0] * 6
-    assert daily_hit_rate(frame(np.ones_like(label), label))["hit_rate"].null_count() == 6

@@ -82,11 +82,6 @@ def test_more_trials_deflate_more_and_one_trial_not_at_all() -> None:
         p.deflated_sharpe(x, 0)
 
 
-def test_hits_are_counted_on_pairs_that_have_two_signs() -> None:
-    assert p.hit_rate([1, -1, 1, 0, np.nan], [2, -3, -1, 5, 1]) == (pytest.approx(2 / 3), 3)
-    assert p.hit_rate([0], [1]) == (None, 0)
-
-
 @pytest.mark.parametrize("returns", [[], [np.nan], [0.01], [0.01, 0.01]])
 def test_no_spread_means_no_sharpe(returns: list[float]) -> None:
     assert p.sharpe(returns) is None

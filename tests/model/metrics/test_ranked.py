@@ -1,11 +1,10 @@
-"""Figures on dense arrays are those that the metrics define on rows."""
+"""Figures on dense arrays are those of the same pairs, taken day by day."""
 
 import numpy as np
 import polars as pl
 import pytest
 
-from model.metrics.decile import daily_deciles
-from model.metrics.ic import daily_hit_rate, daily_ic
+from model.metrics.ic import daily_ic
 from model.metrics.order import row_order
 from model.metrics.ranked import Sorted, agreement
 
@@ -39,21 +38,48 @@ def rows(scores: np.ndarray, labels: np.ndarray) -> pl.DataFrame:
 @pytest.mark.parametrize("gaps", [False, True])
 def test_agreement_is_what_the_metrics_say_of_the_same_rows(ties: bool, gaps: bool) -> None:
     scores, labels = tables(ties, gaps)
-    found, frame = agreement(Sorted.of(scores), Sorted.of(labels), 20), rows(scores, labels)
-    correlations = daily_ic(frame)
+    found, correlations = agreement(Sorted.of(scores), Sorted.of(labels), 20), daily_ic(rows(scores, labels))
     assert found.n.tolist() == correlations["n"].to_list()
-    for name, expected in (
-        ("ic", correlations["ic"]),
-        ("rank_ic", correlations["rank_ic"]),
-        ("hit_rate", daily_hit_rate(frame)["hit_rate"]),
-    ):
-        np.testing.assert_allclose(getattr(found, name), expected.fill_null(np.nan).to_numpy(), rtol=0, atol=1e-13)
-    deciles = daily_deciles(frame)
+    for name in ("ic", "rank_ic"):
+        expected = correlations[name].fill_null(np.nan).to_numpy()
+        np.testing.assert_allclose(getattr(found, name), expected, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("gaps", [False, True])
+def test_hit_rates_and_groups_are_those_of_the_days_pairs(ties: bool, gaps: bool) -> None:
+    scores, labels = tables(ties, gaps)
+    found = agreement(Sorted.of(scores), Sorted.of(labels), 20, groups=5)
     assert found.decile_excess is not None and found.decile_n is not None
-    days = np.flatnonzero(found.decile_n.any(axis=1))
-    assert days.tolist() == deciles["Date"].unique().sort().to_list()
-    assert found.decile_n[days].ravel().tolist() == deciles["n"].to_list()
-    np.testing.assert_allclose(found.decile_excess[days].ravel(), deciles["excess"].to_numpy(), rtol=0, atol=1e-13)
+    for day, both in enumerate(~np.isnan(scores + labels)):
+        x, y = scores[day, both], labels[day, both]
+        sides = np.sign(x - np.median(x)) * np.sign(y - np.median(y)) if len(x) else x
+        sided = np.count_nonzero(sides)
+        expected = np.count_nonzero(sides > 0) / sided if sided >= 20 else np.nan
+        np.testing.assert_allclose(found.hit_rate[day], expected, atol=1e-15)
+        if len(x) < 20 or x.min() == x.max():
+            assert np.isnan(found.decile_excess[day]).all() and not found.decile_n[day].any()
+            continue
+        group = np.empty(len(x), dtype=int)
+        group[np.argsort(x, kind="stable")] = np.arange(len(x)) * 5 // len(x)
+        assert found.decile_n[day].tolist() == np.bincount(group).tolist()
+        means = [y[group == n].mean() - y.mean() for n in range(5)]
+        np.testing.assert_allclose(found.decile_excess[day], means, rtol=0, atol=1e-13)
+
+
+def test_perfect_foresight_gives_rising_groups_around_the_days_mean() -> None:
+    label = Sorted.of(np.arange(20.0)[None, :])
+    found = agreement(label, label, 20)
+    assert found.decile_excess is not None and found.decile_n is not None
+    assert found.decile_excess[0].tolist() == [2 * n + 0.5 - 9.5 for n in range(10)]
+    assert found.decile_n[0].tolist() == [2] * 10
+
+
+def test_the_hit_rate_ignores_the_markets_direction() -> None:
+    labels = np.random.default_rng(0).normal(size=(6, 30))
+    for scores, expected in ((labels - 10.0, 1.0), (-labels, 0.0), (np.ones_like(labels), np.nan)):
+        found = agreement(Sorted.of(scores), Sorted.of(labels), 20).hit_rate
+        np.testing.assert_array_equal(found, np.full(6, expected))
 
 
 @pytest.mark.parametrize("scale", [1e-155, 1e155, 1e300])
