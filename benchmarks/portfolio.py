@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from model.portfolio.book import simulate
-from model.portfolio.market import dense_market, dense_scores
+from model.metrics.ranked import Sorted
+from model.portfolio.book import Simulation, simulate
+from model.portfolio.market import Floats, Market, dense_market, dense_scores
 from model.portfolio.settings import PortfolioBookSettings
 
 HORIZON = 5
@@ -81,10 +82,14 @@ def run(quick: bool) -> dict[str, Any]:
     del market, predictions
     for name, more in BOOKS.items():
         settings = PortfolioBookSettings.model_validate(more)
-        book, figures[f"{name}_s"] = timed(partial(simulate, scores, dense, settings, HORIZON))
+        book, figures[f"{name}_s"] = timed(partial(_simulated, scores, dense, settings))
         figures[f"{name}_net_bps"] = round(float(book.net.mean()) * 1e4, 3)
     figures["peak_gib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
     return figures
+
+
+def _simulated(scores: Floats, market: Market, settings: PortfolioBookSettings) -> Simulation:
+    return simulate(Sorted.of(scores), market, settings, HORIZON)
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:

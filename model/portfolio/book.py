@@ -22,16 +22,15 @@ from datetime import date
 from typing import cast
 
 import numpy as np
-import polars as pl
 
-from model.errors import DataError
-from model.portfolio.costs import COMPONENTS, Costs, CostsPaid, capacity, unit_impact
-from model.portfolio.fills import DUST, REASONS, Limits, Unfilled, exits_at_entry, fill_entries
+from model.metrics.ranked import Sorted
+from model.portfolio.costs import Costs, CostsPaid, capacity, unit_impact
+from model.portfolio.fills import DUST, Limits, Unfilled, exits_at_entry, fill_entries
 from model.portfolio.ledger import Ledger, hold_sleeves
 from model.portfolio.market import Floats, Ints, Market
 from model.portfolio.returns_alone import Returns, follow_from_sleeves, returns_of_sleeves
 from model.portfolio.settings import PortfolioBookSettings
-from model.portfolio.targets import Holding, ranking, target_weights, varied
+from model.portfolio.targets import Holding, target_weights
 from model.portfolio.walk import Rules, walk
 
 REFERENCE_IMPACT = 1.0
@@ -81,21 +80,25 @@ class Simulation:
 
 
 def simulate(
-    scores: Floats, market: Market, settings: PortfolioBookSettings, horizon: int, keep_positions: bool = False
+    scores: Sorted, market: Market, settings: PortfolioBookSettings, horizon: int, keep_positions: bool = False
 ) -> Simulation:
     """Run the portfolio of one model and horizon.
 
     Args:
-        scores: [T, N], NaN where a stock is not in the day's universe.
+        scores: [T, N], absent where a stock is not in the day's universe.
         horizon: trading days that a sleeve is held.
         keep_positions: hand out the weights of every day (as large as ``scores``).
 
     Raises:
         DataError: the market lacks a column that the settings need.
     """
-    order, count = ranking(scores)
-    starts = varied(scores) & (count >= settings.min_names)
-    return simulate_ranking(order, np.where(starts, count, 0), market, settings, horizon, keep_positions)
+    count = names_ranked(scores, settings)
+    return simulate_ranking(scores.from_highest, count, market, settings, horizon, keep_positions)
+
+
+def names_ranked(scores: Sorted, settings: PortfolioBookSettings) -> Ints:
+    """[T] names of each day's ranking; 0 where it starts no sleeve."""
+    return np.where(scores.varied & (scores.count >= settings.min_names), scores.count, 0)
 
 
 def simulate_ranking(
@@ -196,68 +199,3 @@ def _account(
         unsolved_days=unsolved_days,
         positions=ledger.positions if keep else None,
     )
-
-
-def positions(scores: Floats, market: Market, settings: PortfolioBookSettings, horizon: int) -> Floats:
-    """[T, N] weights held over each day by the portfolio of one model and horizon."""
-    return _positions(simulate(scores, market, settings, horizon, keep_positions=True))
-
-
-def daily_table(simulation: Simulation) -> pl.DataFrame:
-    """One row a day.
-
-    Returns:
-        Date, gross, cost_<component>, net, benchmark, turnover, exposure, net_exposure, names, unfilled_<reason>
-        (orders) and unfilled_weight.
-    """
-    return pl.DataFrame(
-        {
-            "Date": simulation.dates,
-            "gross": simulation.gross,
-            **{f"cost_{name}": getattr(simulation.costs, name) for name in COMPONENTS},
-            "net": simulation.net,
-            "benchmark": simulation.benchmark_return,
-            "turnover": simulation.turnover,
-            "exposure": simulation.exposure,
-            "net_exposure": simulation.net_exposure,
-            "names": simulation.names,
-            **{f"unfilled_{reason}": row for reason, row in zip(REASONS, simulation.unfilled.orders, strict=True)},
-            "unfilled_weight": simulation.unfilled.weight.sum(axis=0),
-        },
-        schema_overrides={"Date": pl.Date},
-    )
-
-
-def holdings_table(simulation: Simulation, market: Market) -> pl.DataFrame:
-    """What is held over each day: Date, Code, weight, sorted.
-
-    Raises:
-        DataError: the simulation was run without ``keep_positions``.
-    """
-    day, code = np.nonzero(np.abs(_positions(simulation)) > DUST)
-    return pl.DataFrame(
-        {
-            "Date": pl.Series(market.dates, dtype=pl.Date).gather(day),
-            "Code": pl.Series(market.codes, dtype=pl.String).gather(code),
-            "weight": _positions(simulation)[day, code],
-        }
-    )
-
-
-def sector_exposure(simulation: Simulation, market: Market) -> pl.DataFrame:
-    """Net weight held by sector: Date and one column a sector.
-
-    Raises:
-        DataError: the simulation was run without ``keep_positions``, or the market has no sectors.
-    """
-    if market.sector is None:
-        raise DataError("Exposure to sectors needs the column Sector in the market table.")
-    positions = _positions(simulation)
-    net = {name: np.where(market.sector == n, positions, 0.0).sum(axis=1) for n, name in enumerate(market.sectors)}
-    return pl.DataFrame({"Date": simulation.dates, **net}, schema_overrides={"Date": pl.Date})
-
-
-def _positions(simulation: Simulation) -> Floats:
-    if simulation.positions is None:
-        raise DataError("Holdings were not kept: run the simulation with keep_positions=True.")
-    return simulation.positions

@@ -15,25 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import DataError
-from model.metrics.order import row_order
 from model.portfolio.market import NO_SECTOR, Flags, Floats, Ints, Market
 from model.portfolio.settings import PortfolioBookSettings
 
 Holding = Literal["long_short", "long_only", "sector_neutral", "universe"]
 _BLOCK = 64
-
-
-def ranking(scores: Floats) -> tuple[Ints, Ints]:
-    """Code positions of each day from best to worst (ties by code, absent ones last) [T, N], and the count [T]."""
-    return row_order(-scores), (~np.isnan(scores)).sum(axis=1)
-
-
-def varied(scores: Floats) -> Flags:
-    """[T] the day's scores are not all the same."""
-    absent = np.isnan(scores)
-    low = np.where(absent, np.inf, scores).min(axis=1, initial=np.inf)
-    high = np.where(absent, -np.inf, scores).max(axis=1, initial=-np.inf)
-    return np.asarray(low < high)
 
 
 def rebalance_days(usable: Flags, market: Market, settings: PortfolioBookSettings, horizon: int) -> tuple[Flags, float]:

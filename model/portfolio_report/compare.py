@@ -17,7 +17,7 @@ from model.metrics.ic import daily_ic
 from model.metrics.performance import sharpe
 from model.metrics.ranked import Sorted, rank_correlation
 from model.metrics.summary import summarise
-from model.portfolio.book import CASH, returns_of_ranking, simulate_ranking
+from model.portfolio.book import CASH, names_ranked, returns_of_ranking, simulate
 from model.portfolio.market import Market, dense_market
 from model.portfolio_report import figures, tables
 from model.portfolio_report.book import book_exposures, signal_figures
@@ -273,10 +273,10 @@ def _foresight_tests(daily: DailyFigures, market: Market | None, settings: Portf
 def _gross_sharpe(scores: Sorted, market: Market, settings: PortfolioSettings) -> float | None:
     """Gross Sharpe ratio of the scores' book, above its benchmark: in a good year the worst stocks rise as well."""
     h = settings.headline_horizon
-    count = np.where(scores.varied & (scores.count >= settings.min_names), scores.count, 0)
     if settings.book == "long_only":
-        book = simulate_ranking(scores.from_highest, count, market, settings, h)
+        book = simulate(scores, market, settings, h)
         return sharpe(book.gross - book.benchmark_return, settings.periods_per_year)
+    count = names_ranked(scores, settings)
     return sharpe(returns_of_ranking(scores.from_highest, count, market, settings, h).gross, settings.periods_per_year)
 
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from model.errors import DataError
 from model.metrics.ranked import Agreement, Sorted, agreement
-from model.portfolio.book import CASH, Simulation, simulate_ranking
+from model.portfolio.book import CASH, Simulation, simulate
 from model.portfolio.costs import COMPONENTS
 from model.portfolio.fills import REASONS
 from model.portfolio.market import Flags, Floats, Grid, Ints, Market, Rows, dense_grid
@@ -176,8 +176,7 @@ def _daily_figures(
             own = own.days(panel.on_market)
             book = None
             if market:
-                count = np.where(own.varied & (own.count >= settings.min_names), own.count, 0)
-                book = simulate_ranking(own.from_highest, count, market, settings, h, keep_positions=detailed)
+                book = simulate(own, market, settings, h, keep_positions=detailed)
             parts.append(_table(panel, found, model, h, _returns(market, book, h)))
             facts[model][h] = BookFacts.of(book) if book else BookFacts()
             if detailed:

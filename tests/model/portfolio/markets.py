@@ -5,7 +5,10 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 
+from model.metrics.ranked import Sorted
+from model.portfolio import book
 from model.portfolio.market import Market, dense_market
+from model.portfolio.settings import PortfolioBookSettings
 
 
 def trading_days(count: int, first: date = date(2019, 1, 7)) -> list[date]:
@@ -42,3 +45,10 @@ def market_of(returns: object, *, test: list[date] | None = None, suspended: str
     grid = np.array(returns, dtype=float)
     frame = market_frame(grid, **{name: np.array(values) for name, values in columns.items()})
     return dense_market(frame, test or trading_days(len(grid)), suspended)  # type: ignore[arg-type]
+
+
+def simulate(
+    scores: np.ndarray, market: Market, settings: PortfolioBookSettings, horizon: int, keep_positions: bool = False
+) -> book.Simulation:
+    """The portfolio of scores as an array, [days, names], NaN where there is none."""
+    return book.simulate(Sorted.of(scores), market, settings, horizon, keep_positions)

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from model.portfolio.book import Simulation, returns_of_ranking, simulate
+from model.metrics.ranked import Sorted
+from model.portfolio.book import Simulation, returns_of_ranking
 from model.portfolio.settings import PortfolioBookSettings
-from model.portfolio.targets import ranking
-from tests.model.portfolio.markets import market_of, trading_days
+from tests.model.portfolio.markets import market_of, simulate, trading_days
 
 DAILY = ("gross", "net", "turnover", "exposure", "net_exposure", "names", "benchmark_return")
 
@@ -267,6 +267,7 @@ def test_returns_alone_are_those_of_the_whole_simulation(more: dict[str, object]
     settings = PortfolioBookSettings.model_validate({"min_names": 2, "quantile": 0.3} | more)
     scores = rng.normal(size=shape)
     whole = simulate(scores, market, settings, 4)
-    alone = returns_of_ranking(*ranking(scores), market, settings, 4)
+    ranked = Sorted.of(scores)
+    alone = returns_of_ranking(ranked.from_highest, ranked.count, market, settings, 4)
     for name in ("gross", "net", "turnover"):
         np.testing.assert_allclose(getattr(alone, name), getattr(whole, name), rtol=0, atol=1e-15)

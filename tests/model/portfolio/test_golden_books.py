@@ -1,19 +1,25 @@
 """Books whose profit and costs are worked out on paper."""
 
 import numpy as np
-import polars as pl
 import pytest
 
 from model.errors import DataError
-from model.portfolio.book import daily_table, holdings_table, sector_exposure, simulate
+from model.portfolio.book import Simulation
+from model.portfolio.fills import REASONS
 from model.portfolio.settings import PortfolioBookSettings
-from tests.model.portfolio.markets import market_of
+from tests.model.portfolio.markets import market_of, simulate
 
 BEST_FIRST = np.array([[4.0, 3.0, 2.0, 1.0]])
 
 
 def book(**more: object) -> PortfolioBookSettings:
     return PortfolioBookSettings.model_validate({"quantile": 0.5, "min_names": 2, "cost_bps_per_side": 0.0} | more)
+
+
+def unfilled(found: Simulation, reason: str) -> list[int]:
+    """Orders of each day that were not filled for a reason."""
+    orders: list[int] = found.unfilled.orders[REASONS.index(reason)].tolist()
+    return orders
 
 
 def test_two_stocks_over_two_days_on_paper() -> None:
@@ -129,11 +135,8 @@ def test_the_sector_neutral_book_on_paper() -> None:
     # Each leg: 4/6 in A's one name, 2/6 in B's.
     assert found.gross == pytest.approx([4 / 6 * (0.04 + 0.02) + 2 / 6 * (0.03 + 0.03)])
     assert found.exposure == pytest.approx([2.0])
-    exposure = sector_exposure(found, market)
-    assert exposure.columns == ["Date", "A", "B", "C"]
-    assert exposure.select("A", "B", "C").row(0) == pytest.approx((0.0, 0.0, 0.0), abs=1e-15)
-    weights = dict(holdings_table(found, market).select("Code", "weight").iter_rows())
-    assert weights == pytest.approx({"00000": 4 / 6, "00030": -4 / 6, "00040": 2 / 6, "00050": -2 / 6})
+    assert found.positions is not None
+    assert found.positions[0] == pytest.approx([4 / 6, 0.0, 0.0, -4 / 6, 2 / 6, -2 / 6, 0.0, 0.0])
 
 
 def test_a_sector_neutral_book_of_one_sector_is_the_long_short_book() -> None:
@@ -158,9 +161,8 @@ def test_entries_are_rounded_to_whole_trading_units() -> None:
     assert found.positions is not None
     assert found.positions[0] == pytest.approx([0.42, 0.0, -0.5, -0.5])
     assert found.gross == pytest.approx([0.042 - 0.05])
-    table = daily_table(found)
-    assert table["unfilled_lot"].to_list() == [1]
-    assert table["unfilled_weight"].to_list() == pytest.approx([0.08 + 0.5])
+    assert unfilled(found, "lot") == [1]
+    assert found.unfilled.weight.sum(axis=0) == pytest.approx([0.08 + 0.5])
 
 
 def test_orders_beyond_the_volume_cap_are_cut() -> None:
@@ -170,7 +172,7 @@ def test_orders_beyond_the_volume_cap_are_cut() -> None:
     found = simulate(BEST_FIRST, market, settings, 1, keep_positions=True)
     assert found.positions is not None
     assert found.positions[0] == pytest.approx([0.2, 0.5, 0.0, -0.5])
-    assert daily_table(found)["unfilled_volume_cap"].to_list() == [2]
+    assert unfilled(found, "volume_cap") == [2]
 
 
 def test_blocked_entries_stay_in_cash_and_are_counted_by_reason() -> None:
@@ -178,9 +180,7 @@ def test_blocked_entries_stay_in_cash_and_are_counted_by_reason() -> None:
         [[0.5, 0.1, 0.1, 0.5]], can_buy=[[False, False, True, True]], can_sell=[[True, False, True, False]]
     )
     found = simulate(BEST_FIRST, market, book(), 1)
-    table = daily_table(found)
-    reasons = ("unfilled_not_traded", "unfilled_limit_up", "unfilled_limit_down")
-    assert table.select(reasons).row(0) == (1, 1, 1)
+    assert [unfilled(found, reason) for reason in ("not_traded", "limit_up", "limit_down")] == [[1]] * 3
     assert found.unfilled_orders == 3
     assert found.gross == pytest.approx([-0.5 * 0.1])
 
@@ -196,7 +196,7 @@ def test_a_book_that_cannot_leave_holds_on_and_leaves_when_it_can() -> None:
     assert found.positions is not None
     assert found.positions[:, 0] == pytest.approx([1.0, 0.9, 0.81, 0.0])
     assert found.gross == pytest.approx([-0.1, -0.09, -0.081, 0.0])
-    assert daily_table(found)["unfilled_limit_down"].to_list() == [0, 1, 1, 0]
+    assert unfilled(found, "limit_down") == [0, 1, 1, 0]
     # In: 1 + 1; the new long 1, nothing out; nothing; the old long out at 0.729; at the end 1 + 1.
     assert found.turnover == pytest.approx([2.0, 1.0, 0.0, 0.729 + 2.0])
     freely = simulate(scores, market_of(returns, can_sell=locked), book(quantile=0.25), 1)
@@ -272,7 +272,7 @@ def test_a_position_beyond_the_volume_cap_is_left_in_parts() -> None:
     found = simulate(scores, market_of(np.zeros((5, 4)), turnover_20=value), settings, 1, keep_positions=True)
     assert found.positions is not None
     assert found.positions[:, 0] == pytest.approx([0.4, 0.3, 0.2, 0.1, 0.0])
-    assert daily_table(found)["unfilled_volume_cap"].to_list() == [1, 1, 1, 1, 0]
+    assert unfilled(found, "volume_cap") == [1, 1, 1, 1, 0]
 
 
 def test_the_next_open_leaves_the_night_out_or_in_as_the_exit_price_says() -> None:
@@ -310,18 +310,6 @@ def test_overlapping_sleeves_of_two_days_on_paper() -> None:
     assert found.turnover == pytest.approx([1.0, 1.0, 0.605 + 0.5 + 0.55 + 0.5])
 
 
-def test_the_daily_table_adds_up_and_speaks_of_every_day() -> None:
-    rng = np.random.default_rng(0)
-    market = market_of(rng.normal(0, 0.02, (9, 6)), turnover_20=np.full((9, 6), 1e6))
-    costs = {"half_spread_bps": 3.0, "impact_coefficient": 1.0, "borrow_bps_per_year": 100.0}
-    found = simulate(rng.normal(size=(9, 6)), market, book(costs=costs, execution={"capital": 1e6}), 3)
-    table = daily_table(found)
-    assert table.height == 9 and table.null_count().sum_horizontal().item() == 0
-    components = pl.sum_horizontal("cost_commission", "cost_half_spread", "cost_impact", "cost_borrow")
-    rest = table.select((pl.col("gross") - components - pl.col("net")).abs().max()).item()
-    assert rest < 1e-15
-
-
 def test_settings_without_the_columns_they_need_are_refused() -> None:
     market = market_of([[0.1, 0.0, 0.0, 0.0]])
     with pytest.raises(DataError, match="price"):
@@ -334,8 +322,6 @@ def test_settings_without_the_columns_they_need_are_refused() -> None:
         simulate(BEST_FIRST, market, book(book="sector_neutral"), 1)
     with pytest.raises(DataError, match="close"):
         market_of([[0.1, 0.0]], suspended="gap")
-    with pytest.raises(DataError, match="keep_positions"):
-        holdings_table(simulate(BEST_FIRST, market, book(), 1), market)
 
 
 @pytest.mark.parametrize(

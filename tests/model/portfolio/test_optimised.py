@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from model.errors import DataError, SettingsError
-from model.portfolio.book import simulate
 from model.portfolio.market import Market
 from model.portfolio.optimised import Day, Optimiser
 from model.portfolio.risk import RiskModel, risk_model
 from model.portfolio.settings import PortfolioBookSettings
-from tests.model.portfolio.markets import market_of
+from tests.model.portfolio.markets import market_of, simulate
 
 
 def book(**more: object) -> PortfolioBookSettings:

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.portfolio.book import Simulation, returns_of_ranking, simulate
+from model.metrics.ranked import Sorted
+from model.portfolio.book import Simulation, returns_of_ranking
 from model.portfolio.market import Market
 from model.portfolio.settings import PortfolioBookSettings
-from model.portfolio.targets import ranking
-from tests.model.portfolio.markets import market_of, trading_days
+from tests.model.portfolio.markets import market_of, simulate, trading_days
 
 DAYS, NAMES, OUTAGE = 30, 8, 14
 
@@ -39,7 +39,8 @@ def run(own: Market, h: int, **more: Any) -> tuple[Simulation, np.ndarray]:
     settings = PortfolioBookSettings.model_validate({"min_names": 2, "quantile": 0.25} | more)
     found = simulate(scores, own, settings, h, keep_positions=True)
     assert found.positions is not None
-    alone = returns_of_ranking(*ranking(scores), own, settings, h)
+    ranked = Sorted.of(scores)
+    alone = returns_of_ranking(ranked.from_highest, ranked.count, own, settings, h)
     for name in ("gross", "net", "turnover"):
         np.testing.assert_allclose(getattr(alone, name), getattr(found, name), atol=1e-14)
     return found, found.positions

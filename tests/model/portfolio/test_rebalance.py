@@ -5,10 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.portfolio.book import simulate
 from model.portfolio.settings import PortfolioBookSettings
 from model.portfolio.targets import rebalance_days
-from tests.model.portfolio.markets import market_of, trading_days
+from tests.model.portfolio.markets import market_of, simulate, trading_days
 
 EVERY_H = PortfolioBookSettings(min_names=2, quantile=0.5, rebalance="every_h_days")
 

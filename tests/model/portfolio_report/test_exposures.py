@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from model.metrics.bootstrap import Resampler
-from model.portfolio.book import positions
+from model.metrics.ranked import Sorted
+from model.portfolio.book import simulate
 from model.portfolio.market import Market, dense_market
 from model.portfolio_report.exposures import exposures
 from model.portfolio_report.settings import PortfolioSettings
@@ -147,6 +148,8 @@ def test_the_weights_held_are_those_that_earn_the_return() -> None:
     returns = rng.normal(0, 0.02, 12)
     rows = table(return_next=returns, entry_return_next=returns)
     settings = PortfolioSettings(quantile=0.25, min_names=2)
-    weights = positions(rng.random((3, 4)), dense_market(rows, DAYS), settings, 2)
+    scores = Sorted.of(rng.random((3, 4)))
+    weights = simulate(scores, dense_market(rows, DAYS), settings, 2, keep_positions=True).positions
+    assert weights is not None
     assert np.abs(weights).sum(axis=1) == pytest.approx([1.0, 2.0, 2.0], abs=0.1)
     assert (np.sign(weights[0]) != 0).sum() == 2

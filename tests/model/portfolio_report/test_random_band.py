@@ -129,7 +129,7 @@ def test_draws_begin_anew_on_the_days_on_which_a_model_does(more: dict[str, obje
         {"random_draws": 20, "min_names": 5, "rebalance": "every_h_days", "cost_bps_per_side": 0.0} | more
     )
     model = np.where(present, np.random.default_rng(0).normal(size=present.shape), np.nan)
-    traded = np.flatnonzero(simulate(model, market, settings, 5).turnover > 1e-9).tolist()
+    traded = np.flatnonzero(simulate(Sorted.of(model), market, settings, 5).turnover > 1e-9).tolist()
     assert traded == [0, 5, 6, 11, 13, 18, 20, 25]
     for book in _books(Turned.of(present, 20, seed=5), slice(0, 3), market, settings, 5):
         assert np.flatnonzero(book.turnover > 1e-9).tolist() == traded
