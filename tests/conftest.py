@@ -6,10 +6,15 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 from filelock import FileLock
 
 from tests.gogooku_dagster.cli.bars import TINY_BARS, Result, installed
+
+# How long an example takes says how busy the machine is: the first one of a test also loads what it imports.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 FIRST = (
     "tests/e2e/test_browser.py",
