@@ -22,13 +22,14 @@ import numpy as np
 import polars as pl
 
 from model.quality_features.alpha158.features import features
-from model.quality_features.engine import PANEL_COLUMNS, compute_features, max_lookback
+from model.quality_features.engine import compute_features, feature_plan
 from model.quality_features.settings import FeatureSettings
 from model.store.peak_memory import peak_memory_bytes, reset_peak_memory
 
 ROOT = Path(__file__).resolve().parents[1]
 QLIB_VERSION = "0.9.7"
 FIELDS = {"open": "AdjOpen", "high": "AdjHigh", "low": "AdjLow", "close": "AdjClose", "volume": "AdjVolume"}
+PANEL_COLUMNS = ["Date", "Code", *FIELDS.values(), "TurnoverValue", "Sector", "InUniverse"]
 CODES_AT_A_TIME, DAYS_AT_A_TIME = 150, 500
 SETTINGS = FeatureSettings(set="alpha158")
 NAMES = tuple(feature.name for feature in features())
@@ -125,9 +126,9 @@ def agreement(ours: pl.DataFrame, theirs: pl.DataFrame) -> float:
 
 def compute(path: Path) -> tuple[int, pl.DataFrame]:
     """Every name's features, a block at a time; the number of rows, and the last day's values."""
-    panel = pl.read_parquet(path, columns=list(PANEL_COLUMNS))
+    panel = pl.read_parquet(path, columns=PANEL_COLUMNS)
     codes, days = panel["Code"].unique().sort(), panel["Date"].unique().sort().to_list()
-    before = max_lookback(SETTINGS, NAMES) - 1
+    before = feature_plan(SETTINGS, NAMES).lookback_days - 1
 
     def block(own: pl.DataFrame, first: int) -> tuple[int, pl.DataFrame]:
         last = days[min(first + DAYS_AT_A_TIME, len(days)) - 1]

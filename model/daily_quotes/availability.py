@@ -175,16 +175,6 @@ def on_trading_days(rows: pl.DataFrame, days: Sequence[date]) -> pl.DataFrame:
     return rows.with_columns(pl.when(available < days[0]).then(available).otherwise(moved).alias(AVAILABLE_FROM))
 
 
-def partition_days(published: pl.Series, days: Sequence[date], settings: CalendarSettings) -> pl.Series:
-    """The trading day under which a source files a row: the first of ``days`` on or after its local date.
-
-    Args:
-        published: moments in UTC.
-    """
-    local = published.dt.convert_time_zone(settings.timezone).dt.date()
-    return effective_days(local, days).alias("Date")
-
-
 def _published(published: pl.Series, rule: Rule, exchange: Exchange) -> pl.Series:
     """The first date at whose close a row may count that was published then."""
     local = exchange.local(published)
@@ -227,13 +217,12 @@ def _span(dates: pl.Series) -> tuple[date, date]:
     return first, last
 
 
-def trading_day_positions(days: Iterable[date]) -> pl.Series:
-    """Trading days in order, to count in trading days with :func:`days_between`."""
-    return pl.Series("day", sorted(days), dtype=pl.Date)
-
-
 def days_between(earlier: pl.Series, later: pl.Series, positions: pl.Series) -> pl.Series:
-    """Trading days from the effective day of each ``earlier`` date to each ``later`` day; null where earlier is."""
+    """Trading days from the effective day of each ``earlier`` date to each ``later`` day; null where earlier is.
+
+    Args:
+        positions: the trading days in order.
+    """
     before = pl.Series(positions.search_sorted(earlier, side="left")).cast(pl.Int64)
     after = pl.Series(positions.search_sorted(later, side="left")).cast(pl.Int64)
     return (after - before).set(earlier.is_null(), None).alias("days")

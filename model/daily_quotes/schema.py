@@ -44,11 +44,6 @@ OPTIONAL = ("TurnoverValue", "AdjustmentFactor", "UpperLimit", "LowerLimit", "Se
 NEVER_NULL = ("Date", "Code", "AdjustmentFactor", "UpperLimit", "LowerLimit", "KnownAt")
 
 
-def empty_canonical() -> pl.DataFrame:
-    """A canonical table without rows."""
-    return pl.DataFrame(schema=CANONICAL)
-
-
 def validate_canonical(frame: pl.DataFrame) -> pl.DataFrame:
     """Return ``frame`` unchanged if it is a canonical table.
 

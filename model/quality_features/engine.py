@@ -5,14 +5,14 @@ panel. A row's bits depend on the rows dated up to it and on nothing else: not o
 columns computed with it, on codes that appear later, or on the number of threads.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from functools import lru_cache
 
 import polars as pl
 
 from model.errors import SettingsError
-from model.quality_features.language.columns import COLUMNS, MEMBER, SECTOR
+from model.quality_features.language.columns import MEMBER
 from model.quality_features.language.feature import Feature
 from model.quality_features.language.operators import nearest
 from model.quality_features.language.plan import Options, Plan, compile_plan
@@ -20,11 +20,6 @@ from model.quality_features.language.reductions import over_reductions, reductio
 from model.quality_features.selection import VALIDITY_WINDOWS, feature_names, select, validity_names
 from model.quality_features.settings import FeatureSettings
 from model.quality_features.table import compute_table
-
-PRICES = ("AdjOpen", "AdjHigh", "AdjLow", "AdjClose")
-AMOUNTS = ("AdjVolume", "TurnoverValue")
-PANEL_COLUMNS = ("Date", "Code", *PRICES, *AMOUNTS, SECTOR, MEMBER)
-"""What the built-in features read of the panel; see :func:`source_columns` for what given settings read."""
 
 
 def compute_features(
@@ -42,9 +37,9 @@ def compute_features(
 
     Args:
         panel: rows of raw_dataset's panel sorted by (Date, Code), with the columns of its slow table beside where
-            features read them, reaching back ``max_lookback(settings, names)`` trading days including ``first``
-            itself, or to the beginning of the data. Its distinct dates are the trading days. Rows after ``last`` are
-            not read; slow columns that it lacks are missing throughout.
+            features read them, reaching back the ``lookback_days`` of ``feature_plan(settings, names)`` including
+            ``first`` itself, or to the beginning of the data. Its distinct dates are the trading days. Rows after
+            ``last`` are not read; slow columns that it lacks are missing throughout.
         settings: what is selected, and the minimum shares.
         first: first date of the result.
         last: last date of the result.
@@ -128,22 +123,6 @@ def reduced(settings: FeatureSettings) -> tuple[Feature, ...]:
 
 def _options(settings: FeatureSettings) -> Options:
     return Options(settings.minimum_share, settings.minimum_sector_names, settings.market_index)
-
-
-def max_lookback(settings: FeatureSettings, names: Iterable[str] | None = None) -> int:
-    """Trading days that a row reads, its own included; of some of the columns only where ``names`` are given."""
-    return feature_plan(settings, None if names is None else tuple(names)).lookback_days
-
-
-def source_columns(settings: FeatureSettings, names: Iterable[str] | None = None) -> dict[str, tuple[str, ...]]:
-    """Columns that are read of raw_dataset's tables ``panel``, ``slow`` and ``market``, beside their keys."""
-    plan = feature_plan(settings, None if names is None else tuple(names))
-    read: dict[str, list[str]] = {"panel": [], "slow": [], "market": []}
-    for name, spec in COLUMNS.items():
-        if name in plan.columns:
-            read[spec.table].append(spec.source)
-    read["panel"] += [MEMBER, *([SECTOR] if plan.by_sector else [])]
-    return {table: tuple(columns) for table, columns in read.items()}
 
 
 def feature_schema(settings: FeatureSettings) -> pl.Schema:

@@ -180,15 +180,6 @@ def lookback(name: str, settings: FeatureSettings) -> int:
     return days[name]
 
 
-def max_lookback(settings: FeatureSettings, names: Iterable[str] | None = None) -> int:
-    """Trading days that a row reads, its own included; of some of the columns only where ``names`` are given.
-
-    Raises:
-        SettingsError: the settings select no such feature.
-    """
-    return max(lookback(name, settings) for name in (_lookbacks(settings) if names is None else names))
-
-
 @lru_cache(maxsize=16)
 def _lookbacks(settings: FeatureSettings) -> Mapping[str, int]:
     days = {feature.name: resolve(feature, settings.market_index).lookback_days for feature in select(settings)}

@@ -111,12 +111,6 @@ def find(bars: pl.DataFrame, days: pl.Series, market: pl.DataFrame) -> pl.DataFr
     return table.sort(order, pl.col("score").neg(), "Code", "Date")
 
 
-def count_by_kind(found: pl.DataFrame) -> dict[str, int]:
-    """How many of each kind; every kind is listed."""
-    counts = dict(found["kind"].value_counts().iter_rows())
-    return {kind: int(counts.get(kind, 0)) for kind in KINDS}
-
-
 def nearest_fraction(jump: Array) -> tuple[Array, NDArray[np.object_]]:
     """The log of the simple fraction nearest to each jump, and its name: ``2:1`` is two new shares for one old."""
     size = np.abs(jump)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 COVERAGE_TOLERANCE = 0.03
 """How far a share may be off although its interval leaves the level out: a long test makes intervals narrow."""
-_FEATURES = "quality_features"
 
 
 def check_coverage(store: Store, settings: "Settings", partition: str | None) -> CheckOutcome:

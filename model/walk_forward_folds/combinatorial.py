@@ -21,7 +21,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import combinations
-from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,13 +54,8 @@ def splits(count: int, tested: int) -> tuple[tuple[int, ...], ...]:
     return tuple(combinations(range(count), tested))
 
 
-def path_count(count: int, tested: int) -> int:
-    """Number of backtest paths: ``C(N - 1, k - 1)``."""
-    return comb(count - 1, tested - 1)
-
-
 def paths(count: int, tested: int) -> NDArray[np.int64]:
-    """The split that each path takes each period's predictions from ``[paths, periods]``.
+    """The split that each of the ``C(N - 1, k - 1)`` paths takes each period's predictions from ``[paths, periods]``.
 
     Path ``p`` takes for a period the ``p``-th split that tests it, so that every prediction is used exactly once.
     """

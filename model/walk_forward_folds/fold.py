@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from model.store.store import Store
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 ASSET = "walk_forward_folds"
 
 Role = Literal["lookback", "train", "purge", "validation", "embargo", "test", "resolution"]
-ROLES: tuple[Role, ...] = get_args(Role)
 
 
 @dataclass(frozen=True)

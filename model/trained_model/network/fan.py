@@ -14,11 +14,11 @@ head is therefore the main part's sum over its own horizon, not one step of a pa
 
 The auxiliary loss. The paper also asks Y_main and Y_network to match the same split of the true horizon. Over a
 whole number of days every frequency but the constant one sums to zero, so for a sum that split is all or
-nothing: main = the label if the constant frequency is among the k, residual = the rest (:func:`fan_targets`
-computes it from a daily path; for h = 1 there is one frequency and the residual is always zero). Trained
-literally it would teach the network, the only part that sees the features, to output zero. So one term is kept,
-``mean (Y_main - Y)^2`` (:func:`~model.trained_model.network.adaptive.forecast_loss`): the head learns what the
-stock's own main frequencies say about the label, and the residual path learns through the main loss on the sum.
+nothing: main = the label if the constant frequency is among the k, residual = the rest (for h = 1 there is one
+frequency and the residual is always zero). Trained literally it would teach the network, the only part that sees
+the features, to output zero. So one term is kept, ``mean (Y_main - Y)^2``
+(:func:`~model.trained_model.network.adaptive.forecast_loss`): the head learns what the stock's own main frequencies
+say about the label, and the residual path learns through the main loss on the sum.
 
 Everything happens inside the window that ends on the day of the prediction. Frequencies mix the days of the
 window, which is harmless for an output at its end and would leak if outputs at earlier steps were trained.
@@ -118,21 +118,6 @@ def drop_frequencies(x: Tensor, p: float, dim: int = 1) -> Tensor:
     keep.select(dim, 0).fill_(True)
     out: Tensor = torch.fft.irfft(spectrum * keep, n=x.shape[dim], dim=dim)
     return out
-
-
-def fan_targets(path: Tensor, horizons: Sequence[int], top_k: int) -> tuple[Tensor, Tensor]:
-    """The exact split of cumulative labels into (main, residual) sums, from the true daily path.
-
-    path: [B, D] daily returns after the day of the prediction, D at least the longest horizon. Returns two
-    [B, H] tensors that add up to the sum of the first h days. For study and tests: see the module's text on why
-    training uses only the label.
-    """
-    if path.shape[1] < max(horizons):
-        raise ValueError(f"The path has {path.shape[1]} days; the longest horizon is {max(horizons)}.")
-    splits = [frequency_split(path[:, :h], top_k) for h in horizons]
-    residual = torch.stack([part[0].sum(dim=1) for part in splits], dim=1)
-    main = torch.stack([part[1].sum(dim=1) for part in splits], dim=1)
-    return main, residual
 
 
 class FrequencyForecast(nn.Module):

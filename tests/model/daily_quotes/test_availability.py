@@ -16,8 +16,6 @@ from model.daily_quotes.availability import (
     effective_days,
     known_by,
     open_exchange,
-    partition_days,
-    trading_day_positions,
     with_availability,
 )
 from model.daily_quotes.beside import TABLES
@@ -45,7 +43,8 @@ def counts_from(table: str, published: str, exchange: CalendarSettings = JPX, **
         exchange, date(day.year + 1, 1, 1), date(day.year + 1, 1, 31)
     )
     when = moment(published, exchange.timezone)
-    filed = partition_days(pl.Series([when], dtype=pl.Datetime("us", "UTC")), days, exchange)[0]
+    local = when.astimezone(ZoneInfo(exchange.timezone)).date()
+    filed = effective_days(pl.Series([local]), days)[0]
     frame = rows(table, {"Date": filed, "PublishedAt": when, **columns})
     available = with_availability(table, frame, open_exchange(exchange))["AvailableFrom"]
     return str(effective_days(available, days)[0])
@@ -241,7 +240,7 @@ def test_only_what_was_known_then_takes_part() -> None:
 
 
 def test_days_between_are_trading_days_from_the_effective_day_on() -> None:
-    positions = trading_day_positions(trading_days(JPX, date(2024, 1, 4), date(2024, 1, 31)))
+    positions = pl.Series(trading_days(JPX, date(2024, 1, 4), date(2024, 1, 31)))
     earlier = pl.Series([date(2024, 1, 5), date(2024, 1, 6), date(2024, 1, 10), None], dtype=pl.Date)
     later = pl.Series([date(2024, 1, 9)] * 3 + [date(2024, 1, 10)], dtype=pl.Date)
     assert days_between(earlier, later, positions).to_list() == [1, 0, -1, None]

@@ -7,7 +7,7 @@ import polars as pl
 
 from model.daily_quotes.beside import TABLES, empty_beside
 from model.daily_quotes.pictures import PICTURES, rows_per_day
-from model.daily_quotes.schema import ASSET, KEY, QUOTES, empty_canonical
+from model.daily_quotes.schema import ASSET, CANONICAL, KEY, QUOTES
 from model.store.manifest import Identity
 from model.store.store import Store
 
@@ -17,7 +17,7 @@ def store_of(home: Path, days: int, beside: tuple[str, ...] = ()) -> Store:
     for day in range(days):
         label = (date(2020, 1, 1) + timedelta(days=day)).isoformat()
         with store.writer(ASSET, label, Identity({}, "code", "settings")) as writer:
-            writer.table(QUOTES, empty_canonical(), key=KEY)
+            writer.table(QUOTES, pl.DataFrame(schema=CANONICAL), key=KEY)
             for name in beside:
                 writer.table(TABLES[name].file, empty_beside(name), key=TABLES[name].key)
     return store

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from model.daily_quotes.schema import CANONICAL, empty_canonical, validate_canonical
+from model.daily_quotes.schema import CANONICAL, validate_canonical
 from model.daily_quotes.settings import CalendarSettings, FilesSource, SimulatedSource
 from model.daily_quotes.sources.simulated.source import SimulatedMarket
 from model.errors import SourceError
@@ -21,7 +21,7 @@ def rows() -> pl.DataFrame:
 
 def test_a_canonical_table_passes_unchanged(rows: pl.DataFrame) -> None:
     assert validate_canonical(rows) is rows
-    assert validate_canonical(empty_canonical()).schema == CANONICAL
+    assert validate_canonical(pl.DataFrame(schema=CANONICAL)).schema == CANONICAL
 
 
 def test_wrong_types_columns_nulls_and_order_are_refused(rows: pl.DataFrame) -> None:

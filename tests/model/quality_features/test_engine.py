@@ -15,8 +15,6 @@ from model.quality_features.engine import (
     compute_features,
     feature_plan,
     feature_schema,
-    max_lookback,
-    source_columns,
 )
 from model.quality_features.language.columns import COLUMNS
 from model.quality_features.selection import describe, feature_names, lookback, select, validity_names
@@ -24,7 +22,7 @@ from model.quality_features.settings import GROUP_NAMES, FeatureSettings
 
 PanelMaker = Callable[..., pl.DataFrame]
 SETTINGS = FeatureSettings(groups=GROUP_NAMES, minimum_sector_names=1)
-READ = source_columns(SETTINGS)
+SLOW = [COLUMNS[name].source for name in feature_plan(SETTINGS).columns if COLUMNS[name].table == "slow"]
 
 
 def features(
@@ -38,7 +36,7 @@ def with_slow(panel: pl.DataFrame) -> pl.DataFrame:
     number = pl.col("Date").dt.epoch("d") + pl.col("Code").str.slice(0, 4).cast(pl.Int64)
     values = {
         source: 1.0 + number // 60 % 4 if source == "Quarter" else 10.0 + (number // 40 * (3 + place)) % 17
-        for place, source in enumerate(("Close", *READ["slow"]))
+        for place, source in enumerate(("Close", *SLOW))
     }
     return panel.with_columns(
         pl.when(number % 11 != 0).then(value).alias(source)
@@ -184,7 +182,7 @@ def test_columns_are_those_of_the_catalogue(panel: pl.DataFrame) -> None:
     assert len(set(names)) == len(names) >= 60
     assert set(ATFT13) <= set(names) and len(ATFT13) == 13
     assert [entry["name"] for entry in describe(SETTINGS)] == list(names)
-    assert max_lookback(SETTINGS) == max(entry["lookback_days"] for entry in describe(SETTINGS))
+    assert feature_plan(SETTINGS).lookback_days == max(entry["lookback_days"] for entry in describe(SETTINGS))
     assert {entry["group"] for entry in describe(SETTINGS)} == set(GROUP_NAMES)
     empty = features(panel, date(1990, 1, 1), date(1990, 1, 2))
     assert empty.schema == frame.schema and empty.is_empty()
@@ -216,7 +214,7 @@ def test_groups_switch_off_without_changing_the_others(panel: pl.DataFrame) -> N
 
 def test_slow_data_that_the_source_does_not_have_are_missing(panel: pl.DataFrame) -> None:
     days = axis(panel)
-    bare = with_slow(panel).drop(READ["slow"])
+    bare = with_slow(panel).drop(SLOW)
     frame = compute_features(bare, SETTINGS, days[60], days[61], threads=1)
     flow = [feature.name for feature in select(SETTINGS) if feature.group == "flow"]
     assert flow and all(frame[name].null_count() == frame.height for name in flow)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from model.errors import SettingsError
 from model.quality_features.atft13 import ATFT13
 from model.quality_features.column_lineage import column_lineage
-from model.quality_features.engine import compute_features, feature_schema
+from model.quality_features.engine import compute_features, feature_plan, feature_schema
 from model.quality_features.language.parse import parse
 from model.quality_features.selection import (
     ALWAYS,
@@ -20,7 +20,6 @@ from model.quality_features.selection import (
     describe,
     feature_names,
     lookback,
-    max_lookback,
     select,
     validity_names,
 )
@@ -104,9 +103,9 @@ def test_lookbacks_count_the_days_that_are_read() -> None:
     assert lookback("ret_20d", DEFAULT) == 21
     assert lookback("beta_stability_60d", DEFAULT) == 120
     assert lookback("valid_252d", DEFAULT) == 252
-    assert max_lookback(DEFAULT) == max(each["lookback_days"] for each in describe(DEFAULT))
-    assert max_lookback(FeatureSettings(groups=("returns",))) == max(VALIDITY_WINDOWS)
-    assert max_lookback(DEFAULT, ["ret_1d", "rsi_14"]) == 129
+    assert feature_plan(DEFAULT).lookback_days == max(each["lookback_days"] for each in describe(DEFAULT))
+    assert feature_plan(FeatureSettings(groups=("returns",))).lookback_days == max(VALIDITY_WINDOWS)
+    assert feature_plan(DEFAULT, ("ret_1d", "rsi_14")).lookback_days == 129
     with pytest.raises(SettingsError, match=r"'ret_7d'.*nearest is 'ret_\dd'"):
         lookback("ret_7d", DEFAULT)
     with pytest.raises(SettingsError, match=r"features\.groups"):

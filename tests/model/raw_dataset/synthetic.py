@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from model.daily_quotes.availability import partition_days
+from model.daily_quotes.availability import effective_days
 from model.daily_quotes.beside import TABLES, validate_beside
 from model.daily_quotes.calendar import known_at, trading_days
 from model.daily_quotes.schema import ASSET, CANONICAL, KEY, QUOTES, validate_canonical
@@ -112,7 +112,8 @@ def filed(name: str, rows: list[dict[str, Any]], days: tuple[date, ...] = DAYS) 
     """Rows of a table under the day of their publication; what is published after the last day is left out."""
     table = TABLES[name]
     frame = pl.DataFrame(rows, schema={column: dtype for column, dtype in table.schema.items() if column != "Date"})
-    dates = partition_days(frame["PublishedAt"], days, CALENDAR)
+    published = frame["PublishedAt"].dt.convert_time_zone(CALENDAR.timezone).dt.date()
+    dates = effective_days(published, days).alias("Date")
     return frame.with_columns(dates).drop_nulls("Date").select(list(table.schema))
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from model.errors import DataError
-from model.walk_forward_folds.combinatorial import path_count, paths, splits
+from model.walk_forward_folds.combinatorial import paths, splits
 from model.walk_forward_folds.periods import period_bounds
 from model.walk_forward_folds.settings import FoldSettings
 from model.walk_forward_folds.spans import stretches, trainable
@@ -68,13 +68,13 @@ def test_a_sample_that_resolves_before_it_is_known_is_refused() -> None:
 def test_every_prediction_is_in_exactly_one_path_and_every_path_covers_the_history(count: int, tested: int) -> None:
     every, table = splits(count, tested), paths(count, tested)
     assert len(every) == comb(count, tested)
-    assert table.shape == (path_count(count, tested), count) == (comb(count, tested) * tested // count, count)
+    assert table.shape == (comb(count - 1, tested - 1), count) == (comb(count, tested) * tested // count, count)
     used = sorted((int(table[path, group]), group) for path, group in product(range(len(table)), range(count)))
     assert used == sorted((number, group) for number, chosen in enumerate(every) for group in chosen)
 
 
 def test_the_published_example_of_six_groups_and_two_tested_has_fifteen_splits_and_five_paths() -> None:
-    assert len(splits(6, 2)) == 15 and path_count(6, 2) == 5
+    assert len(splits(6, 2)) == 15 and len(paths(6, 2)) == 5
     with pytest.raises(ValueError, match="not all"):
         splits(4, 4)
 

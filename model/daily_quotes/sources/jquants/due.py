@@ -60,7 +60,7 @@ def due(
     rest: list[tuple[datetime, Ask]] = []
     for table in wanted_tables(settings, coverage, at.now):
         known = cache.entries(table.name)
-        unsettled = _unsettled_from(settings, table, list(known), at)
+        unsettled = _unsettled_from(settings, list(known), at)
         for unit in units(table, at.days):
             ask, entry = Ask(table, unit), known.get(unit)
             if left_out(ask) or opens_at(table, unit, at.days, at.exchange) > at.now:
@@ -78,7 +78,7 @@ def due(
     return asks + [ask for _, ask in swept if _may_sweep(coverage, at.now)]
 
 
-def _unsettled_from(settings: JQuantsSource, table: Table, known: Sequence[str], at: Moment) -> date:
+def _unsettled_from(settings: JQuantsSource, known: Sequence[str], at: Moment) -> date:
     """The first of the newest trading days that are asked for again (the newest that there are, not that might be)."""
     if not settings.recheck_days:
         return date.max

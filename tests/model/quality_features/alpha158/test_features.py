@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from model.quality_features.alpha158.features import LISTED_WITHIN_DAYS, WINDOWS, features
-from model.quality_features.engine import compute_features, max_lookback
+from model.quality_features.engine import compute_features, feature_plan
 from model.quality_features.language.expression import text
 from model.quality_features.language.parse import parse
 from model.quality_features.settings import FeatureSettings
@@ -153,7 +153,7 @@ def test_later_days_and_an_earlier_start_change_no_bit(market: dict[str, pd.Data
     panel = panel_of(market)
     days = panel["Date"].unique().sort()
     first, last = days[DAYS - 12], days[DAYS - 5]
-    reach = days[DAYS - 12 - max_lookback(SETTINGS, NAMES) + 1]
+    reach = days[DAYS - 12 - feature_plan(SETTINGS, tuple(NAMES)).lookback_days + 1]
     known = panel.filter(pl.col("Date").is_between(reach, last))
     part = compute_features(known, SETTINGS, first, last, names=NAMES, threads=1)
     assert part.equals(computed.filter(pl.col("Date").is_between(first, last)).select(part.columns))

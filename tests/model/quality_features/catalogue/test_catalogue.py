@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.quality_features.engine import compute_features, source_columns
-from model.quality_features.selection import feature_names, lookback, max_lookback
+from model.quality_features.engine import compute_features, feature_plan
+from model.quality_features.language.columns import COLUMNS
+from model.quality_features.selection import feature_names, lookback
 from model.quality_features.settings import GROUP_NAMES, FeatureSettings
 
 PanelMaker = Callable[..., pl.DataFrame]
@@ -21,7 +22,7 @@ CODES = 9
 
 @pytest.fixture(scope="module")
 def panel(make_panel: PanelMaker, slow_data: SlowData, everything: FeatureSettings) -> pl.DataFrame:
-    rows = make_panel(max_lookback(everything) + 40, CODES, seed=21, missing=0.02, sectors=3, members=0.9)
+    rows = make_panel(feature_plan(everything).lookback_days + 40, CODES, seed=21, missing=0.02, sectors=3, members=0.9)
     return slow_data(rows, 22)
 
 
@@ -107,8 +108,9 @@ def shaken(table: pl.DataFrame, until: date, seed: int) -> pl.DataFrame:
 
 
 def test_the_catalogue_reads_every_slow_column_that_a_source_can_have(everything: FeatureSettings) -> None:
-    read = source_columns(everything)
-    assert {"MarginLong", "Sales", "SharesOutstanding", "SectorShortRatio", "Quarter"} <= set(read["slow"])
-    assert set(read["market"]) == {"ForeignNet", "IndividualNet", "FlowTotal"}
-    indexed = source_columns(everything.model_copy(update={"market_index": "TOPIX"}))
-    assert "IndexClose" in indexed["market"]
+    read = {COLUMNS[name].source: COLUMNS[name].table for name in feature_plan(everything).columns}
+    slow = {"MarginLong", "Sales", "SharesOutstanding", "SectorShortRatio", "Quarter"}
+    assert {read[name] for name in slow} == {"slow"}
+    assert {name for name in read if read[name] == "market"} == {"ForeignNet", "IndividualNet", "FlowTotal"}
+    indexed = feature_plan(everything.model_copy(update={"market_index": "TOPIX"})).columns
+    assert "IndexClose" in {COLUMNS[name].source for name in indexed}
