@@ -129,3 +129,8 @@ def test_a_failed_run_and_its_retries_are_one_line_of_the_failure_log(empty: Pla
     assert [line["root_run_id"] for line in lines] == [first, other]
     assert lines[0]["job"] == "failing"
     assert "broken" in lines[0]["error"]
+    log.write_text(log.read_text(encoding="utf-8") + lines[0]["error"][:20], encoding="utf-8")  # cut short
+    fail(root=other)
+    last = fail()
+    lines = log.read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 4 and json.loads(lines[-1])["root_run_id"] == last

@@ -44,8 +44,8 @@ def failure_log(context: dg.RunFailureSensorContext) -> None:
     run = context.dagster_run
     path = current().home / "alerts.jsonl"
     root = run.root_run_id or run.run_id
-    known = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    if any(json.loads(line)["root_run_id"] == root for line in known):
+    written = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    if any(f'"root_run_id": {json.dumps(root)}' in line for line in written.splitlines()):
         return
     entry = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -57,4 +57,6 @@ def failure_log(context: dg.RunFailureSensorContext) -> None:
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        # A line may be cut short, where the disk was full or the machine stopped: the next one begins a new line.
+        begin = "\n" if written and not written.endswith("\n") else ""
+        stream.write(begin + json.dumps(entry, ensure_ascii=False) + "\n")
