@@ -198,6 +198,7 @@ def remember_trials(installation: Installation) -> None:
     until the next training.
     """
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     found = {trials.configuration_hash(installation.settings)}
     try:
@@ -210,8 +211,8 @@ def remember_trials(installation: Installation) -> None:
             page = runs.token
             if not page:
                 break
-    except (MlflowException, OSError) as error:
-        log.warning("MLflow did not say which configurations were trained: %s", error)
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        log.warning("MLflow did not say which configurations were trained: %s", without_credentials(str(error)))
     trials.record(installation.store, found)
 
 
