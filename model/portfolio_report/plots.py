@@ -15,26 +15,25 @@ from model.metrics.performance import drawdowns
 from model.pictures.date_axis import date_locator
 from model.pictures.html_style import INK, MUTED, TEXT_SIZE, legend, new_figure
 from model.portfolio.costs import COMPONENTS
-from model.portfolio_report.daily import COSTS, DailyFigures
+from model.portfolio_report.daily import COSTS, DailyFigures, rows_of
 from model.portfolio_report.inputs import BESIDE, MODEL_LABELS, NETWORK, ORACLE, SUBMITTED
 from model.portfolio_report.style import COST_COLOURS, MODEL_COLOURS, ROLE_COLOURS
 
 WIDE = (9.6, 3.7)
 HALF = (5.6, 3.5)
 """Inches."""
-Size = tuple[float, float]
 LEGEND_COLUMN = 2.0
 """Inches of a name in a legend."""
 ROLLING_DAYS = 60
 SUBJECTS = (NETWORK, SUBMITTED)
 
 
-def cumulative_net(daily: DailyFigures, horizon: int, size: Size = WIDE) -> Figure:
+def cumulative_net(daily: DailyFigures, horizon: int) -> Figure:
     """Sum of daily net returns of every model, and of the subject's before costs.
 
     The oracle is left out: it would press all others against zero.
     """
-    figure, axes = new_figure(*size)
+    figure, axes = new_figure(*WIDE)
     for model in (name for name in daily.models if name != ORACLE):
         rows = _held(daily, model, horizon)
         axes.plot(_days(rows), np.cumsum(rows["net"].to_numpy()), **_line(model))
@@ -48,11 +47,11 @@ def cumulative_net(daily: DailyFigures, horizon: int, size: Size = WIDE) -> Figu
     return figure
 
 
-def rolling_rank_ic(daily: DailyFigures, horizon: int, size: Size = WIDE) -> Figure:
+def rolling_rank_ic(daily: DailyFigures, horizon: int) -> Figure:
     """RankIC through time: mean of the last 60 days, and two standard errors around the subject's."""
-    figure, axes = new_figure(*size)
+    figure, axes = new_figure(*WIDE)
     for model in daily.models:
-        rows = _rows(daily, model, horizon).filter(pl.col("rank_ic").is_not_null())
+        rows = rows_of(daily, model, horizon).filter(pl.col("rank_ic").is_not_null())
         window = min(ROLLING_DAYS, max(rows.height // 3, 2))
         mean, std = (
             rows.select(getattr(pl.col("rank_ic"), f"rolling_{kind}")(window)).to_series().to_numpy()
@@ -69,9 +68,9 @@ def rolling_rank_ic(daily: DailyFigures, horizon: int, size: Size = WIDE) -> Fig
     return figure
 
 
-def deciles(report: Mapping[str, Any], size: Size = HALF) -> Figure:
+def deciles(report: Mapping[str, Any]) -> Figure:
     """Mean return by prediction decile, with intervals, of the network and the best known baseline."""
-    figure, axes = new_figure(*size)
+    figure, axes = new_figure(*HALF)
     models = [model for model in (*SUBJECTS, "lightgbm") if report["deciles"].get(model)]
     width = 0.8 / max(len(models), 1)
     for place, model in enumerate(models):
@@ -90,9 +89,9 @@ def deciles(report: Mapping[str, Any], size: Size = HALF) -> Figure:
     return figure
 
 
-def ic_decay(signal: Mapping[str, Any], size: Size = WIDE) -> Figure:
+def ic_decay(signal: Mapping[str, Any]) -> Figure:
     """RankIC with the return of each single day ahead, and its interval."""
-    figure, axes = new_figure(*size)
+    figure, axes = new_figure(*WIDE)
     for model, found in signal.items():
         rows = [row for row in found["ic_decay"] if row["value"] is not None]
         x, colour = [row["lag"] for row in rows], MODEL_COLOURS[model]
@@ -108,9 +107,9 @@ def ic_decay(signal: Mapping[str, Any], size: Size = WIDE) -> Figure:
     return figure
 
 
-def drawdown(daily: DailyFigures, horizon: int, size: Size = HALF) -> Figure:
+def drawdown(daily: DailyFigures, horizon: int) -> Figure:
     """How far net wealth lies below its highest value so far."""
-    figure, axes = new_figure(*size)
+    figure, axes = new_figure(*HALF)
     for model in (name for name in daily.models if name != ORACLE):
         rows = _held(daily, model, horizon)
         below = drawdowns(rows["net"].to_numpy())
@@ -123,11 +122,11 @@ def drawdown(daily: DailyFigures, horizon: int, size: Size = HALF) -> Figure:
     return figure
 
 
-def distribution(daily: DailyFigures, horizon: int, size: Size = HALF) -> Figure:
+def distribution(daily: DailyFigures, horizon: int) -> Figure:
     """How the daily RankIC is spread, and its mean."""
-    figure, axes = new_figure(*size)
+    figure, axes = new_figure(*HALF)
     for model in (name for name in (*SUBJECTS, BESIDE) if name in daily.models):
-        values = _rows(daily, model, horizon)["rank_ic"].drop_nulls().to_numpy()
+        values = rows_of(daily, model, horizon)["rank_ic"].drop_nulls().to_numpy()
         if len(values):
             shares = np.full(len(values), 1.0 / len(values))
             tone = MODEL_COLOURS[model]
@@ -139,9 +138,9 @@ def distribution(daily: DailyFigures, horizon: int, size: Size = HALF) -> Figure
     return figure
 
 
-def costs(daily: DailyFigures, model: str, horizon: int, size: Size = WIDE) -> Figure:
+def costs(daily: DailyFigures, model: str, horizon: int) -> Figure:
     """What trading cost by month and component, and the mean turnover of a day (right)."""
-    figure, axes = new_figure(*size)
+    figure, axes = new_figure(*WIDE)
     month = pl.col("Date").dt.truncate("1mo").alias("Date")
     months = _held(daily, model, horizon).group_by(month).agg(pl.col(COSTS).sum(), pl.col("turnover").mean())
     months = months.sort("Date")
@@ -178,10 +177,10 @@ def sectors(report: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def exposures_over_time(report: Mapping[str, Any], size: Size = WIDE) -> Figure:
+def exposures_over_time(report: Mapping[str, Any]) -> Figure:
     """Market beta and size of the subject's book over the last 60 held days, month by month."""
     subject = report["subject"]
-    figure, axes = new_figure(*size)
+    figure, axes = new_figure(*WIDE)
     for key, label, style in (("market_beta", "market beta", "-"), ("size", "size, long − short", ":")):
         rows = [row for row in report["exposures"][subject]["over_time"] if row[key] is not None]
         x, y = [_number(row["date"]) for row in rows], [row[key] for row in rows]
@@ -192,9 +191,9 @@ def exposures_over_time(report: Mapping[str, Any], size: Size = WIDE) -> Figure:
     return figure
 
 
-def fold_timeline(folds: Sequence[Mapping[str, Any]], size: Size = WIDE) -> Figure:
+def fold_timeline(folds: Sequence[Mapping[str, Any]]) -> Figure:
     """What each fold learns from, chooses on and is tested on, with purge and embargo between."""
-    figure, axes = new_figure(size[0], 1.3 + 0.34 * len(folds))
+    figure, axes = new_figure(WIDE[0], 1.3 + 0.34 * len(folds))
     axes.grid(visible=False)
     named: set[str] = set()
     for row, fold in enumerate(folds):
@@ -211,9 +210,9 @@ def fold_timeline(folds: Sequence[Mapping[str, Any]], size: Size = WIDE) -> Figu
     return figure
 
 
-def training_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]], size: Size = WIDE) -> Figure:
+def training_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     """RankIC on the validation days by epoch, one line a fold; dots mark where a phase begins."""
-    figure, axes = new_figure(*size)
+    figure, axes = new_figure(*WIDE)
     shades = np.linspace(1.0, 0.35, max(len(curves), 1))
     for (fold, history), shade in zip(curves.items(), shades, strict=True):
         known = [record for record in history if record.get("val_rank_ic") is not None]
@@ -229,12 +228,8 @@ def training_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]], size: Siz
     return figure
 
 
-def _rows(daily: DailyFigures, model: str, horizon: int) -> pl.DataFrame:
-    return daily.table.filter((pl.col("model") == model) & (pl.col("horizon") == horizon)).sort("Date")
-
-
 def _held(daily: DailyFigures, model: str, horizon: int) -> pl.DataFrame:
-    return _rows(daily, model, horizon).filter(pl.col("net").is_not_null())
+    return rows_of(daily, model, horizon).filter(pl.col("net").is_not_null())
 
 
 def _days(rows: pl.DataFrame) -> Any:

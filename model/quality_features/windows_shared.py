@@ -123,26 +123,26 @@ class SharedWindows:
         count_b, mean_b, squares_b = self.moments(older)
         total = self.count(days)
         have = _overlap(len(mean_b), recent, length)
-        a, b = _tail(mean_a, have), _earlier(mean_b, recent, have)
+        a, b = _last(mean_a, have), _earlier(mean_b, recent, have)
         mean, squares = np.empty((length, a.shape[1])), np.empty((length, a.shape[1]))
         delta = b - a
         older_count = count_b if isinstance(count_b, float) else _earlier(count_b, recent, have)
-        recent_count = count_a if isinstance(count_a, float) else _tail(count_a, have)
-        all_days = total if isinstance(total, float) else np.maximum(_tail(total, have), 1.0)
+        recent_count = count_a if isinstance(count_a, float) else _last(count_a, have)
+        all_days = total if isinstance(total, float) else np.maximum(_last(total, have), 1.0)
         share = older_count / all_days
-        shift = np.multiply(delta, share, out=_tail(mean, have))
+        shift = np.multiply(delta, share, out=_last(mean, have))
         delta *= shift
         delta *= recent_count
         shift += a  # which makes it the mean
-        inside = _tail(squares, have)
+        inside = _last(squares, have)
         if squares_a is None or squares_b is None:
             inside[:] = 0.0
             if squares_a is not None:
-                inside += _tail(squares_a, have)
+                inside += _last(squares_a, have)
             if squares_b is not None:
                 inside += _earlier(squares_b, recent, have)
         else:
-            np.add(_tail(squares_a, have), _earlier(squares_b, recent, have), out=inside)
+            np.add(_last(squares_a, have), _earlier(squares_b, recent, have), out=inside)
         inside += delta
         if have < length:
             mean[: length - have] = _last(mean_a, length)[: length - have]
@@ -179,7 +179,7 @@ class SharedWindows:
                 have = _overlap(len(b), recent, length)
                 known = np.empty((length, a.shape[1]))
                 pick = np.fmax if which == "max" else np.fmin
-                pick(_tail(a, have), _earlier(b, recent, have), out=_tail(known, have))
+                pick(_last(a, have), _earlier(b, recent, have), out=_last(known, have))
                 if have < length:
                     known[: length - have] = _last(a, length)[: length - have]
             self._extremes[which, days] = known
@@ -228,7 +228,7 @@ class SharedWindows:
         total = np.zeros_like(center)
         for age in range(days):
             have = _overlap(len(self.x), age, length)
-            distance = _earlier(self._value, age, have) - _tail(center, have)
+            distance = _earlier(self._value, age, have) - _last(center, have)
             np.abs(distance, out=distance)
             if self._anything_missing:
                 np.copyto(distance, 0.0, where=_earlier(self._missing, age, have))
@@ -251,10 +251,6 @@ def _last(x: Array, length: int) -> Array:
     return x[len(x) - length :]
 
 
-def _tail(x: Array, have: int) -> Array:
-    return x[len(x) - have :]
-
-
 def _earlier(x: NDArray[_Value], days: int, have: int) -> NDArray[_Value]:
     return x[len(x) - days - have : len(x) - days]
 
@@ -266,10 +262,10 @@ def _added(a: Array, b: Array, days: int, length: int, factor: float = 1.0) -> A
     older = _earlier(b, days, have)
     inside = result[length - have :]
     if factor == 1.0:
-        np.add(_tail(a, have), older, out=inside)
+        np.add(_last(a, have), older, out=inside)
     else:
         np.multiply(older, factor, out=inside)
-        inside += _tail(a, have)
+        inside += _last(a, have)
     if have < length:
         result[: length - have] = _last(a, length)[: length - have]
     return result

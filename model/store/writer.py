@@ -249,14 +249,12 @@ class ArtifactWriter:
         np.save(self._new(name), array, allow_pickle=False)
         return self._record(name, hashing.array_hash(array), rows=len(array), input_hash=input_hash, hashed=hashed)
 
-    def safetensors(
-        self, name: str, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str] | None = None
-    ) -> FileEntry:
+    def safetensors(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> FileEntry:
         """Write named arrays as a safetensors file."""
         from safetensors.numpy import save_file
 
         plain = {key: np.asarray(arrays[key], order="C") for key in sorted(arrays)}  # 0-d stays 0-d
-        save_file(plain, self._new(name), metadata=dict(metadata) if metadata else None)
+        save_file(plain, self._new(name))
         return self._record(name, hashing.arrays_hash(plain))
 
     def _new(self, name: str) -> Path:

@@ -27,23 +27,22 @@ def average_ranks(values: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask, (below + up_to + 1).to(values.dtype) / 2, 0.0)
 
 
-def pearson(first: Tensor, second: Tensor, mask: Tensor, epsilon: float = 0.0) -> Tensor:
+def pearson(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
     """Pearson correlation within the last axis over the unmasked entries.
 
     Args:
         first, second: [..., N]; masked entries may hold any finite number.
         mask: [..., N]
-        epsilon: added to each variance, which bounds the gradient where a side is nearly constant.
 
     Returns:
-        [...]; NaN where a side is constant and ``epsilon`` is 0.
+        [...]; NaN where a side is constant.
     """
     weight = mask.to(first.dtype)
     count = weight.sum(-1).clamp_min(1)
     first = (first - ((first * weight).sum(-1) / count).unsqueeze(-1)) * weight
     second = (second - ((second * weight).sum(-1) / count).unsqueeze(-1)) * weight
     covariance = (first * second).sum(-1) / count
-    spread = ((first.square().sum(-1) / count + epsilon) * (second.square().sum(-1) / count + epsilon)).sqrt()
+    spread = ((first.square().sum(-1) / count) * (second.square().sum(-1) / count)).sqrt()
     return covariance / spread
 
 

@@ -26,7 +26,7 @@ from model.quality_features.windows_shared import Count, Demand, SharedWindows
 Value: TypeAlias = Array | float
 Parameters: TypeAlias = tuple[Parameter, ...]
 
-# --- cell by cell ----------------------------------------------------------------------------------------------------
+# Cell by cell.
 
 
 def _greater(x: Value, y: Value) -> Value:
@@ -97,7 +97,7 @@ CELLS: Mapping[str, Callable[..., Value]] = MappingProxyType(
 )
 """Operators of the cell: called with the arguments and then the parameters."""
 
-# --- the past, straight from the values ------------------------------------------------------------------------------
+# The past, straight from the values.
 
 
 def _earlier(x: Array, days: int, rows: int) -> Array:
@@ -126,7 +126,7 @@ STEPS: Mapping[str, Callable[[Array, int, int], Array]] = MappingProxyType(
 )
 """Operators that read one earlier day: called with x, the days and the rows of the result."""
 
-# --- windows that share their work -----------------------------------------------------------------------------------
+# Windows that share their work.
 
 
 def enough(value: Array, count: Count, minimum: float) -> Array:
@@ -248,7 +248,7 @@ def asked(operator: str, parameters: Parameters) -> tuple[Demand, ...]:
     return (("sum", days, 0.0),)
 
 
-# --- other statistics of several windows at once ---------------------------------------------------------------------
+# Other statistics of several windows at once.
 
 
 def _last(x: Array, rows: int) -> Array:
@@ -332,7 +332,7 @@ ALONE: Mapping[str, Callable[[Array, Parameters, float], Array]] = MappingProxyT
 )
 """Windows that share nothing: called with x, the parameters and the values needed."""
 
-# --- across the names of a day ---------------------------------------------------------------------------------------
+# Across the names of a day.
 
 DAYS: Mapping[str, Callable[[Array, cross_section.Names, int], Array]] = MappingProxyType(
     {

@@ -111,12 +111,12 @@ def kth_largest(values: Tensor, k: int) -> Tensor:
     return best[-1]
 
 
-def drop_frequencies(x: Tensor, p: float, dim: int = 1) -> Tensor:
-    """Augmentation: each frequency of each series is removed with chance p; the constant one always stays."""
-    spectrum = torch.fft.rfft(x, dim=dim)
+def drop_frequencies(x: Tensor, p: float) -> Tensor:
+    """Augmentation: each frequency of each series of x [B, L, F] goes with chance p; the constant one always stays."""
+    spectrum = torch.fft.rfft(x, dim=1)
     keep = torch.rand(spectrum.shape, device=x.device) >= p
-    keep.select(dim, 0).fill_(True)
-    out: Tensor = torch.fft.irfft(spectrum * keep, n=x.shape[dim], dim=dim)
+    keep[:, 0] = True
+    out: Tensor = torch.fft.irfft(spectrum * keep, n=x.shape[1], dim=1)
     return out
 
 

@@ -58,7 +58,6 @@ class Publication:
 class Quarter:
     """The documents of one calendar quarter, [N] each."""
 
-    ends: Dates
     year_ends: Dates
     forecast_year_ends: Dates
     """End of the fiscal year that the forecasts speak of: the next one after a full year."""
@@ -95,7 +94,6 @@ def quarters(settings: SimulatedSource, fixed: Structure, first: date, last: dat
         corrects = uniform[4] < settings.correction_rate
         revises = firms.forecasts & (uniform[6] < settings.forecast_revision_rate)
         yield Quarter(
-            ends=ends,
             year_ends=_month_ends(calendar_quarter + 4 - number, firms.shift),
             forecast_year_ends=_month_ends(calendar_quarter + 4 - number % 4, firms.shift),
             number=number,
