@@ -7,7 +7,7 @@ is simulated to measure one part of the network, and for tests of the graph.
 from collections.abc import Callable
 from datetime import date
 
-from model.lineage.graph import STAGES
+from model.lineage.graph import STAGES, descendants
 from model.lineage.source_days import look_up
 from model.lineage.staleness import Lineage
 from model.settings.root import Settings
@@ -31,7 +31,7 @@ def bring_up_to_date(
 
     Args:
         today: the date that no row may lie after.
-        without: assets that are left alone (with them all that depends on them).
+        without: assets that are left alone, and with them all that depends on them.
         on_stage: told each asset with something to do, and how many partitions.
 
     Raises:
@@ -40,9 +40,10 @@ def bring_up_to_date(
     from model.daily_quotes.stage import ingest
 
     lineage = Lineage(store, settings, look_up(store, settings, today))
+    left_alone = without.union(*(descendants(each, settings) for each in without))
     built: list[Built] = []
     for stage in STAGES:
-        if stage.name in without or without & set(stage.upstream):
+        if stage.name in left_alone:
             continue
         due = [each for each in lineage.partitions(stage.name) if lineage.judge(stage.name, each).state != "fresh"]
         if due:
