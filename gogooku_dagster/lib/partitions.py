@@ -9,7 +9,6 @@ from gogooku_dagster.lib.home import Installation
 from model.daily_quotes import calendar as calendars
 from model.lineage.source_days import known_days
 from model.settings.root import Settings
-from model.walk_forward_folds.splitter import fold_keys
 
 DYNAMIC_DAYS = "trading_day"
 EARLIEST = date(2008, 1, 1)
@@ -48,7 +47,7 @@ def trading_days(installation: Installation) -> dg.PartitionsDefinition[str]:
 
 def folds(settings: Settings) -> dg.StaticPartitionsDefinition:
     """One partition a fold: ``wf_2016h1`` …, ``live``."""
-    return dg.StaticPartitionsDefinition(list(fold_keys(settings.folds)))
+    return dg.StaticPartitionsDefinition(list(settings.folds.names()))
 
 
 def _published(day: date, zone: ZoneInfo) -> datetime:

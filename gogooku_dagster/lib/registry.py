@@ -17,7 +17,7 @@ import numpy as np
 from gogooku_dagster.lib.tracking import TrainingTracker
 from model.store.manifest import Manifest
 from model.store.store import Store
-from model.walk_forward_folds.splitter import LIVE
+from model.walk_forward_folds.settings import LIVE
 
 CHALLENGER = "challenger"
 MODEL = "model"

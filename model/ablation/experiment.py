@@ -30,7 +30,7 @@ from model.trained_model.checkpoint import training_key
 from model.trained_model.ensemble import Member, predict_ensemble, train_ensemble
 from model.trained_model.results import Callbacks, Record
 from model.validation_predictions.stage import prediction_table
-from model.walk_forward_folds.splitter import LIVE, fold_keys
+from model.walk_forward_folds.settings import LIVE
 
 ORACLE = "oracle"
 BASELINES = ("lightgbm", "ridge")
@@ -78,7 +78,7 @@ def run(home: Path, settings: Settings, plan: Plan, today: date, progress: Progr
     Raises:
         GogookuError: a market cannot be built or is not up to date, or a training is broken.
     """
-    folds = tuple(key for key in fold_keys(settings.folds) if key != LIVE)
+    folds = tuple(key for key in settings.folds.names() if key != LIVE)
     total = len(plan.variants) * len(folds) * len(plan.seeds)
     done = 0
     tables: list[pl.DataFrame] = []

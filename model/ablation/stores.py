@@ -12,7 +12,7 @@ from model.lineage.source_days import known_days
 from model.lineage.staleness import Lineage
 from model.settings.root import Settings
 from model.store.store import Store
-from model.walk_forward_folds.splitter import LIVE
+from model.walk_forward_folds.settings import LIVE
 
 WITH_BASELINES: frozenset[Market] = frozenset({"tabular", OWN})
 """Markets on which the baselines are trained as well: where the network is compared with them."""

@@ -17,7 +17,6 @@ from model.settings.root import Settings
 from model.store import documents, verdicts
 from model.store.manifest import Identity, Manifest
 from model.store.store import Store
-from model.walk_forward_folds.splitter import fold_keys
 
 State = Literal["fresh", "stale", "missing"]
 SOURCE = "source"
@@ -59,7 +58,7 @@ class Lineage:
         kind = BY_NAME[asset].partitions
         if kind == "day":
             return tuple(day.isoformat() for day in sorted(self.days))
-        return fold_keys(self.settings.folds) if kind == "fold" else (None,)
+        return self.settings.folds.names() if kind == "fold" else (None,)
 
     def left_over(self, asset: str) -> tuple[str, ...]:
         """Stored partitions that it should not have now: days that left the source, folds that left the settings."""

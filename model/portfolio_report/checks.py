@@ -9,8 +9,9 @@ from model.metrics.summary import summarise
 from model.portfolio.market import dense_market
 from model.portfolio_report.daily import DailyFigures, averaged, common_rows, figures_by_path, rows_of
 from model.portfolio_report.figures import series
-from model.portfolio_report.inputs import ASSET, LIVE, RANDOM, REPORT, folds_among, read_inputs
+from model.portfolio_report.inputs import ASSET, RANDOM, REPORT, folds_among, read_inputs
 from model.store.checks import Check, CheckOutcome
+from model.walk_forward_folds.settings import LIVE
 
 if TYPE_CHECKING:
     from model.settings.root import Settings
@@ -22,7 +23,7 @@ TOLERANCE = 1e-9
 def check_folds_present(store: "Store", settings: "Settings", partition: str | None) -> CheckOutcome:
     """Every configured walk-forward fold is in the report, and each contributes days."""
     report = store.read_json(ASSET, REPORT)
-    expected = {key for key in settings.folds.keys() if key != LIVE}  # noqa: SIM118 - a method of the settings
+    expected = {key for key in settings.folds.names() if key != LIVE}
     found = {str(fold["fold"]): int(fold["n_test"]) for fold in report["folds"]}
     absent = sorted(expected - found.keys())
     empty = sorted(name for name, days in found.items() if days == 0)

@@ -15,12 +15,11 @@ from model.store.store import Store
 from model.validation_predictions.artefact import MARKET_COLUMNS
 from model.walk_forward_folds.combinatorial import path_of_periods
 from model.walk_forward_folds.periods import period_bounds
-from model.walk_forward_folds.settings import COMBINATORIAL_PREFIX
+from model.walk_forward_folds.settings import COMBINATORIAL_PREFIX, LIVE
 
 ASSET = "portfolio_report"
 REPORT = "report.json"
 PREDICTIONS = "validation_predictions"
-LIVE = "live"
 NETWORK = "atft_gat_fan"
 SUBMITTED = "submitted"
 """Predictions of a file that somebody handed in (``gogooku evaluate``)."""

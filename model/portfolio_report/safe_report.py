@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from model.portfolio_report.inputs import LIVE
 from model.store.manifest import Manifest
 from model.store.store import Store
+from model.walk_forward_folds.settings import LIVE
 
 BASELINE = "lightgbm"
 

@@ -75,7 +75,7 @@ def diagnose(store: Store, settings: "Settings", fold: str) -> Document:
 def trained_folds(store: Store, settings: "Settings") -> list[str]:
     """The folds that were trained, in the order of the settings."""
     done = set(store.partitions(ASSET))
-    names = settings.folds.keys()
+    names = settings.folds.names()
     return [name for name in names if name in done]
 
 

@@ -9,6 +9,8 @@ from pydantic import Field, field_validator, model_validator
 from model.settings.base import Section
 from model.walk_forward_folds.periods import period_bounds
 
+LIVE = "live"
+PREFIX = "wf_"
 COMBINATORIAL_PREFIX = "cv_"
 _MOST_SPLITS = 66
 """Every split trains every model anew, and Dagster's pages are made for some tens of partitions."""
@@ -94,11 +96,11 @@ class FoldSettings(Section):
         periods = {"periods": list(self.periods)} if self.scheme == "combinatorial" else {}
         return super().hashed() | periods
 
-    def keys(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         """Names of the folds: ``wf_2016h1`` … or ``cv_2016h1_2017h1`` …, ``live`` last."""
         if self.scheme == "combinatorial":
             tested = combinations(self.periods, self.tested_periods)
             names = tuple(f"{COMBINATORIAL_PREFIX}{'_'.join(each)}" for each in tested)
         else:
-            names = tuple(f"wf_{period}" for period in self.periods)
-        return (*names, *(("live",) if self.live else ()))
+            names = tuple(f"{PREFIX}{period}" for period in self.periods)
+        return (*names, *((LIVE,) if self.live else ()))

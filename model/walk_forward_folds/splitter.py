@@ -63,11 +63,8 @@ from model.errors import DataError
 from model.walk_forward_folds.combinatorial import combinatorial_fold
 from model.walk_forward_folds.fold import Fold, Role
 from model.walk_forward_folds.periods import period_bounds
-from model.walk_forward_folds.settings import COMBINATORIAL_PREFIX, FoldSettings
+from model.walk_forward_folds.settings import COMBINATORIAL_PREFIX, LIVE, PREFIX, FoldSettings
 from model.walk_forward_folds.spans import reach
-
-LIVE = "live"
-PREFIX = "wf_"
 
 
 @dataclass(frozen=True)
@@ -80,11 +77,6 @@ class Split:
     test: range
     reach: tuple[int, ...]
     """Of each day from position 0 on, the longest horizon of its labels that are used; 0 outside the three parts."""
-
-
-def fold_keys(settings: FoldSettings) -> tuple[str, ...]:
-    """Names of all folds, from the settings alone, in order, ``live`` last."""
-    return settings.keys()
 
 
 def split(

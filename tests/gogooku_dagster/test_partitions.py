@@ -10,7 +10,6 @@ import pytest
 from gogooku_dagster.lib import partitions
 from gogooku_dagster.lib.home import Installation
 from model.settings import presets
-from model.walk_forward_folds.splitter import fold_keys
 from tests.gogooku_dagster.support import TINY
 
 TOKYO = ZoneInfo("Asia/Tokyo")
@@ -92,5 +91,5 @@ def test_days_that_come_from_the_data_are_registered_as_they_are_found(tmp_path:
 def test_fold_keys_are_those_of_the_settings(preset: str | Path) -> None:
     settings = presets.load(preset)
     keys = partitions.folds(settings).get_partition_keys()
-    assert tuple(keys) == fold_keys(settings.folds)
+    assert tuple(keys) == settings.folds.names()
     assert len(set(keys)) == len(keys) < 100, "Dagster evaluates no staleness across a hundred partitions"

@@ -16,7 +16,6 @@ from model.settings.root import Settings
 from model.store.documents import TRIALS
 from model.store.manifest import Identity
 from model.store.store import Store
-from model.walk_forward_folds.splitter import fold_keys
 from tests.model.portfolio_report.synthetic import make_inputs
 
 SETTINGS = PortfolioSettings(bootstrap_draws=100, random_draws=20)
@@ -70,7 +69,7 @@ def test_a_configuration_is_its_settings_not_its_data_or_folds() -> None:
 def ready(store: Store, settings: Settings) -> Lineage:
     """All inputs of the report are there."""
     for name in BY_NAME["portfolio_report"].upstream:
-        for fold in fold_keys(settings.folds):
+        for fold in settings.folds.names():
             with store.writer(name, fold, Identity(inputs={}, code_version="c", settings_hash="s")) as w:
                 w.json("figures.json", {"value": 1})
     return Lineage(store, settings, {})

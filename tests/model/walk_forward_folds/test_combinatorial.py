@@ -95,7 +95,7 @@ def chosen(**changes: object) -> FoldSettings:
     return FoldSettings.model_validate({**plain, **changes})
 
 
-@pytest.mark.parametrize("name", [key for key in chosen().keys() if key != "live"])  # noqa: SIM118 - a method
+@pytest.mark.parametrize("name", [key for key in chosen().names() if key != "live"])
 def test_no_sample_of_any_split_touches_what_it_is_judged_on(name: str) -> None:
     fold = make_fold(name, DAYS, [50] * len(DAYS), HORIZONS, chosen())
     place = {day: position for position, day in enumerate(DAYS)}
@@ -139,9 +139,9 @@ def test_a_split_learns_from_both_sides_of_what_it_tests() -> None:
 
 def test_keys_are_the_choices_of_periods_and_too_many_are_refused() -> None:
     settings = chosen(live=False)
-    assert len(settings.keys()) == len(splits(5, 2)) == 10
-    assert settings.keys()[0] == "cv_2019h1_2019h2"
-    assert chosen(tested_periods=1).keys()[0] == "cv_2019h1"
+    assert len(settings.names()) == len(splits(5, 2)) == 10
+    assert settings.names()[0] == "cv_2019h1_2019h2"
+    assert chosen(tested_periods=1).names()[0] == "cv_2019h1"
     with pytest.raises(ValidationError, match="tested_periods"):
         chosen(tested_periods=5)
     with pytest.raises(ValidationError, match="at most 66"):

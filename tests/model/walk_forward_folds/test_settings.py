@@ -7,7 +7,6 @@ from pydantic import ValidationError
 
 from model.walk_forward_folds.periods import period_bounds
 from model.walk_forward_folds.settings import FoldSettings
-from model.walk_forward_folds.splitter import fold_keys
 
 
 @pytest.mark.parametrize(
@@ -33,17 +32,17 @@ def test_what_is_no_period_is_refused_with_an_example(period: str) -> None:
 
 
 def test_keys_follow_from_the_settings_alone() -> None:
-    assert fold_keys(FoldSettings(periods=("2016h1", "2016q3", "2017"))) == (
+    assert FoldSettings(periods=("2016h1", "2016q3", "2017")).names() == (
         "wf_2016h1",
         "wf_2016q3",
         "wf_2017",
         "live",
     )
-    assert fold_keys(FoldSettings(periods=("2016h1",), live=False)) == ("wf_2016h1",)
+    assert FoldSettings(periods=("2016h1",), live=False).names() == ("wf_2016h1",)
 
 
 def test_a_bare_year_as_yaml_reads_it_is_a_period() -> None:
-    assert fold_keys(FoldSettings.model_validate({"periods": [2016, "2017h1"], "live": False})) == (
+    assert FoldSettings.model_validate({"periods": [2016, "2017h1"], "live": False}).names() == (
         "wf_2016",
         "wf_2017h1",
     )

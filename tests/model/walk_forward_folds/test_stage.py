@@ -12,7 +12,6 @@ from model.store.manifest import Manifest
 from model.store.store import Store
 from model.walk_forward_folds.checks import CHECKS
 from model.walk_forward_folds.fold import Fold
-from model.walk_forward_folds.splitter import fold_keys
 from model.walk_forward_folds.stage import materialise
 from tests.model.walk_forward_folds.synthetic_store import IDENTITY, market, small_settings, stage_run, write_store
 
@@ -45,7 +44,7 @@ def test_a_stored_fold_is_read_back_as_it_was(tmp_path: Path) -> None:
     assert manifest.extra["n_test"] == fold.n_test
 
 
-@pytest.mark.parametrize("fold", fold_keys(SETTINGS.folds))
+@pytest.mark.parametrize("fold", SETTINGS.folds.names())
 def test_every_check_passes_on_a_sound_fold(tmp_path: Path, fold: str) -> None:
     store, _ = built(tmp_path, FEATURES, LABELS, fold)
     for check in CHECKS:
