@@ -7,7 +7,7 @@ from safetensors.numpy import load_file
 
 from model.atft_tensors.panel import INDEX, STATS, FoldPanel, load_panel
 from model.atft_tensors.stage import ASSET, shard_directory
-from model.normalization_stats.apply import Normalizer
+from model.normalization_stats.load import load_normalizer
 from model.store.checks import Check, CheckOutcome
 from model.store.store import Store
 
@@ -82,7 +82,7 @@ def check_statistics_of_same_fold(store: Store, settings: "Settings", partition:
     assert partition is not None
     stats = load_file(store.path(ASSET, STATS, partition))
     index = store.read_json(ASSET, INDEX, partition)
-    expected = Normalizer.load(store, partition).take(tuple(index["features"]))
+    expected = load_normalizer(store, partition).take(tuple(index["features"]))
     same = all(
         np.array_equal(stats[name], getattr(expected, name), equal_nan=True)
         for name in ("dates", "mean", "std", "low", "high")

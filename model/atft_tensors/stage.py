@@ -18,6 +18,7 @@ from model.baseline.artefact import ASSET as BASELINE
 from model.baseline.artefact import NETWORK_FEATURE
 from model.errors import DataError, SettingsError
 from model.normalization_stats.apply import Normalizer
+from model.normalization_stats.load import load_normalizer
 from model.quality_features.atft13 import ATFT13
 from model.quality_features.read import read_features
 from model.store.manifest import Manifest
@@ -53,7 +54,7 @@ def materialise(run: StageRun) -> Manifest:
         raise ValueError("atft_tensors is computed for one fold at a time")
     settings, store = run.settings.tensors, run.store
     fold = Fold.load(store, run.partition)
-    normalizer = Normalizer.load(store, run.partition)
+    normalizer = load_normalizer(store, run.partition)
     names = _selected(settings, normalizer.features)
     horizons = run.settings.labels.horizons
     days = tuple(fold.window_dates)

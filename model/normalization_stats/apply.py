@@ -2,15 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import DataError
-
-if TYPE_CHECKING:
-    from model.store.store import Store
 
 _CELLS_AT_A_TIME = 1 << 23
 
@@ -32,13 +29,6 @@ class Normalizer:
     """Upper clip bound of the z-scores [F]."""
     target_scale: dict[int, float]
     """Standard deviation of the labels on train dates, by horizon."""
-
-    @classmethod
-    def load(cls, store: "Store", fold: str) -> "Normalizer":
-        """The normaliser of a fold from its artefact (this reads Parquet and so needs Polars)."""
-        from model.normalization_stats.load import load_normalizer
-
-        return load_normalizer(store, fold)
 
     def take(self, features: Sequence[str]) -> "Normalizer":
         """The same for some of the features, in the order given.

@@ -15,7 +15,7 @@ from model.atft_tensors.panel import REACH, STATS, FoldPanel, load_panel
 from model.atft_tensors.stage import ASSET as TENSORS
 from model.atft_tensors.stage import shard_directory
 from model.normalization_stats.apply import Normalizer
-from model.normalization_stats.load import daily_grid, read_daily
+from model.normalization_stats.load import daily_grid, load_normalizer, read_daily
 from model.store.store import Store
 from model.trained_model.artefact import ASSET, CONFIG, INSIGHT, METRICS
 from model.trained_model.checks import dead_parts, read_flags
@@ -46,7 +46,7 @@ def diagnose(store: Store, settings: "Settings", fold: str) -> Document:
     """
     metrics, config = store.read_json(ASSET, METRICS, fold), store.read_json(ASSET, CONFIG, fold)
     panel = load_panel(store.directory(TENSORS, fold), shard_directory(store))
-    normalizer = Normalizer.load(store, fold)
+    normalizer = load_normalizer(store, fold)
     history, kept = metrics["history"], metrics["history"][metrics["best_epoch"] - 1]
     document: Document = {
         "fold": fold,

@@ -19,7 +19,7 @@ from model.atft_tensors.settings import TensorSettings
 from model.atft_tensors.shards import MonthArrays, read_month, write_month
 from model.atft_tensors.stage import ASSET, materialise, shard_directory
 from model.errors import DataError, SettingsError
-from model.normalization_stats.apply import Normalizer
+from model.normalization_stats.load import load_normalizer
 from tests.model.atft_tensors.conftest import IDENTITY
 
 
@@ -30,7 +30,7 @@ def _panel(upstream: Any, fold: str = "wf_a") -> FoldPanel:
 
 def test_every_cell_of_the_panel_is_the_table_row_it_stands_for(upstream: Any) -> None:
     panel = _panel(upstream)
-    normalizer = Normalizer.load(upstream.store, "wf_a").take(panel.features)
+    normalizer = load_normalizer(upstream.store, "wf_a").take(panel.features)
     rows = {(row["Date"], row["Code"]): row for row in upstream.features.iter_rows(named=True)}
     targets = {(row["Date"], row["Code"]): row for row in upstream.labels.iter_rows(named=True)}
     dates = upstream.store.read_table("walk_forward_folds", "dates.parquet", "wf_a")

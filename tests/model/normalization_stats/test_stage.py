@@ -13,8 +13,7 @@ from model.daily_quotes.settings import FilesSource
 from model.errors import DataError
 from model.labels.settings import LabelSettings
 from model.normalization_stats import checks, daily
-from model.normalization_stats.apply import Normalizer
-from model.normalization_stats.load import read_daily
+from model.normalization_stats.load import load_normalizer, read_daily
 from model.normalization_stats.settings import NormalizationSettings
 from model.normalization_stats.stage import materialise
 from model.normalization_stats.statistics import STATISTICS, Daily
@@ -102,7 +101,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 def test_z_scores_have_deviation_one_across_names_and_missing_is_zero(store: Store) -> None:
-    normalizer = Normalizer.load(store, "f")
+    normalizer = load_normalizer(store, "f")
     assert normalizer.features == FEATURES and len(normalizer.dates) == len(DAYS)
     grid = features().select(FEATURES).to_numpy().reshape(len(DAYS), NAMES, len(FEATURES))
     z = normalizer.apply(grid)
@@ -121,14 +120,14 @@ def test_z_scores_have_deviation_one_across_names_and_missing_is_zero(store: Sto
 
 
 def test_rows_and_grids_give_the_same_scores(store: Store) -> None:
-    normalizer = Normalizer.load(store, "f").take(("flag", "size"))
+    normalizer = load_normalizer(store, "f").take(("flag", "size"))
     grid = features().select("flag", "size").to_numpy().reshape(len(DAYS), NAMES, 2)
     day, name = np.array([4, 39, 11]), np.array([1, 2, 3])
     np.testing.assert_array_equal(normalizer.apply(grid)[day, name], normalizer.apply(grid[day, name], day))
 
 
 def test_shapes_and_unknown_features_are_refused(store: Store) -> None:
-    normalizer = Normalizer.load(store, "f")
+    normalizer = load_normalizer(store, "f")
     with pytest.raises(ValueError, match="features"):
         normalizer.apply(np.zeros((len(DAYS), NAMES, 3)))
     with pytest.raises(ValueError, match="must be"):
@@ -159,7 +158,7 @@ def test_a_day_with_too_few_names_counts_as_missing_for_that_feature(tmp_path: P
     thinned = features().with_columns(size=pl.when(few).then(None).otherwise("size").cast(pl.Float32))
     store = build(tmp_path, thinned, chosen())
     grid = thinned.select(FEATURES).to_numpy().reshape(len(DAYS), NAMES, len(FEATURES))
-    z = Normalizer.load(store, "f").apply(grid)
+    z = load_normalizer(store, "f").apply(grid)
     assert (z[9, :, 0] == 0.0).all() and (z[9, :, 3] != 0.0).any() and (z[10, :16, 0] != 0.0).any()
     outcome = checks.check_enough_names(store, chosen(), "f")
     assert outcome.passed and outcome.metadata["thin_days_size"] == 1
@@ -272,7 +271,7 @@ def test_the_target_scale_is_the_deviation_on_train_dates(store: Store) -> None:
     longer = rows.filter(pl.col("Date") <= DAYS[20])["flag"].cast(pl.Float64).std(ddof=0)
     assert targets["scale"][1] == pytest.approx(longer, rel=1e-6)
     assert longer != pytest.approx(rows["flag"].cast(pl.Float64).std(ddof=0), rel=1e-4)
-    assert Normalizer.load(store, "f").target_scale.keys() == {1, 5}
+    assert load_normalizer(store, "f").target_scale.keys() == {1, 5}
 
 
 def test_checks_pass_and_say_what_has_no_spread(store: Store) -> None:
@@ -283,7 +282,7 @@ def test_checks_pass_and_say_what_has_no_spread(store: Store) -> None:
 
 
 def test_the_robust_method_uses_median_and_mad(tmp_path: Path) -> None:
-    robust = Normalizer.load(build(tmp_path, features(), chosen("robust")), "f")
+    robust = load_normalizer(build(tmp_path, features(), chosen("robust")), "f")
     members = features().filter((pl.col("Date") == DAYS[10]) & pl.col("InUniverse"))["size"].to_numpy().astype(float)
     median = np.median(members)
     assert robust.mean[10, 0] == pytest.approx(median)
@@ -292,7 +291,7 @@ def test_the_robust_method_uses_median_and_mad(tmp_path: Path) -> None:
 
 def test_the_robust_method_keeps_flags(tmp_path: Path) -> None:
     store = build(tmp_path, features(), chosen("robust"))
-    robust, place = Normalizer.load(store, "f").take(["flag"]), 10
+    robust, place = load_normalizer(store, "f").take(["flag"]), 10
     rows = features().filter((pl.col("Date") == DAYS[place]) & pl.col("InUniverse"))["flag"].to_numpy()
     assert 0.0 < rows.mean() < 0.5
     assert robust.std[place, 0] == pytest.approx(rows.std())
@@ -307,7 +306,7 @@ def test_a_train_day_on_which_nobody_traded_stops_nothing(tmp_path: Path) -> Non
     store = build(tmp_path, shut, chosen())
     daily = read_daily(store, "f", ["n"])
     assert daily.filter(pl.col("Date") == outage)["n"].to_list() == [0] * len(FEATURES)
-    there, whole = Normalizer.load(store, "f"), Normalizer.load(build(tmp_path / "whole", features(), chosen()), "f")
+    there, whole = load_normalizer(store, "f"), load_normalizer(build(tmp_path / "whole", features(), chosen()), "f")
     assert np.isnan(there.std[12, 0])
     np.testing.assert_array_equal(np.delete(there.std, 12, axis=0)[:, 0], np.delete(whole.std, 12, axis=0)[:, 0])
     np.testing.assert_allclose(there.high, whole.high, rtol=0.2)
