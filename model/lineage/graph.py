@@ -138,7 +138,8 @@ STAGES: tuple[Stage, ...] = (
         "fold",
         ("walk_forward_folds", "normalization_stats"),
         ("baseline", "labels", "portfolio.min_names", "seed"),
-        "LightGBM and ridge per horizon, out of fold, with one-day reversal and random scores beside them.",
+        "LightGBM (regression and ranking) and ridge per horizon, out of fold, with momentum, one-day reversal and "
+        "random scores beside them.",
         "baseline",
         ("lightgbm", "polars"),
     ),
