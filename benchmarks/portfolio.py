@@ -19,7 +19,7 @@ import polars as pl
 
 from model.metrics.ranked import Sorted
 from model.portfolio.book import Simulation, simulate
-from model.portfolio.market import Floats, Market, dense_market, dense_scores
+from model.portfolio.market import Floats, Market, Rows, dense_market
 from model.portfolio.settings import PortfolioBookSettings
 
 HORIZON = 5
@@ -77,7 +77,7 @@ def run(quick: bool) -> dict[str, Any]:
     market, predictions, calendar = tables(days, names)
     figures: dict[str, Any] = {"days": days, "names": names, "predictions": days * names}
     dense, figures["market_s"] = timed(partial(dense_market, market, calendar))
-    scores, figures["scores_s"] = timed(partial(dense_scores, predictions, "score", dense))
+    scores, figures["scores_s"] = timed(partial(_dense_scores, predictions, dense))
     _, figures["volatility_s"] = timed(lambda: dense.known_volatility)
     del market, predictions
     for name, more in BOOKS.items():
@@ -86,6 +86,10 @@ def run(quick: bool) -> dict[str, Any]:
         figures[f"{name}_net_bps"] = round(float(book.net.mean()) * 1e4, 3)
     figures["peak_gib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
     return figures
+
+
+def _dense_scores(predictions: pl.DataFrame, market: Market) -> Floats:
+    return Rows.on(predictions, market).floats("score")
 
 
 def _simulated(scores: Floats, market: Market, settings: PortfolioBookSettings) -> Simulation:

@@ -17,8 +17,8 @@ from model.daily_quotes.beside import TABLES
 from model.daily_quotes.cross_section import require_names
 from model.daily_quotes.schema import ASSET, KEY, QUOTES, RECEIVED
 from model.daily_quotes.sources.access import Access
-from model.daily_quotes.sources.base import Day, validate_batch
-from model.daily_quotes.sources.source import DayBatch, Source, open_source
+from model.daily_quotes.sources.base import Day, DayBatch, Source, validate_batch
+from model.daily_quotes.sources.source import open_source
 from model.errors import SourceError
 from model.store.manifest import Identity, Manifest
 from model.store.stage import Progress, StageRun, silent

@@ -213,15 +213,6 @@ def dense_grid(predictions: pl.DataFrame) -> Grid:
     return Grid(tuple(days), tuple(codes))
 
 
-def dense_scores(predictions: pl.DataFrame, column: str, market: Grid) -> Floats:
-    """[T, N] predictions of one horizon on the market's grid, NaN where there is none (rows off the grid are left out).
-
-    Args:
-        predictions: Date, Code and ``column``.
-    """
-    return Rows.on(predictions, market).floats(column)
-
-
 def code_positions(codes: pl.Series, known: Sequence[str]) -> Ints:
     """Position of each code in a sorted list.
 

@@ -165,27 +165,6 @@ def validity_names() -> tuple[str, ...]:
     return tuple(f"valid_{window}d" for window in VALIDITY_WINDOWS)
 
 
-def lookback(name: str, settings: FeatureSettings) -> int:
-    """Trading days that a selected feature or a validity flag reads, its own included.
-
-    Raises:
-        SettingsError: the settings select no such feature.
-    """
-    days = _lookbacks(settings)
-    if name not in days:
-        raise SettingsError(
-            f"The settings select no feature {name!r}.{nearest(name, [*days])} `catalogue.json` of quality_features "
-            "lists the names; features.groups switches groups on."
-        )
-    return days[name]
-
-
-@lru_cache(maxsize=16)
-def _lookbacks(settings: FeatureSettings) -> Mapping[str, int]:
-    days = {feature.name: resolve(feature, settings.market_index).lookback_days for feature in select(settings)}
-    return days | dict(zip(validity_names(), VALIDITY_WINDOWS, strict=True))
-
-
 def describe(settings: FeatureSettings) -> list[dict[str, Any]]:
     """The selected features as plain JSON, in the order of the columns.
 

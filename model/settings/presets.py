@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from model.errors import SettingsError
 from model.settings import improvements, strict_yaml
@@ -231,8 +231,3 @@ def _resolved(options: Sequence[Any], definitions: Mapping[str, Any]) -> list[An
         else:
             flat.append(option)
     return flat
-
-
-def document(settings: BaseModel) -> dict[str, Any]:
-    """Settings as the plain mapping that a preset file would hold."""
-    return settings.model_dump(mode="json")

@@ -7,15 +7,13 @@ from zoneinfo import ZoneInfo
 
 from model.daily_quotes.settings import FilesSource
 from model.daily_quotes.sources.access import NO_ACCESS, Access
-from model.daily_quotes.sources.base import DayBatch, Source, SourceIndex
+from model.daily_quotes.sources.base import Source, SourceIndex
 from model.daily_quotes.sources.files import FilesOfBars
 from model.daily_quotes.sources.jquants.settings import JQuantsSource
 from model.daily_quotes.sources.simulated.source import SimulatedMarket
 
 if TYPE_CHECKING:
     from model.settings.root import Settings
-
-__all__ = ["DayBatch", "Source", "SourceIndex", "open_source"]
 
 
 def open_source(

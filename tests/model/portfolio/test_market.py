@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from model.errors import DataError
-from model.portfolio.market import TYPICAL_VOLATILITY, code_positions, dense_grid, dense_market, dense_scores
+from model.portfolio.market import TYPICAL_VOLATILITY, Rows, code_positions, dense_grid, dense_market
 from tests.model.portfolio.markets import market_frame, market_of, trading_days
 
 
@@ -95,7 +95,7 @@ def test_a_predicted_code_without_a_market_is_refused() -> None:
 def test_predictions_off_the_grid_of_days_are_left_out() -> None:
     market = market_of(np.zeros((2, 2)), test=trading_days(1))
     rows = pl.DataFrame({"Date": trading_days(2), "Code": ["00000", "00010"], "score": [1.0, 2.0]})
-    found = dense_scores(rows, "score", market)
+    found = Rows.on(rows, market).floats("score")
     assert found.shape == (1, 2)
     assert found[0, 0] == 1.0 and np.isnan(found[0, 1])
 
@@ -105,4 +105,4 @@ def test_predictions_without_a_market_lie_on_the_grid_of_their_own_days_and_code
     rows = pl.DataFrame({"Date": [days[1], days[0]], "Code": ["00010", "00000"], "score": [1.0, 2.0]})
     grid = dense_grid(rows)
     assert (grid.dates, grid.codes) == (tuple(days), ("00000", "00010"))
-    assert dense_scores(rows, "score", grid)[[0, 1], [0, 1]].tolist() == [2.0, 1.0]
+    assert Rows.on(rows, grid).floats("score")[[0, 1], [0, 1]].tolist() == [2.0, 1.0]

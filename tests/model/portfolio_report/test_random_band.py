@@ -10,7 +10,7 @@ import pytest
 from model.metrics.ic import daily_ic
 from model.metrics.ranked import Sorted
 from model.portfolio.book import simulate, simulate_ranking
-from model.portfolio.market import Market, Rows, dense_market, dense_scores
+from model.portfolio.market import Market, Rows, dense_market
 from model.portfolio_report.compare import evaluate
 from model.portfolio_report.daily import common_rows
 from model.portfolio_report.inputs import Inputs
@@ -68,7 +68,7 @@ def test_rank_ic_of_a_draw_is_the_one_of_the_metric_also_with_missing_labels() -
     rows = inputs.predictions.with_columns(
         label=pl.when(pl.Series(rng.random(inputs.predictions.height) > 0.1)).then(pl.col("label").round(2)),
     )
-    labels = np.where(present, dense_scores(rows, "label", market), np.nan)
+    labels = np.where(present, Rows.on(rows, market).floats("label"), np.nan)
     turned = Turned.of(present, 3, seed=1)
     found = rank_ics(turned, Sorted.of(labels), slice(0, 3), 20)
     for draw in range(3):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from model.metrics.ic import daily_ic
 from model.metrics.ranked import Sorted, rank_correlation
-from model.portfolio.market import dense_market, dense_scores
+from model.portfolio.market import Rows, dense_market
 from model.portfolio_report.signal import autocorrelation, ic_decay
 from tests.model.portfolio_report.synthetic import make_inputs
 
@@ -42,7 +42,7 @@ def pairs_rank_ic(scores: pl.DataFrame, later: pl.DataFrame) -> float:
 def test_decay_and_autocorrelation_are_those_of_the_pairs_of_each_day(seed: int, ties: bool) -> None:
     rows, table, test_days = holed(seed, ties)
     market = dense_market(table, test_days)  # type: ignore[arg-type]
-    scores = Sorted.of(dense_scores(rows, "ridge", market))
+    scores = Sorted.of(Rows.on(rows, market).floats("ridge"))
     own = dict(rows.partition_by("Date", as_dict=True))
     calendar = table["Date"].unique().sort().to_list()
     returns = {day: part.select("Code", later="return_next") for (day,), part in table.group_by("Date")}

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from model.errors import DataError, SettingsError
 from model.quality_features.atft13 import ATFT13
+from model.quality_features.bands import columns
 from model.quality_features.engine import (
     compute_features,
     feature_plan,
     feature_schema,
 )
 from model.quality_features.language.columns import COLUMNS
-from model.quality_features.selection import describe, feature_names, lookback, select, validity_names
+from model.quality_features.selection import describe, feature_names, select, validity_names
 from model.quality_features.settings import GROUP_NAMES, FeatureSettings
 
 PanelMaker = Callable[..., pl.DataFrame]
@@ -122,8 +123,8 @@ def test_every_feature_reads_no_further_back_than_it_declares(make_panel: PanelM
     days = axis(panel)
     stored = features(panel, days[-1], days[-1])
     by_reach: dict[int, list[str]] = {}
-    for name in (*feature_names(SETTINGS), *validity_names()):
-        by_reach.setdefault(lookback(name, SETTINGS), []).append(name)
+    for column in columns(SETTINGS):
+        by_reach.setdefault(column.lookback_days, []).append(column.name)
     for reach, names in by_reach.items():
         start = len(days) - reach
         again = features(panel.filter(pl.col("Date") >= days[start]), days[-1], days[-1], names=names)
@@ -171,7 +172,8 @@ def test_some_columns_of_some_codes_have_the_bits_of_the_whole(
         with_slow(panel), SETTINGS, days[100], days[110], names=names, codes=codes, threads=2, market=market(panel)
     )
     assert same_bits(part, whole.filter(pl.col("Code").is_in(codes)).select("Date", "Code", "InUniverse", *names))
-    assert feature_plan(SETTINGS, tuple(names)).lookback_days == max(lookback(name, SETTINGS) for name in names)
+    longest = max(column.lookback_days for column in columns(SETTINGS) if column.name in names)
+    assert feature_plan(SETTINGS, tuple(names)).lookback_days == longest
 
 
 def test_columns_are_those_of_the_catalogue(panel: pl.DataFrame) -> None:

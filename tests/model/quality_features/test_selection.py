@@ -19,7 +19,6 @@ from model.quality_features.selection import (
     catalogue,
     describe,
     feature_names,
-    lookback,
     select,
     validity_names,
 )
@@ -100,16 +99,13 @@ def test_an_index_stands_for_the_market_where_one_is_named() -> None:
 
 
 def test_lookbacks_count_the_days_that_are_read() -> None:
-    assert lookback("ret_20d", DEFAULT) == 21
-    assert lookback("beta_stability_60d", DEFAULT) == 120
-    assert lookback("valid_252d", DEFAULT) == 252
+    for name, days in (("ret_20d", 21), ("beta_stability_60d", 120), ("valid_252d", 252)):
+        assert feature_plan(DEFAULT, (name,)).lookback_days == days
     assert feature_plan(DEFAULT).lookback_days == max(each["lookback_days"] for each in describe(DEFAULT))
     assert feature_plan(FeatureSettings(groups=("returns",))).lookback_days == max(VALIDITY_WINDOWS)
     assert feature_plan(DEFAULT, ("ret_1d", "rsi_14")).lookback_days == 129
     with pytest.raises(SettingsError, match=r"'ret_7d'.*nearest is 'ret_\dd'"):
-        lookback("ret_7d", DEFAULT)
-    with pytest.raises(SettingsError, match=r"features\.groups"):
-        lookback("sales_yoy", DEFAULT)
+        feature_plan(DEFAULT, ("ret_7d",))
 
 
 def test_lineage_leads_every_column_to_tables_of_raw_dataset() -> None:

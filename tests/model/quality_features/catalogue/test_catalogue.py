@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from model.quality_features.engine import compute_features, feature_plan
 from model.quality_features.language.columns import COLUMNS
-from model.quality_features.selection import feature_names, lookback
+from model.quality_features.selection import describe, feature_names
 from model.quality_features.settings import GROUP_NAMES, FeatureSettings
 
 PanelMaker = Callable[..., pl.DataFrame]
@@ -76,8 +76,8 @@ def test_rows_older_than_the_lookback_change_no_bit(
 ) -> None:
     chosen = everything_with(index)
     by_reach: dict[int, list[str]] = {}
-    for name in feature_names(chosen):
-        by_reach.setdefault(lookback(name, chosen), []).append(name)
+    for entry in describe(chosen):
+        by_reach.setdefault(entry["lookback_days"], []).append(entry["name"])
     for reach, names in by_reach.items():
         cut = days[-reach - 1]
         before = newest(panel, market, chosen, names)
