@@ -4,7 +4,6 @@
 partitioned asset has the partition beside each row.
 """
 
-import os
 import re
 import uuid
 from collections.abc import Iterator, Mapping
@@ -27,7 +26,7 @@ def write_catalogue(store: Store) -> Path:
         with duckdb.connect(str(temporary)) as connection:
             for name, select in _views(store):
                 connection.execute(f'CREATE VIEW "{name}" AS {select}')
-        os.replace(temporary, target)  # noqa: PTH105 - the atomic form is meant
+        temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
     return target

@@ -117,7 +117,6 @@ class Tally:
     """Sums over the steps of an epoch, kept on the device until the epoch ends."""
 
     steps: int = 0
-    passes: int = 0
     edges: int = 0
     losses: dict[str, Tensor] = field(default_factory=dict)
     squares: Tensor | None = None
@@ -180,7 +179,6 @@ class Stepper:
         optimizer.step()
         self._shrink(optimizer)
         tally.steps += 1
-        tally.passes += attempt.passes
         tally.edges += attempt.edges
         tally.add_losses(attempt.losses, 1.0)
         values = torch.stack([loss, norm]).tolist()
@@ -212,7 +210,6 @@ class Stepper:
                 self.fabric.backward(loss * share)
             total += share * loss.detach()
             tally.add_losses({**parts, "total": loss.detach()}, share)
-            tally.passes += 1
             tally.edges += batch.edge_index.shape[1] if share else 0
         return total
 
