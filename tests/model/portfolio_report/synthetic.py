@@ -13,6 +13,7 @@ import polars as pl
 
 from model.portfolio_report.inputs import BASELINES, NETWORK, ORACLE, STORED_RANDOM, Inputs
 from model.portfolio_report.settings import PortfolioSettings
+from tests.model.portfolio.markets import trading_days
 
 HORIZONS = (1, 5, 10, 20)
 SKILL = {
@@ -24,12 +25,6 @@ SKILL = {
     "reversal_1d": 0.15,
     ORACLE: 1.6,
 }
-
-
-def trading_days(count: int, first: date = date(2019, 1, 7)) -> list[date]:
-    """Weekdays from ``first`` on."""
-    days = [first + timedelta(n) for n in range(2 * count + 10)]
-    return [day for day in days if day.weekday() < 5][:count]
 
 
 def make_inputs(

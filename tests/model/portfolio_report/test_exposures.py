@@ -12,7 +12,7 @@ from model.portfolio.book import simulate
 from model.portfolio.market import Market, dense_market
 from model.portfolio_report.exposures import exposures
 from model.portfolio_report.settings import PortfolioSettings
-from tests.model.portfolio_report.synthetic import trading_days
+from tests.model.portfolio.markets import trading_days
 
 DAYS = trading_days(3)
 CODES = ("A", "B", "C", "D")

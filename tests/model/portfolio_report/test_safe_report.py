@@ -8,7 +8,7 @@ import polars as pl
 from model.portfolio_report.safe_report import final_report
 from model.store.manifest import Identity
 from model.store.store import Store
-from tests.model.portfolio_report.synthetic import trading_days
+from tests.model.portfolio.markets import trading_days
 
 FOLD = "wf_2019h1"
 FIGURE = {"value": 0.02, "n": 9, "interval": None}

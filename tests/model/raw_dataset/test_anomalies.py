@@ -2,7 +2,6 @@
 
 from datetime import date
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -11,8 +10,7 @@ import pytest
 from model.raw_dataset.anomalies import ANOMALIES, KINDS, find, nearest_fraction
 from model.raw_dataset.anomaly_evidence import gather
 from tests.model.raw_dataset.bars import DAYS, Market, clean
-
-NAME = "us_nasdaq_daily_2012_2017.parquet"
+from tests.model.raw_dataset.nasdaq import shared_file
 
 
 def search(market: Market) -> pl.DataFrame:
@@ -263,11 +261,3 @@ def test_real_splits_and_reused_codes_of_the_nasdaq_bars_are_found_and_real_cras
     assert {("FBIZ", date(2015, 8, 28)), ("TRIL", date(2014, 11, 20)), ("NVLN", date(2016, 12, 19))} <= set(flips)
     assert counts["price_flip"] <= 12 and counts["unit_error"] <= 3
     assert table["kind"].unique().is_in(list(KINDS)).all()
-
-
-def shared_file() -> Path:
-    for folder in Path(__file__).resolve().parents:
-        path = folder / "shared" / "data" / NAME
-        if path.is_file():
-            return path
-    pytest.skip(f"the shared real data ({NAME}) are not beside this checkout")

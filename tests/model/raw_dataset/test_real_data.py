@@ -1,7 +1,6 @@
 """The gate and the calendar on the shared NASDAQ bars, whose defects are counted."""
 
 from datetime import date
-from pathlib import Path
 
 import pytest
 
@@ -11,17 +10,9 @@ from model.daily_quotes.sources.files import FilesOfBars
 from model.raw_dataset.adjustment import empty_state, with_cumulative
 from model.raw_dataset.gate import count_reasons, gate, refuse_bad_data
 from model.raw_dataset.settings import QualitySettings
+from tests.model.raw_dataset.nasdaq import shared_file
 
-NAME = "us_nasdaq_daily_2012_2017.parquet"
 US = CalendarSettings(exchange="us", timezone="America/New_York", close="16:00", publication="18:00")
-
-
-def shared_file() -> Path:
-    for folder in Path(__file__).resolve().parents:
-        found = folder / "shared" / "data" / NAME
-        if found.is_file():
-            return found
-    pytest.skip(f"the shared real data ({NAME}) are not beside this checkout")
 
 
 @pytest.mark.shared

@@ -25,7 +25,7 @@ from model.trained_model.results import Callbacks, Record, TrainingStoppedError
 from model.trained_model.schedule import rate
 from model.trained_model.step import Stepper, Tally
 from model.trained_model.trainer import train
-from tests.model.trained_model.support import LOOKBACK, NETWORK, SHORT, TRAINING, state_hash, trained
+from tests.model.trained_model.support import LOOKBACK, NETWORK, SHORT, TRAINING, figures, state_hash, trained
 
 PLAIN = replace(NETWORK, variable_selection=False, recurrence="min_gru", dropout=0.2)
 PHASES = (
@@ -35,10 +35,6 @@ PHASES = (
     PhaseConfig(name="fine_tuning", epochs=1, lr=1e-3, clip=0.5),
 )
 FOUR_PHASES = replace(TRAINING, phases=PHASES)
-
-
-def _figures(history: list[Record]) -> list[Record]:
-    return [{name: value for name, value in record.items() if name != "seconds"} for record in history]
 
 
 @pytest.fixture
@@ -55,7 +51,7 @@ def test_four_phases_learn_the_planted_signal_with_their_own_parts_and_rates(
     assert [record["phase"] for record in result.history] == ["baseline"] * 2 + ["adaptive_norm"] * 2 + ["gat"] * 2 + [
         "fine_tuning"
     ]
-    assert _figures(seen) == _figures(result.history)
+    assert figures(seen) == figures(result.history)
     by_phase = {str(record["phase"]): record for record in result.history}
     assert by_phase["baseline"]["gradient_fan"] == by_phase["baseline"]["gradient_gat"] == 0.0
     assert float(by_phase["adaptive_norm"]["gradient_fan"]) > 0
@@ -98,7 +94,7 @@ def test_a_training_stopped_and_continued_ends_with_the_same_bits(
     continued = trained(panel, training, Callbacks(on_epoch=rest.append, checkpoint_dir=tmp_path), network)
     assert len(rest) == 4
     assert state_hash(continued.state) == state_hash(whole.state)
-    assert _figures(continued.history) == _figures(whole.history)
+    assert figures(continued.history) == figures(whole.history)
     assert continued.rates == whole.rates
     assert continued.best_epoch == whole.best_epoch
 
