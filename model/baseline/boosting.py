@@ -20,6 +20,8 @@ Array = NDArray[np.float64]
 STREAM_ID = 0xB0057
 CELLS_PER_THREAD = 10_000_000
 """Rows times features for which a thread pays: with less, threads wait for each other longer than they work."""
+_LEAF_OF_BINS = 20
+"""Rows of a leaf by which LightGBM drops features when it makes the bins, unless leaves are smaller."""
 _THREADS_LINE = re.compile(r"^\[num_threads: \d+\]\n", re.MULTILINE)
 
 
@@ -59,7 +61,13 @@ class BoostingData:
         import lightgbm
 
         self._threads = threads_for(train, threads)
-        binning = {"max_bin": settings.max_bin, "min_data_in_bin": 3, **_fixed(self._threads)}
+        binning = {
+            "max_bin": settings.max_bin,
+            "min_data_in_bin": 3,
+            # Features that no leaf could tell apart are dropped here; no fit may ask for smaller leaves afterwards.
+            "min_data_in_leaf": min(settings.min_data_in_leaf, _LEAF_OF_BINS),
+            **_fixed(self._threads),
+        }
         self._settings = settings
         self._train = lightgbm.Dataset(train, label=np.zeros(len(train)), params=binning).construct()
         self._validation = lightgbm.Dataset(

@@ -229,3 +229,8 @@ def test_a_universe_of_fewer_than_twenty_names_is_measured_where_the_setting_let
     assert BY_NAME["baseline"].settings_hash(few) != BY_NAME["baseline"].settings_hash(plain)
     other = few.model_copy(update={"portfolio": few.portfolio.model_copy(update={"quantile": 0.4})})
     assert BY_NAME["baseline"].settings_hash(few) == BY_NAME["baseline"].settings_hash(other)
+
+
+def test_leaves_may_hold_fewer_rows_than_lightgbm_makes_its_bins_for(tmp_path: Path) -> None:
+    store, _ = built(tmp_path, settings=small_settings(baseline={"min_data_in_leaf": 5}))
+    assert store.read_json("baseline", "metrics.json", FOLD)["trees"].keys() == {str(h) for h in HORIZONS}
