@@ -47,6 +47,22 @@ def summarise(values: ArrayLike, horizon: int = 1) -> Summary:
     return Summary(mean, std, mean / std, t, n, (lags + 1) / n)
 
 
+def most_within(values: ArrayLike, days: int) -> int:
+    """Most values that any ``days`` neighbouring days have: so many labels of that length share a day, the first's own.
+
+    Of a value for every day these are ``days``; of one a week, and labels over five days, one. Too few days to see that
+    many count as if each had one.
+
+    Args:
+        values: one for each trading day in order, NaN where there is none.
+    """
+    there = ~np.isnan(np.asarray(values, dtype=np.float64))
+    if len(there) < days:
+        return days
+    before = np.concatenate([[0], np.cumsum(there)])
+    return max(int((before[days:] - before[:-days]).max()), 1)
+
+
 def newey_west_lags(n: int, horizon: int) -> int:
     """Lags for ``n`` days: the usual 4 (n/100)^(2/9), and never fewer than three times the overlap ``horizon - 1``.
 

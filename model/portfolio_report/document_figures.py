@@ -67,7 +67,8 @@ class Cell(Part):
     """One model at one horizon. Of random rankings a figure is the mean over the draws, its interval their band."""
 
     blocks: float | None = None
-    """Bootstrap blocks that the days with RankIC make: what its interval rests on; absent from `random`."""
+    """Bootstrap blocks that the days with RankIC make: what its interval rests on; absent from `random`. Of predictions
+    rarer than days as many make a block as fall into its days."""
     ic: Figure
     """Mean over days of the Pearson correlation of prediction and label across stocks."""
     rank_ic: Figure
@@ -75,7 +76,8 @@ class Cell(Part):
     icir: Figure
     """Mean over standard deviation of the daily RankIC; not annualised."""
     nw_t: Figure
-    """t-statistic of the mean RankIC with Newey-West standard error, at least 3 (horizon - 1) lags."""
+    """t-statistic of the mean RankIC with Newey-West standard error, at least 3 (k - 1) lags, where k labels share a
+    day: `horizon` many of daily predictions, fewer of rarer ones."""
     rank_ic_p: Figure
     """Two-sided p-value of `nw_t`, with the wider limits that lags in a fixed proportion to the days ask for (Kiefer
     and Vogelsang 2005)."""

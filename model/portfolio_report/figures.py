@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from model.metrics import bootstrap, performance
 from model.metrics.bootstrap import Blocks, Resampler
 from model.metrics.multiple import adjusted_p
-from model.metrics.summary import summarise
+from model.metrics.summary import Summary, most_within, summarise
 from model.portfolio.costs import COMPONENTS
 from model.portfolio.fills import REASONS
 from model.portfolio_report.daily import COSTS, BookFacts
@@ -54,14 +54,25 @@ def figure(value: float | None, n: int, interval: tuple[float, float] | None = N
     return {"value": value, "n": n, "interval": list(interval) if interval and value is not None else None}
 
 
-def label_blocks(settings: PortfolioSettings, horizon: int) -> Blocks:
-    """Bootstrap blocks for daily figures of ``horizon``-day labels, which share days."""
-    return Blocks.of_labels(horizon, settings.bootstrap_block_days)
+def label_blocks(settings: PortfolioSettings, horizon: int, daily: NDArray[np.float64]) -> Blocks:
+    """Bootstrap blocks for daily figures of ``horizon``-day labels, which share days.
+
+    Args:
+        daily: one figure a trading day, NaN where there is none. Where predictions are rarer than days, as many as fall
+            into the days asked for make a block, and fewer labels share a day.
+    """
+    shared, at_least = (most_within(daily, days) for days in (horizon, settings.bootstrap_block_days))
+    return Blocks.of_labels(shared, at_least)
 
 
 def book_blocks(settings: PortfolioSettings, horizon: int) -> Blocks:
-    """As long, for what happens on one day each: returns, costs and exposures of a book held ``horizon`` days."""
-    return Blocks(label_blocks(settings, horizon).days)
+    """For what happens on one day each: returns, costs and exposures of a book held ``horizon`` days."""
+    return Blocks(Blocks.of_labels(horizon, settings.bootstrap_block_days).days)
+
+
+def label_summary(daily: NDArray[np.float64], horizon: int) -> Summary:
+    """Moments of daily figures of ``horizon``-day labels: NaN on a trading day that has none."""
+    return summarise(daily, most_within(daily, horizon))
 
 
 def series(rows: pl.DataFrame, name: str) -> NDArray[np.float64]:
@@ -81,7 +92,7 @@ def model_figures(
     held = rows.filter(pl.col("net").is_not_null())
     predicted = _prediction_figures(rows, settings, horizon, resampler)
     return {
-        "blocks": label_blocks(settings, horizon).count(predicted["rank_ic"]["n"]),
+        "blocks": label_blocks(settings, horizon, series(rows, "rank_ic")).count(predicted["rank_ic"]["n"]),
         **predicted,
         **_portfolio_figures(held, settings, horizon, resampler),
         "deflated_sharpe": figure(performance.deflated_sharpe(series(held, "net"), trials), held.height),
@@ -98,16 +109,18 @@ def model_figures(
 def _prediction_figures(
     rows: pl.DataFrame, settings: PortfolioSettings, horizon: int, resampler: Resampler
 ) -> dict[str, Figure]:
-    block = label_blocks(settings, horizon)
-    ic, rank_ic, hits = (series(rows, name) for name in ("ic", "rank_ic", "hit_rate"))
-    of_ic, of_rank_ic, of_hits = summarise(ic, horizon), summarise(rank_ic, horizon), summarise(hits, horizon)
-    return {
-        "ic": figure(of_ic.mean, of_ic.n, resampler.interval(ic, block)),
-        "rank_ic": figure(of_rank_ic.mean, of_rank_ic.n, resampler.interval(rank_ic, block)),
-        "icir": figure(of_rank_ic.ir, of_rank_ic.n, resampler.interval(rank_ic, block, bootstrap.ratio)),
-        "nw_t": figure(of_rank_ic.nw_t, of_rank_ic.n),
-        "rank_ic_p": figure(of_rank_ic.nw_p, of_rank_ic.n),
-        "hit_rate": figure(of_hits.mean, of_hits.n, resampler.interval(hits, block)),
+    daily = {name: series(rows, name) for name in ("ic", "rank_ic", "hit_rate")}
+    found = {name: label_summary(own, horizon) for name, own in daily.items()}
+    blocks = {name: label_blocks(settings, horizon, own) for name, own in daily.items()}
+    means = {
+        name: figure(found[name].mean, found[name].n, resampler.interval(own, blocks[name]))
+        for name, own in daily.items()
+    }
+    spread = resampler.interval(daily["rank_ic"], blocks["rank_ic"], bootstrap.ratio)
+    return means | {
+        "icir": figure(found["rank_ic"].ir, found["rank_ic"].n, spread),
+        "nw_t": figure(found["rank_ic"].nw_t, found["rank_ic"].n),
+        "rank_ic_p": figure(found["rank_ic"].nw_p, found["rank_ic"].n),
     }
 
 
@@ -217,13 +230,15 @@ def difference_figures(
     pairs = first.join(second, on="Date", suffix="_second").sort("Date")
     a, b = series(pairs, "rank_ic"), series(pairs, "rank_ic_second")
     block, periods = book_blocks(settings, horizon), settings.periods_per_year
-    moments = summarise(a - b, horizon)
+    moments = label_summary(a - b, horizon)
     net, other = series(pairs, "net"), series(pairs, "net_second")
     own, theirs = performance.sharpe(net, periods), performance.sharpe(other, periods)
     gap = None if own is None or theirs is None else own - theirs
     spread = scaled(resampler.paired_interval(net, other, block, bootstrap.ratio), periods**0.5)
     return {
-        "rank_ic": figure(moments.mean, moments.n, resampler.paired_interval(a, b, label_blocks(settings, horizon))),
+        "rank_ic": figure(
+            moments.mean, moments.n, resampler.paired_interval(a, b, label_blocks(settings, horizon, a - b))
+        ),
         "nw_t": figure(moments.nw_t, moments.n),
         "nw_p": figure(moments.nw_p, moments.n),
         "sharpe": figure(gap, int((~np.isnan(net - other)).sum()), spread),
@@ -241,7 +256,7 @@ def share_figure(
     reachable = float(b[both].mean()) if n else 0.0
     if reachable <= 0.0:
         return figure(None, n)
-    spread = resampler.paired_interval(a, b, label_blocks(settings, horizon), combine=np.divide)
+    spread = resampler.paired_interval(a, b, label_blocks(settings, horizon, a - b), combine=np.divide)
     return figure(float(a[both].mean()) / reachable, n, spread)
 
 

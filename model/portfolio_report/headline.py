@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from model.metrics.bootstrap import FEWEST_BLOCKS, Blocks
+from model.metrics.bootstrap import FEWEST_BLOCKS
 from model.portfolio_report.inputs import BASELINES, BESIDE, LEARNED, MODEL_LABELS, NETWORK, ORACLE, RANDOM, SUBMITTED
 
 ORDER = (NETWORK, SUBMITTED, *BASELINES, RANDOM, ORACLE)
@@ -43,11 +43,10 @@ def untold(report: dict[str, Any], rank_ic: dict[str, Any]) -> str | None:
         if report["models"][RANDOM][str(horizon)]["rank_ic"]["n"] == 0:
             return f"no day has {config['min_names']} names with a prediction and an outcome"
         return "predictions are constant: all names of a day have the same"
-    blocks = Blocks.of_labels(horizon, config["bootstrap_block_days"])
-    return (
-        f"{counted(n, 'day')} make {blocks.count(n):.1f} blocks of {counted(int(blocks.days), 'day')}, and an interval "
-        f"needs {FEWEST_BLOCKS}"
-    )
+    own = report["models"][report["subject"]][str(horizon)]
+    days = own["rank_ic"]["n"] / own["blocks"]
+    blocks = f"{n / days:.1f} blocks of {counted(round(days), 'day')}"
+    return f"{counted(n, 'day')} make{'s' * (n == 1)} {blocks}, and an interval needs {FEWEST_BLOCKS}"
 
 
 def verdicts(report: dict[str, Any]) -> list[tuple[str, Standing, dict[str, Any]]]:

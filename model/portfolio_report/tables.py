@@ -33,21 +33,16 @@ def decile_horizons(
 def _deciles_of(
     daily: DailyFigures, model: str, horizon: int, settings: PortfolioSettings, resampler: Resampler
 ) -> list[dict[str, Any]]:
-    block = figures.label_blocks(settings, horizon)
     own = daily.deciles.filter((pl.col("model") == model) & (pl.col("horizon") == horizon)).sort("Date", "decile")
-    # With the deviation beside it each group is added up as a whole. A mean alone would be put together from parts, as
-    # many as polars has threads, and its last digit would not be the same on the next machine, or in the next run.
-    excess = pl.col("excess")
-    means = own.group_by("decile").agg(days=pl.len(), mean=excess.mean(), deviation=excess.std()).sort("decile")
-    return [
-        {"decile": row["decile"]}
-        | figures.figure(
-            row["mean"],
-            row["days"],
-            resampler.interval(own.filter(pl.col("decile") == row["decile"])["excess"].to_numpy(), block),
-        )
-        for row in means.iter_rows(named=True)
-    ]
+    days = rows_of(daily, model, horizon).select("Date")
+    result = []
+    for decile in own["decile"].unique().sort():
+        of_group = own.filter(pl.col("decile") == decile).select("Date", "excess")
+        excess = figures.series(days.join(of_group, on="Date", how="left", maintain_order="left"), "excess")
+        # NumPy adds up in one order; a mean within polars' groups is put together from as many parts as it has threads.
+        interval = resampler.interval(excess, figures.label_blocks(settings, horizon, excess))
+        result.append({"decile": decile} | figures.figure(float(np.nanmean(excess)), of_group.height, interval))
+    return result
 
 
 def folds(
@@ -55,7 +50,10 @@ def folds(
 ) -> list[dict[str, Any]]:
     """Each fold with the RankIC of every model on its own test days."""
     h = settings.headline_horizon
-    block = figures.label_blocks(settings, h)
+    blocks = {
+        model: figures.label_blocks(settings, h, figures.series(rows_of(paths[0], model, h), "rank_ic"))
+        for model in paths[0].models
+    }
     result = []
     for fold in inputs.folds:
         of_fold = inputs.predictions.filter(pl.col("fold") == str(fold["fold"])).select("path", "Date").unique()
@@ -68,7 +66,7 @@ def folds(
             values = figures.series(pl.concat(parts).sort("Date"), "rank_ic")
             values = values[~np.isnan(values)]
             mean = float(values.mean()) if len(values) else None
-            by_model[model] = figures.figure(mean, len(values), resampler.interval(values, block))
+            by_model[model] = figures.figure(mean, len(values), resampler.interval(values, blocks[model]))
         result.append({**fold, "rank_ic": by_model})
     return result
 

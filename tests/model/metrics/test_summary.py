@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model.metrics.summary import newey_west_lags, newey_west_t, summarise, two_sided_p
+from model.metrics.summary import most_within, newey_west_lags, newey_west_t, summarise, two_sided_p
 
 
 def test_newey_west_is_the_formula_worked_by_hand() -> None:
@@ -70,6 +70,19 @@ def test_nothing_is_called_something_in_about_one_case_of_twenty(horizon: int, d
     sums = np.cumsum(np.pad(noise, ((0, 0), (1, 0))), axis=1)
     found = [summarise(own, horizon).nw_p for own in sums[:, horizon:] - sums[:, :-horizon]]
     assert 0.015 < np.mean([p is not None and p < 0.05 for p in found]) < 0.085
+
+
+def test_labels_that_share_a_day_are_counted_on_the_days_that_have_one() -> None:
+    daily = np.ones(40)
+    assert [most_within(daily, days) for days in (1, 5, 20, 50)] == [1, 5, 20, 50]
+    daily[[3, 17, 30]] = np.nan
+    assert [most_within(daily, days) for days in (1, 5, 20)] == [1, 5, 19]
+    weekly = np.full(60, np.nan)
+    weekly[::5] = 1.0
+    assert [most_within(weekly, days) for days in (1, 5, 6, 20)] == [1, 1, 2, 4]
+    weekly[[9, 10]] = 1.0, np.nan  # a week of four days
+    assert most_within(weekly, 5) == 2
+    assert most_within(np.full(9, np.nan), 5) == 1
 
 
 def test_days_that_hold_fewer_than_two_labels_have_no_t_statistic() -> None:

@@ -15,6 +15,7 @@ import pytest
 from model.errors import DataError, GogookuError, SettingsError, SourceError
 from model.portfolio_report.compare import evaluate
 from model.portfolio_report.document import Report
+from model.portfolio_report.headline import verdict_sentence
 from model.portfolio_report.inputs import NETWORK, SUBMITTED, Inputs
 from model.portfolio_report.settings import PortfolioSettings
 from model.portfolio_report.submission import evaluate_file
@@ -212,6 +213,20 @@ def test_weeks_with_a_holiday_do_not_put_a_weekly_model_off_its_rhythm_for_good(
     # The second week has four days: its successor comes too early, the ones after it are traded again.
     held = held_by(on_days([0, 5, 9, 14, 19, 24]), home, tmp_path)
     assert held == [True] * 10 + [False] * 4 + [True] * 15
+
+
+def test_predictions_whose_labels_share_no_day_are_not_taken_for_overlapping_ones(
+    on_days: Callable[[Iterable[int]], pl.DataFrame], home: Store, tmp_path: Path
+) -> None:
+    report = evaluate_file(home, SETTINGS, saved(tmp_path, on_days(range(0, 65, 5)))).report
+    found = report["models"][SUBMITTED]["5"]
+    # Two of them lie within the ten days of a block.
+    assert (found["rank_ic"]["n"], found["blocks"]) == (13, 6.5)
+    assert found["rank_ic"]["interval"] is not None and found["ic"]["interval"] is not None
+    assert all(group["interval"] is not None for group in report["deciles"][SUBMITTED])
+    assert report["folds"][0]["rank_ic"][SUBMITTED]["interval"] == found["rank_ic"]["interval"]
+    fewer = evaluate_file(home, SETTINGS, saved(tmp_path, on_days(range(0, 40, 5)))).report
+    assert verdict_sentence(fewer) == "Too few days to tell: 8 days make 4.0 blocks of 2 days, and an interval needs 6."
 
 
 def test_the_days_between_two_folds_of_daily_predictions_do_not_count(

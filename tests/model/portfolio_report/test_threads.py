@@ -19,7 +19,8 @@ from model.portfolio_report.tables import deciles
 days, excess = np.repeat(np.arange(500), 10), np.random.default_rng(0).normal(size=5000)
 columns = {"Date": days, "decile": np.tile(np.arange(1, 11), 500), "excess": excess}
 table = pl.DataFrame(columns).with_columns(model=pl.lit("ridge"), horizon=pl.lit(1))
-daily = SimpleNamespace(models=("ridge",), deciles=table)
+rows = table.select("Date", "model", "horizon").unique()
+daily = SimpleNamespace(models=("ridge",), deciles=table, table=rows)
 print(deciles(daily, PortfolioSettings(headline_horizon=1), Resampler(20, seed=0)))
 """
 
