@@ -48,7 +48,8 @@ class BaselineSettings(Section):
     network_feature_blocks: int = Field(default=5, ge=2)
     """Blocks of train days after each of which those models are fitted anew; the first block has no such feature."""
     leak_alarm_rank_ic: float = Field(default=0.2, gt=0.0, le=1.0)
-    """Absolute mean RankIC from which the leak alarm refuses the fold (the simulated market is exempt)."""
+    """Absolute mean RankIC from which the leak alarm refuses the fold, where so few names and days do not give as much
+    by luck (the simulated market is exempt)."""
 
     @field_validator("ridge_alphas")
     @classmethod

@@ -7,15 +7,15 @@ import polars as pl
 import pytest
 from safetensors.numpy import load_file
 
-from model.baseline import boosting
-from model.baseline.checks import CHECKS, mean_rank_ic
+from model.baseline import boosting, checks
+from model.baseline.checks import CHECKS, luck, mean_rank_ic
 from model.baseline.stage import MODELS, materialise
 from model.daily_quotes.settings import SimulatedSource
 from model.errors import DataError
 from model.lineage.graph import BY_NAME
 from model.normalization_stats import stage as normalization
 from model.settings.root import Settings
-from model.store.manifest import Manifest
+from model.store.manifest import Identity, Manifest
 from model.store.store import Store
 from model.walk_forward_folds import stage as folds
 from model.walk_forward_folds.fold import Fold
@@ -206,6 +206,42 @@ def test_constant_predictions_are_refused(tmp_path: Path) -> None:
     outcome = {check.name: check for check in CHECKS}["prediction_spread"].run(store, SETTINGS, FOLD)
     assert not outcome.passed
     assert "lightgbm" in outcome.summary
+
+
+def test_one_constant_day_of_many_is_said_and_refuses_nothing(baseline: tuple[Store, Manifest], tmp_path: Path) -> None:
+    store, _ = baseline
+    predictions = store.read_table("baseline", "predictions.parquet", FOLD)
+    days = predictions["Date"].unique().sort()
+    spread = {check.name: check for check in CHECKS}["prediction_spread"]
+    for constant, passed in ((1, True), (len(days) // 10, False)):
+        flat = pl.col("Date").is_in(days.head(constant).implode()) & (pl.col("model") == "lightgbm")
+        value = pl.when(flat).then(0.0).otherwise("prediction").alias("prediction")
+        other = Store(tmp_path / str(constant))
+        with other.writer("baseline", FOLD, Identity(inputs={}, code_version="c", settings_hash="s")) as w:
+            w.table("predictions.parquet", predictions.with_columns(value), key=("Date", "Code", "horizon", "model"))
+        outcome = spread.run(other, SETTINGS, FOLD)
+        assert outcome.passed == passed and outcome.metadata["constant"] == constant * len(HORIZONS)
+        assert f"lightgbm at horizon 1 on {days[0]}" in outcome.summary
+        assert ("min_data_in_leaf" in outcome.summary) != passed
+
+
+def test_luck_among_few_names_raises_no_leak_alarm(
+    baseline: tuple[Store, Manifest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A lasting order of names is alone enough: no signal, twelve names, 90 days of 20-day labels.
+    rng = np.random.default_rng(0)
+    paths = np.cumsum(rng.normal(size=(200, 110, 12)), axis=1)
+    ranks = (paths[:, 20:] - paths[:, :-20]).argsort(axis=2).argsort(axis=2) - 5.5
+    own = np.arange(12) - 5.5
+    means = np.abs((ranks @ own).mean(axis=1) / (own @ own))
+    assert (means > 0.2).mean() > 0.1 and (means > luck(12, 90, 20)).mean() < 0.01
+    assert luck(80, 183, 20) < 0.2 and luck(12, 90, 1) < 0.2 and luck(20, 183, 5) < 0.2
+    alarm = {check.name: check for check in CHECKS}["leak_alarm"]
+    monkeypatch.setattr(checks, "mean_rank_ic", lambda *_: {("ridge", 20): (0.3, 90), ("ridge", 1): (0.1, 90)})
+    monkeypatch.setattr(checks, "_names_a_day", lambda *_: 12.0)
+    assert alarm.run(baseline[0], SETTINGS, FOLD).passed
+    monkeypatch.setattr(checks, "_names_a_day", lambda *_: 100.0)
+    assert not alarm.run(baseline[0], SETTINGS, FOLD).passed
 
 
 def test_ridge_is_stored_with_one_row_of_coefficients_a_horizon(baseline: tuple[Store, Manifest]) -> None:
