@@ -129,8 +129,8 @@ _ALONE = {
 def headline_text(report: dict[str, Any]) -> str:
     """The headline as an aligned plain-text table with the verdict under it."""
     rows = report["headline"]
-    percent = round(100 * float(report["config"]["confidence"]))
-    header = ("model", "horizon", f"RankIC [{percent} %]", "days", f"net Sharpe [{percent} %]", "gross", "turnover")
+    share = f"[{percent(report)} %]"
+    header = ("model", "horizon", f"RankIC {share}", "days", f"net Sharpe {share}", "gross", "turnover")
     table = [header]
     table += [
         (
@@ -183,6 +183,11 @@ def costs_in_words(config: dict[str, Any]) -> str:
     if costs["borrow_bps_per_year"]:
         parts.append(f"stock loan {costs['borrow_bps_per_year']:g} bps a year")
     return ", ".join(parts)
+
+
+def percent(report: dict[str, Any]) -> str:
+    """The share of the resamples inside an interval, in percent."""
+    return f"{100.0 * float(report['config']['confidence']):.10g}"
 
 
 def number(value: float | None, digits: int, *, signed: bool = True) -> str:

@@ -19,7 +19,16 @@ from markupsafe import Markup
 from model.pictures import html_style
 from model.portfolio_report import interactive, interactive_tables, style
 from model.portfolio_report.compare import Evaluation
-from model.portfolio_report.headline import ORDER, counted, gate_word, number, standing, verdict_sentence, verdicts
+from model.portfolio_report.headline import (
+    ORDER,
+    counted,
+    gate_word,
+    number,
+    percent,
+    standing,
+    verdict_sentence,
+    verdicts,
+)
 from model.portfolio_report.inputs import LEARNED, MODEL_LABELS, ORACLE, RANDOM
 
 TEMPLATE = "report_template.html"
@@ -43,7 +52,7 @@ def render(evaluation: Evaluation, curves: Curves, code_version: str) -> str:
         config=report["config"],
         coverage=report["coverage"],
         horizon=report["config"]["headline_horizon"],
-        percent=round(100 * report["config"]["confidence"]),
+        percent=percent(report),
         verdict=verdict_sentence(report),
         gate=gate_word(report) if report["gate"] else "",
         tiles=_tiles(report),

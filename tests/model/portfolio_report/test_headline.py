@@ -116,3 +116,10 @@ def test_the_costs_named_are_those_charged(inputs: Inputs) -> None:
     )
     settings = SETTINGS.model_validate(SETTINGS.model_dump() | {"costs": {"half_spread_bps": 3.0}})
     assert ", 8 bps a side (commission 5, half-spread 3), entry" in headline_text(run(inputs, settings).report)
+
+
+@pytest.mark.parametrize(("confidence", "said"), [(0.95, "95"), (0.975, "97.5"), (0.999, "99.9")])
+def test_the_confidence_is_said_as_it_is(short: Evaluation, confidence: float, said: str) -> None:
+    report = short.report | {"config": short.report["config"] | {"confidence": confidence}}
+    assert f"RankIC [{said} %]" in headline_text(report) and f"net Sharpe [{said} %]" in headline_text(report)
+    assert f"Ranges are {said}&nbsp;% intervals" in render(replace(short, report=report), {}, "code")
