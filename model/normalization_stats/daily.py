@@ -114,7 +114,7 @@ class MonthChunks:
 
     def _staged(self, files: Sequence[str]) -> pl.DataFrame:
         """The rows of chunks of this artefact, month by month: many small files, read in one go."""
-        return pl.read_parquet([self.writer.staged(file) for file in files])
+        return pl.read_parquet([self.writer.staged(file) for file in files], glob=False)
 
     @cached_property
     def _computed_as(self) -> dict[str, str]:

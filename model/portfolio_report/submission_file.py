@@ -58,12 +58,13 @@ def _read(path: Path) -> pl.DataFrame:
         )
     try:
         if kind == ".parquet":
-            names = list(pl.read_parquet_schema(path))
-            return pl.read_parquet(path, columns=_wanted(names, path))
-        header = pl.read_csv(path, n_rows=1, has_header=False, infer_schema=False).row(0)
+            names = pl.scan_parquet(path, glob=False).collect_schema().names()
+            return pl.read_parquet(path, columns=_wanted(names, path), glob=False)
+        header = pl.read_csv(path, n_rows=1, has_header=False, infer_schema=False, glob=False).row(0)
         _refuse_repeated([str(name) for name in header], path)
-        names = pl.read_csv(path, n_rows=0, infer_schema=False).columns
-        return pl.read_csv(path, columns=_wanted(names, path), infer_schema=False, null_values=list(_MISSING_TEXT[:1]))
+        names = pl.read_csv(path, n_rows=0, infer_schema=False, glob=False).columns
+        wanted, missing = _wanted(names, path), list(_MISSING_TEXT[:1])
+        return pl.read_csv(path, columns=wanted, infer_schema=False, null_values=missing, glob=False)
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         form = "Parquet" if kind == ".parquet" else "UTF-8 CSV with commas"

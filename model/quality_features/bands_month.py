@@ -125,7 +125,7 @@ class MonthFiles:
         before = self.stored.of(month, table.name, columns)
         if before is not None and self.chunks.keeps_rows(month, table):
             return self._mended(table, month, parts, file, before)
-        patch = Patch(pl.read_parquet(file), self.chunks.places(month) if "Code" in table.key else None)
+        patch = Patch(pl.read_parquet(file, glob=False), self.chunks.places(month) if "Code" in table.key else None)
         rows = self.chunks.now(month, table.head)
         if rows is not None:
             patch.rows(rows, table.key)
@@ -158,7 +158,7 @@ class MonthFiles:
         """Where the rows are those that they were: read and write some of the columns."""
         rows = self.chunks.rows(month)
         names = [name for name in table.names if any(name in part.columns for part in parts)]
-        values = pl.read_parquet(file, columns=names)
+        values = pl.read_parquet(file, columns=names, glob=False)
         if names and values.height != rows.height:
             raise self.store.uneven(ASSET, _file(table, month), values.height, "the panel", rows.height)
         head = [rows[name] for name in table.head]

@@ -188,7 +188,7 @@ class Panel:
         name = f"{table}/{month}.parquet"
         held = self._files[name].columns or {}
         [path] = self._verify([name])
-        return pl.read_parquet(path, columns=[column for column in columns if column in held])
+        return pl.read_parquet(path, columns=[column for column in columns if column in held], glob=False)
 
     def expect(self, months: Collection[str], heads: Collection[str] = ()) -> None:
         """Begin to read what will be asked for, while the caller goes on with other work.

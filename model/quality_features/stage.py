@@ -147,7 +147,7 @@ def _features(run: StageRun, w: ArtifactWriter, layout: Sequence[Band], panel: P
 
 def _reduced(w: ArtifactWriter, months: Sequence[str]) -> pl.DataFrame:
     """Date and the reductions of some months, as they are brought up to date by now."""
-    return pl.read_parquet([w.staged(f"{REDUCTIONS}/{month}.parquet") for month in months])
+    return pl.read_parquet([w.staged(f"{REDUCTIONS}/{month}.parquet") for month in months], glob=False)
 
 
 def feature_jobs(

@@ -232,7 +232,7 @@ class MonthChunks:
         columns = ["Date", "Code", "Sector", "AdjustmentCumulative"]
         if self._panel is not None:
             return self._panel.select(columns)
-        return pl.read_parquet(self.writer.staged(_chunk(PANEL, month)), columns=columns)
+        return pl.read_parquet(self.writer.staged(_chunk(PANEL, month)), columns=columns, glob=False)
 
     def _keep(self, table: str, month: str, handed: Sequence[str], made_from: str) -> bool:
         """Take a chunk and what was handed on with it over, if all of it was made from the same."""

@@ -36,6 +36,7 @@ def write_catalogue(store: Store) -> Path:
 class _Table:
     """A table of an asset: where its files lie, whether by partition, and its columns."""
 
+    folder: Path
     pattern: str
     partitioned: bool
     columns: Mapping[str, str]
@@ -71,17 +72,22 @@ def _tables(store: Store, folder: Path) -> dict[str, _Table]:
         for file, entry in manifest.files.items() if manifest else ():
             if file.endswith(".parquet"):
                 name = file.removesuffix(".parquet").split("/")[0]
-                pattern = str(folder / "*" / (f"{name}/*.parquet" if "/" in file else file))
-                tables[name] = _Table(pattern, partitions != ["all"], entry.columns or {})
+                pattern = f"{_plain(folder)}/*/{f'{name}/*.parquet' if '/' in file else file}"
+                tables[name] = _Table(folder, pattern, partitions != ["all"], entry.columns or {})
     return tables
+
+
+def _plain(folder: Path) -> str:
+    """A folder's path as a pattern that stands for itself."""
+    return re.sub(r"([\[*?])", r"[\1]", str(folder))
 
 
 def _select(table: _Table) -> str:
     quoted = table.pattern.replace("'", "''")
     if not table.partitioned:
         return f"SELECT * FROM read_parquet('{quoted}', union_by_name = true)"
-    folder = re.escape(table.pattern.split("*", 1)[0]).replace("'", "''")
+    folder = re.escape(str(table.folder)).replace("'", "''")
     return (
-        f"SELECT regexp_extract(filename, '^{folder}([^/]+)/', 1) AS \"partition\", * EXCLUDE (filename) "
+        f"SELECT regexp_extract(filename, '^{folder}/([^/]+)/', 1) AS \"partition\", * EXCLUDE (filename) "
         f"FROM read_parquet('{quoted}', union_by_name = true, filename = true)"
     )

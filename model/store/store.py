@@ -102,7 +102,7 @@ class Store:
         self, asset: str, file: str, partition: str | None = None, columns: list[str] | None = None
     ) -> pl.DataFrame:
         """One Parquet table, verified."""
-        return pl.read_parquet(self.path(asset, file, partition), columns=columns)
+        return pl.read_parquet(self.path(asset, file, partition), columns=columns, glob=False)
 
     def read_json(self, asset: str, file: str, partition: str | None = None) -> Any:
         """One JSON document, verified."""

@@ -61,7 +61,9 @@ def gather(store: Store, settings: "Settings") -> Facts:
     )
     folder = store.home / "cache" / _FOLDER / key
     if folder.is_dir():
-        return Facts(**{field.name: pl.read_parquet(folder / f"{field.name}.parquet") for field in fields(Facts)})
+        return Facts(
+            **{field.name: pl.read_parquet(folder / f"{field.name}.parquet", glob=False) for field in fields(Facts)}
+        )
     facts = measure(store, settings)
     _keep(facts, folder)
     return facts
@@ -83,7 +85,7 @@ def measure(store: Store, settings: "Settings") -> Facts:
 
 
 def _count_days(path: Path) -> pl.DataFrame:
-    scan = pl.scan_parquet(path)
+    scan = pl.scan_parquet(path, glob=False)
     return (
         scan.group_by("Date")
         .agg(
@@ -99,11 +101,11 @@ def _count_days(path: Path) -> pl.DataFrame:
 
 def _narrow(path: Path) -> pl.DataFrame:
     columns = ["Date", "Code", "AdjOpen", "AdjClose", "AdjVolume", "AdjustmentCumulative", "Tradable"]
-    return pl.scan_parquet(path).select(columns).collect()
+    return pl.scan_parquet(path, glob=False).select(columns).collect()
 
 
 def _count_nulls(path: Path, table: str, month: str) -> pl.DataFrame:
-    scan = pl.scan_parquet(path).select(pl.all().exclude("Date", "Code"))
+    scan = pl.scan_parquet(path, glob=False).select(pl.all().exclude("Date", "Code"))
     counted = scan.select(pl.len().alias("rows"), pl.all().null_count()).collect()
     rows = int(counted["rows"][0])
     long = counted.drop("rows").unpivot(variable_name="column", value_name="nulls")

@@ -33,7 +33,7 @@ def read_windows(store: Store, places: Sequence[tuple[date, str]]) -> list[Windo
     codes = pl.Series([code for _, code in places]).unique()
     columns = ["Date", "Code", "AdjClose", "AdjVolume"]
     parts = [
-        pl.scan_parquet(store.path(ASSET, f"{PANEL}/{month}.parquet"))
+        pl.scan_parquet(store.path(ASSET, f"{PANEL}/{month}.parquet"), glob=False)
         .select(columns)
         .filter(pl.col("Code").is_in(codes.implode()) & (pl.col("AdjClose") > 0))
         .collect()

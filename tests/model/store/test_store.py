@@ -37,7 +37,7 @@ def write(store: Store, value: float = 1.0) -> str:
 
 
 def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+    store = Store(tmp_path / "no pattern [1]")
     write(store)
     assert store.read_chunks("quality_features", "features").equals(table(DAYS))
     assert store.read_json("quality_features", "catalogue.json") == {"x": 1.0}
@@ -211,7 +211,7 @@ def test_the_manifest_on_disk_is_plain_json_with_every_promised_field(tmp_path: 
 def test_the_catalogue_has_a_view_for_each_table(tmp_path: Path) -> None:
     import duckdb
 
-    store = Store(tmp_path)
+    store = Store(tmp_path / "no pattern [1] * and no quote's end")
     write(store)
     for fold in ("wf_2020h1", "live"):
         with store.writer("validation_predictions", fold, IDENTITY) as w:
