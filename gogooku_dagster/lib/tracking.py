@@ -26,6 +26,9 @@ CONFIGURATION = "gogooku.configuration"
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 """With a server that is gone, MLflow's own settings take four minutes for every record. What the user set stays."""
 
+_MOST_PARAMETERS = 100
+"""What MLflow takes at a time; of more it takes none."""
+
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -48,7 +51,9 @@ class TrainingTracker:
         """Record the settings of the run, flattened to dotted names."""
         from mlflow.entities import Param
 
-        self._attempt(params=[Param(key, str(value)[:6000]) for key, value in flatten(values).items()])
+        params = [Param(key, str(value)[:6000]) for key, value in flatten(values).items()]
+        for start in range(0, len(params), _MOST_PARAMETERS):
+            self._attempt(params=params[start : start + _MOST_PARAMETERS])
 
     def metrics(self, values: Mapping[str, float | int | str], step: int) -> None:
         """Record the figures of an epoch."""
@@ -151,7 +156,10 @@ def _experiment(client: Any, installation: Installation) -> str:
 
 
 def _open(client: Any, experiment_id: str, context: dg.AssetExecutionContext, installation: Installation) -> str:
-    """The run of this training: a new one, or the one that an earlier attempt of the same Dagster run began."""
+    """The run of this training: a new one, or the one that an earlier attempt of the same Dagster run began.
+
+    A run that was executed again with other settings is another training: MLflow changes no parameter.
+    """
     _end_the_killed(client, experiment_id, context.instance)
     asset, partition = context.asset_key.to_user_string(), context.partition_key
     key = f"{context.run.root_run_id or context.run.run_id}:{asset}:{partition}"
@@ -161,7 +169,9 @@ def _open(client: Any, experiment_id: str, context: dg.AssetExecutionContext, in
         "dagster.url": url,
         "mlflow.note.content": f"[Dagster run]({url})",
     }
-    found = client.search_runs([experiment_id], f"tags.`dagster.idempotency_key` = '{key}'", max_results=1)
+    configuration = trials.configuration_hash(installation.settings)
+    same = f"tags.`dagster.idempotency_key` = '{key}' and tags.`{CONFIGURATION}` = '{configuration}'"
+    found = client.search_runs([experiment_id], same, max_results=1)
     if found:
         run_id = str(found[0].info.run_id)
         for name, value in now.items():  # a run that was started again after a crash is another one for Dagster
@@ -177,7 +187,7 @@ def _open(client: Any, experiment_id: str, context: dg.AssetExecutionContext, in
             "dagster.root_run_id": context.run.root_run_id or context.run.run_id,
             "dagster.asset_key": asset,
             "dagster.partition": partition,
-            CONFIGURATION: trials.configuration_hash(installation.settings),
+            CONFIGURATION: configuration,
         },
     )
     return str(run.info.run_id)

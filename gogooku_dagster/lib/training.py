@@ -1,5 +1,6 @@
 """The training step: epochs to the event log, MLflow and the terminal; checkpoints; a clean end when terminated."""
 
+import re
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from gogooku_dagster.lib.registry import register
 from gogooku_dagster.lib.tracking import TrainingTracker, remember_trials, training_run
 from gogooku_dagster.lib.workspace import Workspace
 from model.errors import GogookuError
+from model.portfolio_report import trials
 from model.settings.presets import without_credentials
 from model.store.stage import StageEvents
 
@@ -37,7 +39,7 @@ def materialise_tracked(context: dg.AssetExecutionContext, workspace: Workspace)
     with ExitStack() as stack:
         tracker = _open(stack, context, installation)
         document = settings.model_dump(mode="json")
-        tracker.parameters({name: document[name] for name in ("seed", "tensors", "network", "training")})
+        tracker.parameters({name: document[name] for name in trials.SECTIONS})
         machine = MachineMetrics()
         events = StageEvents(
             on_epoch=lambda record: _report_epoch(context, tracker, machine, record),
@@ -124,9 +126,13 @@ def _report_epoch(
 
 
 def _named(record: dict[str, float | int | str]) -> dict[str, float | int | str]:
-    """An epoch's figures by the names of their curves: each phase has its own too, and each member after the first."""
+    """An epoch's figures by the names of their curves: each phase has its own too, and each member after the first.
+
+    A phase may have any name, and MLflow refuses all figures of an epoch for one sign that it does not take.
+    """
     member = int(record.get("member", 0))
     mark = f"member_{member}/" if member else ""
+    phase = re.sub(r"[^\w.\- ]", "_", str(record["phase"]))
     curves = {f"{mark}{name}": value for name, value in record.items()}
-    of_phase = {f"{mark}phase_{record['phase']}/{name}": record[name] for name in _BY_PHASE if name in record}
+    of_phase = {f"{mark}phase_{phase}/{name}": record[name] for name in _BY_PHASE if name in record}
     return curves | of_phase

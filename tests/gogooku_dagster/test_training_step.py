@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -93,6 +94,7 @@ def test_the_materialisation_and_its_mlflow_run_point_at_each_other(unchanged: P
         assert metadata["mlflow_run"].endswith(f"/runs/{run_id}")
         assert metadata["mlflow_errors"] == 0
         assert run.data.params["network.hidden"] == "8"
+        assert run.data.params["graph.window_days"] == "25" and run.data.params["labels.horizons"] == "[1, 5]"
         assert {"epoch", "val_rank_ic"} <= set(run.data.metrics)
 
 
@@ -259,6 +261,35 @@ def test_a_training_that_is_started_again_names_the_dagster_run_that_goes_on_wit
     assert shown.data.tags["dagster.run_id"] == "again"
     assert shown.data.tags["dagster.root_run_id"] == "crashed"
     assert shown.data.tags["dagster.url"].endswith("/runs/again")
+
+
+def test_a_run_that_is_executed_again_with_other_settings_is_a_training_of_its_own(place: Place) -> None:
+    key = dg.AssetKey("trained_model")
+    run = SimpleNamespace(run_id="first", root_run_id="first")
+    context: Any = SimpleNamespace(run=run, asset_key=key, partition_key=FOLD, instance=place.instance)
+    with training_run(context, place.installation) as begun:
+        begun.parameters({"graph": {"window_days": 25}})
+    changed = replace(place.installation, overrides=("graph.window_days=40",))
+    with training_run(context, changed) as other:
+        other.parameters({"graph": {"window_days": 40}})
+        assert other.run_id != begun.run_id and other.errors == 0
+    shown = [tracking_of(place).get_run(each.run_id).data for each in (begun, other)]
+    assert [data.params["graph.window_days"] for data in shown] == ["25", "40"]
+    assert shown[0].tags[CONFIGURATION] != shown[1].tags[CONFIGURATION]
+
+
+def test_the_figures_of_a_phase_are_kept_whatever_its_name(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def body(run: StageRun) -> Manifest:
+        assert run.events is not None
+        run.events.on_epoch({"phase": "gat+fan (2/2)", "epoch": 1, "loss": 0.5})
+        return run.store.require("trained_model", run.partition)
+
+    instead_of_training(monkeypatch, body)
+    assert place.materialise("trained_model", FOLD).success
+    metadata = values(place.materialisation("trained_model", FOLD))
+    found = tracking_of(place).get_run(metadata["mlflow/run_id"]).data.metrics
+    assert metadata["mlflow_errors"] == 0
+    assert found["loss"] == found["phase_gat_fan _2_2_/loss"] == 0.5
 
 
 def test_the_next_training_closes_the_runs_of_killed_processes_and_no_others(
