@@ -14,6 +14,8 @@ _PYDANTIC: dict[str, Any] = {"extra": "forbid", "use_attribute_docstrings": True
 
 LOSSES = ("rank_ic", "cs_ic", "sharpe", "pointwise", "pinball", "direction", "auxiliary")
 """The parts of the loss; each is a weight of :class:`LossConfig`."""
+POINT_LOSSES = ("rank_ic", "cs_ic", "sharpe", "pointwise", "direction")
+"""Those of the point prediction."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +131,11 @@ class LossConfig:
             f"horizon_weights must be positive and finite, got {self.horizon_weights}: a horizon that is not to be "
             "learnt is left out of labels.horizons",
         )
+
+    @property
+    def ranks_stocks(self) -> bool:
+        """Whether the point prediction is trained, by which stocks are ranked."""
+        return any(getattr(self, name) for name in POINT_LOSSES)
 
     def of_phase(self, change: PhaseLoss) -> "LossConfig":
         """These losses with what a phase changes."""
@@ -266,8 +273,13 @@ class TrainingConfig:
         _require(self.ema_decay is None or 0 < self.ema_decay < 1, f"ema_decay must be in (0, 1), got {self.ema_decay}")
         _require(self.keep_checkpoints >= 0, f"keep_checkpoints must be 0 or more, got {self.keep_checkpoints}")
         _require(self.checkpoint_minutes >= 0, f"checkpoint_minutes must be 0 or more, got {self.checkpoint_minutes}")
-        for phase in self.phases:
-            self.loss.of_phase(phase.loss)  # refuses weights that cannot be
+        losses = [self.loss.of_phase(phase.loss) for phase in self.phases]  # refuses weights that cannot be
+        _require(
+            # A phase that trains one part alone is a study: an adaptive normalisation learns from other losses too.
+            any(p.epochs and (p.train_only or of.ranks_stocks) for p, of in zip(self.phases, losses, strict=True)),
+            "no phase trains the point prediction, by which stocks are ranked (pinball trains the quantiles alone): in "
+            f"loss or in a phase, give one of {', '.join(POINT_LOSSES)} a weight",
+        )
 
     def hashed(self) -> dict[str, Any]:
         """All that can change a result, as plain values."""

@@ -71,6 +71,18 @@ def test_a_phase_changes_the_weights_of_losses_for_itself_alone(panel: FoldPanel
     assert state_hash(by_phase.state) != state_hash(trained(panel, replace(SHORT, phases=(plain,))).state)
 
 
+def test_a_training_of_quantiles_alone_is_refused_and_a_phase_of_them_is_not() -> None:
+    quantiles = PhaseLoss(rank_ic=0, cs_ic=0, sharpe=0, pointwise=0, direction=0)
+    alone = PhaseConfig(name="quantiles", epochs=1, lr=1e-3, loss=quantiles)
+    others = PhaseConfig(name="all", epochs=1, lr=1e-3)
+    with pytest.raises(ValueError, match=r"no phase trains the point prediction.*give one of rank_ic"):
+        replace(SHORT, phases=(alone, replace(others, epochs=0)))
+    only = LossConfig(rank_ic=0, cs_ic=0, sharpe=0, pointwise=0, direction=0)
+    with pytest.raises(ValueError, match="no phase trains the point prediction"):
+        replace(SHORT, loss=only)
+    assert replace(SHORT, phases=(alone, others)).phases == (alone, others)
+
+
 def test_weights_of_horizons_of_one_are_no_weights_and_others_shift_what_is_learnt(panel: FoldPanel) -> None:
     one = (PhaseConfig(name="all", epochs=1, lr=2e-3),)
     plain = trained(panel, replace(SHORT, phases=one))
