@@ -2,7 +2,8 @@
 
 Figures are means over the test days of the daily RankIC at one horizon (over seeds, where there are several); a
 difference or ratio is taken on the same days, and its interval resamples days in blocks, the same for both sides. Where
-the days make too few blocks for an interval, a claim is not decided.
+the days make too few blocks for an interval, a claim is not decided; nor where both sides are one network (a plain
+concatenation that is the configured fusion), of which "not worse" says nothing.
 """
 
 from collections.abc import Callable, Mapping
@@ -188,7 +189,7 @@ def _judged(claim: Claim, means: pl.DataFrame, horizon: int, resampler: Resample
     there = ~np.isnan(first) & ~np.isnan(second)
     first, second = first[there], second[there]
     known: dict[str, Any] = {"value": None, "interval": None, "ratio": None, "holds": None, "difference": None}
-    if len(first) > 1:
+    if len(first) > 1 and not np.array_equal(first, second):
         blocks = Blocks.of_labels(horizon, BLOCK_DAYS)
         apart, gap = float(first.mean() - second.mean()), resampler.paired_interval(first, second, blocks)
         ratio = float(first.mean() / second.mean()) if second.mean() > 0.0 else None  # times nothing says nothing

@@ -3,12 +3,15 @@
 Each simulated market has a store of its own, in which the same stages as ever are brought up to date; other data are
 read where `gogooku run` has put them. Each training leaves its daily rank correlations in a file named by the hash of
 all that decides them, so an ablation that was stopped goes on where it was and one that is repeated trains nothing.
+
+On data that were not simulated the days it judges by are those of the report, and whoever goes on with the best network
+has chosen it among all of them: the configurations compared are trials that the deflated Sharpe ratio counts.
 """
 
 import json
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from model.atft_tensors.stage import ASSET as TENSORS
 from model.atft_tensors.stage import shard_directory
 from model.lineage.code_version import code_version
 from model.metrics.ic import daily_ic
+from model.portfolio_report import trials
 from model.settings.root import Settings
 from model.store import atomic
 from model.store.hashing import merkle_root
@@ -79,6 +83,8 @@ def run(home: Path, settings: Settings, plan: Plan, today: date, progress: Progr
         GogookuError: a market cannot be built or is not up to date, or a training is broken.
     """
     folds = tuple(key for key in settings.folds.names() if key != LIVE)
+    for variant in plan.variants:  # what cannot be trained is said before the markets are built
+        variant.training(settings.training, variant.network(settings.network))
     total = len(plan.variants) * len(folds) * len(plan.seeds)
     done = 0
     tables: list[pl.DataFrame] = []
@@ -106,7 +112,21 @@ def run(home: Path, settings: Settings, plan: Plan, today: date, progress: Progr
                     tables.append(daily)
                     trainings.append((market, variant.name, seed, fold, attention))
                     done += 1
+        if market == OWN:
+            trials.record(data, configurations(own, plan.variants))
     return Outcome(pl.concat(tables).sort(_KEY), pl.DataFrame(trainings, schema=TRAININGS, orient="row"))
+
+
+def configurations(settings: Settings, variants: Sequence[Variant]) -> set[str]:
+    """What tells the configurations of these variants apart (model trials); that of the settings is one of them."""
+    stated = settings.network.expected_parameters
+    changed = []
+    for variant in variants:
+        network = variant.network(settings.network)
+        named = replace(network, expected_parameters=stated)
+        training = variant.training(settings.training, network)
+        changed.append(settings.model_copy(update={"network": named, "training": training}))
+    return {trials.configuration_hash(each) for each in changed}
 
 
 def _trained(
@@ -121,8 +141,9 @@ def _trained(
     """Daily rank IC of one training on its test days and its attention's gradient, from its file where there is one."""
     own = variant.panel(panel, seed)
     network = variant.network(settings.network)
+    training = variant.training(settings.training, network)
     lookback = settings.tensors.lookback
-    key = training_key(own, network, settings.training, lookback=lookback, seed=seed)
+    key = training_key(own, network, training, lookback=lookback, seed=seed)
     path = training_file(home, key, settings.portfolio.min_names)
     if path.is_file():
         kept = json.loads(path.read_text(encoding="utf-8"))
@@ -130,7 +151,7 @@ def _trained(
         schema = {"horizon": pl.Int32, "Date": pl.String, "rank_ic": pl.Float64}
         daily = pl.DataFrame(kept["daily"], schema=schema).with_columns(pl.col("Date").str.to_date())
     else:
-        epochs = sum(phase.epochs for phase in settings.training.phases)
+        epochs = sum(phase.epochs for phase in training.phases)
 
         def on_epoch(record: Record) -> None:
             member = f"member {int(record['member']) + 1}, " if "member" in record else ""
@@ -138,7 +159,7 @@ def _trained(
             note(f"{member}epoch {record['epoch']} of at most {epochs}, validation rank IC {rank_ic:.4f}")
 
         results = train_ensemble(
-            own, network, settings.training, lookback=lookback, seed=seed, callbacks=Callbacks(on_epoch=on_epoch)
+            own, network, training, lookback=lookback, seed=seed, callbacks=Callbacks(on_epoch=on_epoch)
         )
         found = predict_ensemble(
             own,
@@ -146,7 +167,7 @@ def _trained(
             [Member(result.state, result.switches) for result in results],
             own.test,
             lookback=lookback,
-            threads=settings.training.threads,
+            threads=training.threads,
         )
         daily = _rank_ic(prediction_table(found, own, labels), "prediction", settings)
         attention = _attention([record for result in results for record in result.history])

@@ -1,16 +1,21 @@
 """The networks that are compared: the configured one, and the same with one part taken out or changed.
 
 All variants of a market have the same data, days, seeds, phases and steps: an equal budget. A phase that would have
-brought in a missing part trains the rest for as long. Two names of one network (FAN, where it is the configured one)
-are one training.
+brought in a missing part trains the rest for as long; one that trains or freezes SAN does so with FAN, where FAN takes
+SAN's place. Two names of one network (FAN, where it is the configured one) are one training.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 import numpy as np
 
 from model.ablation.markets import Market
 from model.atft_tensors.panel import FoldPanel
+from model.errors import SettingsError
+from model.trained_model.config import PhaseConfig, TrainingConfig
+from model.trained_model.frozen import nothing_learns
 from model.trained_model.network.config import AdaptiveNorm, NetworkConfig
 
 
@@ -38,6 +43,26 @@ class Variant:
             )
         return replace(changed, fusion="concatenation") if self.fusion_by_projection else changed
 
+    def training(self, config: TrainingConfig, network: NetworkConfig) -> TrainingConfig:
+        """The configured training of this variant's network: what phases train or freeze are parts that it has.
+
+        Raises:
+            SettingsError: the variant is there for a part that the network lacks or no phase switches on.
+        """
+        of_graph = self.graph or self.shuffled_edges
+        for part, wanted in (("graph", of_graph), ("adaptive_norm", self.adaptive_norm not in (None, "none"))):
+            if wanted and not any(phase.epochs and getattr(phase, part) for phase in config.phases):
+                self._refuse(f"No phase of training.phases has {part}: true", "Switch it on in a phase")
+        if of_graph and not network.graph:
+            self._refuse("network.graph is false", "Set it to true, or name other markets with --market")
+        return replace(config, phases=tuple(_phase_of(phase, network) for phase in config.phases))
+
+    def _refuse(self, why: str, remedy: str) -> NoReturn:
+        raise SettingsError(
+            f"{why}, so {self.name!r} of the market {self.market!r} would be a training without the part that it is to "
+            f"measure. {remedy}."
+        )
+
     def panel(self, panel: FoldPanel, seed: int) -> FoldPanel:
         """The panel, with the names of each graph shuffled where this variant wants that."""
         return shuffled(panel, seed) if self.shuffled_edges else panel
@@ -61,6 +86,19 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("own", "SAN", adaptive_norm="san"),
     Variant("own", "neither", adaptive_norm="none"),
 )
+
+
+def _phase_of(phase: PhaseConfig, network: NetworkConfig) -> PhaseConfig:
+    """The phase with the parts of this network; one in which nothing would learn trains all of them."""
+    there = {name: name for name in network.parts}
+    there |= {name: network.adaptive_norm for name in ("fan", "san") if network.adaptive_norm != "none"}
+    of_both = {"train_only": _those(phase.train_only, there), "freeze": _those(phase.freeze, there)}
+    kept = replace(phase, **of_both)  # type: ignore[arg-type]
+    return replace(kept, train_only=(), freeze=()) if nothing_learns(kept, network) else kept
+
+
+def _those(names: Sequence[str], there: dict[str, str]) -> tuple[str, ...]:
+    return tuple(there[name] for name in names if name in there)
 
 
 def shuffled(panel: FoldPanel, seed: int) -> FoldPanel:

@@ -142,7 +142,7 @@ class Trials(Part):
     number: int
     """`configurations` (1 where unknown) and `others`, or `at_least` if more."""
     configurations: int | None
-    """Distinct configurations of the network in the tracking store; null where nothing was recorded."""
+    """Distinct configurations of the network tried in this home; null where nothing was recorded."""
     others: int
     """Models in the table beside the subject."""
     at_least: int

@@ -1,8 +1,9 @@
 """How many strategies were tried before this one was chosen: the number that the deflated Sharpe ratio answers for.
 
 Every configuration that was ever trained in a home is kept in the tracking store; the orchestration writes their hashes
-into one document beside the artefacts after each training, and the report names that document among its inputs. So the
-number is the same whenever and wherever the same history is evaluated, and a report is stale once more was tried.
+into one document beside the artefacts after each training, and an ablation on the home's data those that it compared.
+The report names that document among its inputs. So the number is the same whenever and wherever the same history is
+evaluated, and a report is stale once more was tried.
 """
 
 from collections.abc import Collection
@@ -27,7 +28,7 @@ class Trials:
 
     number: int
     configurations: int | None
-    """Distinct configurations of the network in the tracking store; None where nothing was recorded."""
+    """Distinct configurations of the network tried in this home; None where nothing was recorded."""
     others: int
     """Models in the table beside the subject."""
     at_least: int
@@ -40,10 +41,10 @@ class Trials:
         """Where the number comes from, in words."""
         if self.submitted:
             return "the setting portfolio.trials: what the author of the predictions tried is not known here"
-        trained = "no configuration recorded in the tracking store, so the network counts once"
+        trained = "no configuration recorded in this home, so the network counts once"
         if self.configurations is not None:
             plural = "" if self.configurations == 1 else "s"
-            trained = f"{self.configurations} configuration{plural} of the network in the tracking store"
+            trained = f"{self.configurations} configuration{plural} of the network tried in this home"
         text = f"{trained}, and {self.others} other models in the table"
         if self.number > (self.configurations or 1) + self.others:
             return f"the setting portfolio.trials, which is above the count ({text})"

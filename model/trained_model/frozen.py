@@ -25,11 +25,19 @@ def frozen_parts(phase: PhaseConfig, network: NetworkConfig) -> frozenset[str]:
             f"Phase {phase.name} names {', '.join(unknown)} in train_only or freeze; the parts of this network are "
             f"{', '.join(parts)}."
         )
-    frozen = frozenset(set(parts) - set(phase.train_only) if phase.train_only else phase.freeze)
-    learning = [p for p in parts if p not in frozen and (p not in _SWITCHED or getattr(phase, _SWITCHED[p]))]
-    if not learning:
+    if nothing_learns(phase, network):
         raise TrainingError(
             f"Phase {phase.name} would train nothing: of the parts that may learn, none acts in it. Switch "
             "adaptive_norm or graph on in the phase, or freeze less."
         )
-    return frozen
+    return _frozen(phase, network)
+
+
+def nothing_learns(phase: PhaseConfig, network: NetworkConfig) -> bool:
+    """Whether no part that acts in a phase may learn in it."""
+    learning = set(network.parts) - _frozen(phase, network)
+    return not any(part not in _SWITCHED or getattr(phase, _SWITCHED[part]) for part in learning)
+
+
+def _frozen(phase: PhaseConfig, network: NetworkConfig) -> frozenset[str]:
+    return frozenset(set(network.parts) - set(phase.train_only) if phase.train_only else phase.freeze)

@@ -104,7 +104,7 @@ def test_the_configurations_that_were_trained_are_recorded_for_the_report(unchan
     assert trials.recorded(unchanged.installation.store) == (configuration,)
     report = unchanged.installation.store.read_json("portfolio_report", "report.json")
     assert report["trials"]["configurations"] == 1
-    assert "tracking store" in report["trials"]["source"]
+    assert "tried in this home" in report["trials"]["source"]
     assert trials.TRIALS in report["generated_from"]
 
 

@@ -18,10 +18,13 @@ from model.ablation.variants import VARIANTS, shuffled
 from model.atft_tensors.panel import FoldPanel
 from model.daily_quotes.settings import SimulatedSource
 from model.errors import SettingsError, StoreError
+from model.portfolio_report import trials
 from model.portfolio_report.document_figures import Ablation
 from model.settings import presets
 from model.settings.root import Settings
 from model.store.store import Store
+from model.trained_model.config import PhaseConfig, TrainingConfig
+from model.trained_model.frozen import frozen_parts
 from model.trained_model.network.config import NetworkConfig
 
 TINY = Path(__file__).parents[2] / "presets" / "tiny.yaml"
@@ -102,6 +105,41 @@ def test_variants_change_the_part_they_name_and_nothing_else() -> None:
     assert found["lead_lag", "plain concatenation"].fusion == "concatenation"
     assert [found["regime", name].adaptive_norm for name in ("FAN", "SAN", "neither")] == ["fan", "san", "none"]
     assert found["whole", "network"].hidden == config.hidden and found["whole", "network"].graph
+
+
+def test_a_training_in_stages_is_one_of_every_variants_own_parts() -> None:
+    training = TrainingConfig(
+        phases=(
+            PhaseConfig(name="statistics", epochs=1, lr=1e-3, graph=False, train_only=("san",)),
+            PhaseConfig(name="network", epochs=1, lr=1e-3, freeze=("san", "heads")),
+        )
+    )
+    stages = {}
+    for variant in VARIANTS:
+        network = variant.network(NetworkConfig(adaptive_norm="san"))
+        found = variant.training(training, network)
+        for phase in found.phases:
+            frozen_parts(phase, network)  # refuses parts that the network lacks
+        stages[variant.market, variant.name] = [(phase.train_only, phase.freeze) for phase in found.phases]
+    assert stages["regime", "SAN"] == stages["lead_lag", "without graph"] == [(("san",), ()), ((), ("san", "heads"))]
+    assert stages["regime", "FAN"] == [(("fan",), ()), ((), ("fan", "heads"))]
+    assert stages["regime", "neither"] == [((), ()), ((), ("heads",))], "where nothing would learn, the rest does"
+
+
+def test_a_part_that_no_phase_switches_on_is_not_measured() -> None:
+    training = TrainingConfig(phases=(PhaseConfig(name="all", epochs=1, lr=1e-3, graph=False, adaptive_norm=False),))
+    refused = set()
+    for variant in VARIANTS:
+        network = variant.network(NetworkConfig())
+        try:
+            assert variant.training(training, network) == training
+        except SettingsError:
+            refused.add((variant.market, variant.name))
+    own = {(OWN, name) for name in ("with graph", "plain concatenation", "FAN", "SAN")}
+    assert refused == own | {("regime", "FAN"), ("regime", "SAN"), ("lead_lag", "shuffled edges")}
+    edges = next(variant for variant in VARIANTS if variant.shuffled_edges)
+    with pytest.raises(SettingsError, match=r"network\.graph is false, so 'shuffled edges'.*--market"):
+        edges.training(TrainingConfig(), edges.network(NetworkConfig(graph=False)))
 
 
 def test_shuffled_edges_keep_degrees_and_attributes_but_not_who_is_whose_neighbour(
@@ -194,6 +232,17 @@ def ablate(place: Path, settings: Settings, plan: Plan) -> tuple[Outcome, list[s
     return outcome, told
 
 
+def test_one_network_under_two_names_is_no_claim() -> None:
+    figures = daily()
+    same = figures.filter(pl.col("market") == "lead_lag", pl.col("model") == "network")
+    others = figures.filter((pl.col("market") != "lead_lag") | (pl.col("model") != "plain concatenation"))
+    twice = pl.concat([others, same.with_columns(model=pl.lit("plain concatenation"))])
+    found = document(twice, trainings(), seed=1, horizon=1)
+    bypass = next(claim for claim in found["claims"] if claim["text"].startswith("residual bypass"))
+    assert bypass["holds"] is None and bypass["value"] is None and bypass["n"] == DAYS
+    assert "cannot be said residual bypass" in text(found)
+
+
 @pytest.mark.parametrize("changed", ["model.trained_model.ensemble", "model.metrics.ic"])
 def test_figures_are_kept_only_for_the_code_that_made_them(
     changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -234,6 +283,8 @@ def test_data_of_ones_own_are_judged_without_an_oracle_from_what_the_home_has(pl
     names = {variant.name for variant in VARIANTS if variant.market == OWN}
     assert set(outcome.daily["model"].unique()) == {*names, *BASELINES}
     assert sum("epoch" in note for note in told) == 5  # the network, "with graph" and FAN are one
+    tried = trials.recorded(Store(place / "tabular"))
+    assert tried is not None and len(tried) == 5 and trials.configuration_hash(settings) in tried
     shown = document(outcome.daily, outcome.trainings, seed=1, horizon=5)
     assert [claim["n"] > 20 for claim in shown["claims"]] == [True] * 5 and "oracle" not in text(shown)
     assert summary(shown)["note"].startswith("These data")

@@ -29,7 +29,7 @@ def run(configurations: Any, settings: PortfolioSettings = SETTINGS) -> Any:
 def test_the_number_is_the_recorded_configurations_and_the_models_of_the_table() -> None:
     found = run(["a", "b", "c"])
     assert found.report["trials"]["number"] == 3 + len(BASELINES)
-    assert found.report["trials"]["source"].startswith("3 configurations of the network in the tracking store")
+    assert found.report["trials"]["source"].startswith("3 configurations of the network tried in this home")
     rows = found.daily.table
     net = rows.filter(rows["model"] == NETWORK)["net"].to_numpy()
     figure = found.report["models"][NETWORK]["5"]["deflated_sharpe"]
