@@ -183,7 +183,15 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "portfolio_report",
         "none",
-        ("walk_forward_folds", "baseline", "trained_model", "validation_predictions"),
+        (
+            "walk_forward_folds",
+            "normalization_stats",
+            "baseline",
+            "correlation_graph",
+            "atft_tensors",  # by which it waits for the way from statistics and graph to the predictions
+            "trained_model",
+            "validation_predictions",
+        ),
         ("portfolio", "labels", "seed"),
         "Metrics and simulated portfolios of every model side by side, out of fold, with n and interval.",
         "evaluation",

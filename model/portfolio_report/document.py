@@ -176,8 +176,8 @@ class SafetyValidation(Part):
     """Smallest embargo of any fold, in trading days."""
     overlaps_detected: int
     """Train and validation days, over all folds, whose longest label shares a day with that of a test day."""
-    normalization_warnings: int | None
-    """Features, over all folds, that no train day gave bounds for; null where the statistics are no longer stored."""
+    normalization_warnings: int
+    """Features, over all folds, that no train day gave bounds for."""
 
 
 class HorizonPerformance(Part):
@@ -190,11 +190,11 @@ class HorizonPerformance(Part):
 
 
 class GraphStructure(Part):
-    """A mean graph of the folds; null where the graphs are no longer stored."""
+    """A mean graph of the folds."""
 
-    nodes: float | None
+    nodes: float
     """Nodes."""
-    edges: float | None
+    edges: float
     """Undirected edges."""
 
 

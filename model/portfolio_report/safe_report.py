@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from model.store.manifest import Manifest
 from model.store.store import Store
 from model.walk_forward_folds.settings import LIVE
 
@@ -18,11 +17,7 @@ BASELINE = "lightgbm"
 
 
 def final_report(store: Store, folds: Sequence[str], report: dict[str, Any]) -> dict[str, Any]:
-    """The summary of a report over these folds.
-
-    Graph and normalisation lie two steps upstream: they count where they are the very artefacts that the networks
-    were trained on (by content hash), and are null otherwise.
-    """
+    """The summary of a report over these folds."""
     names = [name for name in folds if name != LIVE]
     features = {feature for name in names for feature in store.read_json("baseline", "metrics.json", name)["features"]}
     return {
@@ -68,12 +63,10 @@ def _overlaps(store: Store, fold: str) -> int:
     return int(((ahead < days["reach"].to_numpy()[learned]) | (behind < longest)).sum())
 
 
-def _normalization_warnings(store: Store, folds: Sequence[str]) -> int | None:
+def _normalization_warnings(store: Store, folds: Sequence[str]) -> int:
     """Features that no train day gave bounds for, over all folds."""
     count = 0
     for fold in folds:
-        if _trained_on(store, "normalization_stats", fold) is None:
-            return None
         bounds = store.read_table("normalization_stats", "bounds.parquet", fold)
         count += bounds.filter(
             pl.any_horizontal(pl.col("low", "high").is_null() | pl.col("low", "high").is_nan())
@@ -81,22 +74,12 @@ def _normalization_warnings(store: Store, folds: Sequence[str]) -> int | None:
     return count
 
 
-def _graph(store: Store, folds: Sequence[str]) -> dict[str, float | None]:
+def _graph(store: Store, folds: Sequence[str]) -> dict[str, float]:
     """Nodes and (undirected) edges of a mean graph."""
     nodes, edges, graphs = 0, 0, 0
     for fold in folds:
-        manifest = _trained_on(store, "correlation_graph", fold)
-        if manifest is None:
-            return {"nodes": None, "edges": None}
+        manifest = store.require("correlation_graph", fold)
         nodes += manifest.files["nodes.parquet"].rows or 0
         edges += (manifest.files["edges.parquet"].rows or 0) // 2  # an edge is stored in both directions
         graphs += int(manifest.extra["graphs"])
     return {"nodes": nodes / graphs, "edges": edges / graphs}
-
-
-def _trained_on(store: Store, asset: str, fold: str) -> Manifest | None:
-    """The manifest of an artefact if the fold's tensors were made from it as it is now."""
-    tensors, manifest = store.manifest("atft_tensors", fold), store.manifest(asset, fold)
-    if tensors is None or manifest is None:
-        return None
-    return manifest if tensors.inputs.get(f"{asset}/{fold}") == manifest.content_hash else None

@@ -37,7 +37,17 @@ GRAPH = {
     "validation_predictions": ("fold", {"walk_forward_folds", "atft_tensors", "trained_model"}),
     "portfolio_report": (
         None,
-        {"walk_forward_folds", "baseline", "trained_model", "validation_predictions", "trials", "ablation"},
+        {
+            "walk_forward_folds",
+            "normalization_stats",
+            "baseline",
+            "correlation_graph",
+            "atft_tensors",
+            "trained_model",
+            "validation_predictions",
+            "trials",
+            "ablation",
+        },
     ),
 }
 DOCUMENTS = {"trials", "ablation"}

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from model.errors import DataError, StoreError
+from model.lineage.graph import BY_NAME
 from model.portfolio_report import stage
 from model.portfolio_report.checks import CHECKS
 from model.portfolio_report.inputs import BASELINES, NETWORK, ORACLE, STORED_RANDOM, Inputs, read_inputs
@@ -55,6 +56,14 @@ def write_inputs(store: Store, inputs: Inputs, folds: tuple[str, ...] = FOLDS) -
         with store.writer("baseline", name, IDENTITY) as w:
             w.table("predictions.parquet", stacked, key=("Date", "Code", "horizon", "model"))
             w.json("metrics.json", {"features": ["ret_1d", "ret_5d", "vol_20d"]})
+        with store.writer("normalization_stats", name, IDENTITY) as w:
+            w.table("bounds.parquet", pl.DataFrame({"feature": ["ret_1d"], "low": [-3.0], "high": [3.0]}), ("feature",))
+        with store.writer("correlation_graph", name, IDENTITY) as w:
+            day = pl.Series([rows["Date"][0]] * 2)
+            both = pl.DataFrame({"rebalance": day, "source": ["a", "b"], "target": ["b", "a"]})
+            w.table("edges.parquet", both, key=("rebalance", "source", "target"))
+            w.table("nodes.parquet", pl.DataFrame({"rebalance": day, "Code": ["a", "b"]}), key=("rebalance", "Code"))
+            w.extra["graphs"] = 1
         with store.writer("trained_model", name, IDENTITY) as w:
             w.json("metrics.json", {"history": curves[str(document["fold"])], "best_epoch": 3})
 
@@ -79,6 +88,23 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Manifest]:
     store = Store(tmp_path_factory.mktemp("home"))
     write_inputs(store, make_inputs(days=80, names=25, folds=2, horizons=(1, 5)))
     return store, stage.materialise(run_of(store, settings_with()))
+
+
+def test_nothing_is_read_whose_change_would_not_make_the_report_stale(
+    built: tuple[Store, Manifest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, _ = built
+    read: set[str] = set()
+
+    def noted(self: Store, asset: str, partition: str | None = None) -> Manifest | None:
+        read.add(asset)
+        return manifest(self, asset, partition)
+
+    manifest = Store.manifest
+    monkeypatch.setattr(Store, "manifest", noted)
+    stage.materialise(run_of(store, settings_with()))
+    assert {"correlation_graph", "normalization_stats"} <= read
+    assert read <= set(BY_NAME["portfolio_report"].upstream)
 
 
 class _Reader(HTMLParser):
