@@ -52,6 +52,27 @@ def test_every_service_gives_up_privileges_and_comes_back_after_a_crash(compose:
         assert not service.get("privileged"), name
 
 
+def test_the_proxy_may_have_the_one_capability_without_which_its_program_does_not_start(
+    compose: dict[str, Any],
+) -> None:
+    """The image marks its binary with ``cap_net_bind_service=+ep``: without it in the bounding set, exec is EPERM."""
+    added = {name: service["cap_add"] for name, service in compose["services"].items() if "cap_add" in service}
+    assert added == {"proxy": ["NET_BIND_SERVICE"]}
+
+
+def test_mlflow_answers_to_the_public_name_at_whatever_port_the_proxy_has(compose: dict[str, Any]) -> None:
+    allowed = compose["services"]["mlflow"]["environment"]["MLFLOW_ALLOWED_HOSTS"].split(",")
+    public = "${GOGOOKU_PUBLIC_HOST:-localhost}"
+    assert {"mlflow:5000", public, f"{public}:*"} <= set(allowed)
+
+
+def test_a_source_on_the_internet_gets_its_key_and_a_way_out_and_nothing_else_does(compose: dict[str, Any]) -> None:
+    keys = {name for name, each in compose["services"].items() if "JQUANTS_API_KEY" in each.get("environment", {})}
+    assert keys == {"code"}
+    more = yaml.safe_load((FOLDER / "docker-compose.internet.yaml").read_text(encoding="utf-8"))
+    assert more == {"services": {"code": {"networks": ["outside"]}}, "networks": {"outside": {}}}
+
+
 def test_no_container_runs_as_root(compose: dict[str, Any], stages: dict[str, str]) -> None:
     for target in TARGETS:
         users = re.findall(r"^USER (\S+)$", stages[target], flags=re.MULTILINE)
