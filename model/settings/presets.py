@@ -79,9 +79,21 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
             f"{path} says extends: {base_name!r}, which is a {type(base_name).__name__}. Name one preset, as "
             "in extends: demo, or one YAML file."
         )
-    beside = path.parent / f"{base_name}.yaml"
-    base = _read(beside if beside.is_file() else locate(base_name), (*seen, path))
-    return _merge(base, document)
+    return _merge(_read(_base(path, base_name), (*seen, path)), document)
+
+
+def _base(path: Path, name: str) -> Path:
+    """The file that a preset extends; where there is none, who names it is said, which may be the record of a home."""
+    beside = path.parent / f"{name}.yaml"
+    if beside.is_file():
+        return beside
+    try:
+        return locate(name)
+    except SettingsError as error:
+        raise SettingsError(
+            f"{path} extends {name!r}, and that is gone or elsewhere. {error} Put the file back, or name another with "
+            f"extends in {path.name}."
+        ) from error
 
 
 def _mapping(path: Path) -> dict[str, Any]:

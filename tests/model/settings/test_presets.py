@@ -109,6 +109,12 @@ def test_where_a_file_lies_and_how_many_threads_run_do_not_enter_a_hash() -> Non
     assert one.hash_of("source", "runtime") == other.hash_of("source", "runtime")
 
 
+def test_a_preset_whose_parent_is_gone_is_named_with_the_file_that_extends_it(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("extends: /elsewhere/mine.yaml\n")
+    with pytest.raises(SettingsError, match=r"config\.yaml extends '/elsewhere/mine\.yaml'.* Put the file back"):
+        presets.load(tmp_path / "config.yaml")
+
+
 def test_a_preset_extends_another_key_by_key(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("extends: demo\ngraph: {threshold: 0.4}\n")
     mine, demo = presets.load(tmp_path / "mine.yaml"), presets.load("demo")
