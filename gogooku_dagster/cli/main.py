@@ -32,6 +32,13 @@ def paragraph(text: str) -> str:
     return textwrap.fill(" ".join(text.split()), width=110, break_long_words=False, break_on_hyphens=False)
 
 
+def _add_commands() -> None:
+    from gogooku_dagster.cli import ablate, diagnose, evaluate, refresh, report, run, simulate, status, ui
+
+    for module in (run, status, refresh, report, diagnose, evaluate, ablate, ui, simulate):
+        gogooku.add_command(module.command)
+
+
 def _quieten_libraries() -> None:
     """No notices of libraries between the lines for people; their errors and warnings of what is wrong stay."""
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # read when mlflow is first imported
@@ -42,17 +49,13 @@ def _quieten_libraries() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with 0 only on success."""
-    from gogooku_dagster.cli import ablate, diagnose, evaluate, refresh, report, run, simulate, status, ui
-
     _quieten_libraries()
-
-    for module in (run, status, refresh, report, diagnose, evaluate, ablate, ui, simulate):
-        gogooku.add_command(module.command)
     try:
+        _add_commands()
         sys.exit(gogooku.main(args=arguments, prog_name="gogooku", standalone_mode=False))
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):  # the latter while the commands are loaded
         click.echo("Interrupted. What was finished is kept; the same command goes on from there.", err=True)
         sys.exit(130)
     except click.ClickException as error:

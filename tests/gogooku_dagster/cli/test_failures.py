@@ -17,6 +17,7 @@ from model.errors import SettingsError
 from model.settings import presets
 from tests.gogooku_dagster.cli.bars import TINY_BARS, Result
 from tests.gogooku_dagster.cli.conftest import Command
+from tests.gogooku_dagster.cli.inside import inside
 
 NO_FOLDER = Path("/proc/gogooku")
 """Nobody, not even root, can make a folder there."""
@@ -28,6 +29,18 @@ def refused(result: Result, *said: str) -> None:
     assert result.paragraph.startswith("Error: ")
     for each in said:
         assert each in result.paragraph, (each, result.paragraph)
+
+
+def test_an_interrupt_while_the_commands_are_loaded_is_a_line_and_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gogooku_dagster.cli.main._add_commands", interrupted)
+    result = inside(tmp_path / "home", "status")
+    assert (result.status, result.out) == (130, "")
+    assert result.err.startswith("Interrupted. ")
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR])
