@@ -119,13 +119,15 @@ def _write(path: Path, frame: pl.DataFrame) -> None:
 
 def _preset(batch: DayBatch, settings: Settings, folder: Path, kind: Format) -> str:
     source = FilesSource(
-        path=str((folder / BARS).absolute()), tables={name: f"{name}.{kind}" for name in _tables(batch)}
+        path=str((folder / BARS).absolute()),
+        tables={name: f"{name}.{kind}" for name in _tables(batch)},
+        end=batch.days[-1],  # else each later day is one that is awaited, asked for every night and reported as late
     )
     document = {**settings.model_dump(mode="json"), "source": source.model_dump(mode="json", exclude_defaults=True)}
     document["source"] = {"kind": "files", **document["source"]}
     return (
         f"# {_MARK}: the settings that the market was simulated with, on its files.\n"
-        "# A folder that was moved needs its new place in source.path.\n"
+        "# A folder that was moved needs its new place in source.path; without source.end, later days may be added.\n"
         + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=118)
     )
 

@@ -1,5 +1,6 @@
 """``gogooku simulate``: a market as files, and a preset that runs on them."""
 
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -19,7 +20,9 @@ def test_it_writes_files_a_preset_and_a_note_and_says_how_to_run_them(gogooku: C
     assert done.status == 0, done.err
     preset = tmp_path / "market" / "preset.yaml"
     assert f"gogooku run --config {preset}" in done.out and "simulate [2018-01-04 … 2018-03-30" in done.err
-    assert presets.load(preset).source.kind == "files"
+    source = presets.load(preset).source
+    assert source.kind == "files"
+    assert source.end == date(2018, 3, 30), "a market that has ended awaits no day"
     assert (tmp_path / "market" / "README.txt").read_text().startswith("Written by `gogooku simulate`")
     bars = pl.read_csv(tmp_path / "market" / "bars" / "2018.csv", infer_schema=False)
     assert bars["Code"].str.len_bytes().unique().to_list() == [5]
