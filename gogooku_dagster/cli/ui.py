@@ -35,14 +35,14 @@ class AddressError(GogookuError):
 )
 def command(config: str | None, overrides: tuple[str, ...], host: str, port: int) -> int:
     """Serve the Dagster UI, schedules and sensors until Ctrl-C."""
+    from gogooku_dagster.lib.exclusive import exclusive, serve_alone
     from gogooku_dagster.lib.home import last_installation
 
     place = last_installation(config, overrides)
     place.settings  # noqa: B018 - refuse a bad configuration before a server starts
     require_free(host, port)
+    serve_alone(place, f"http://{host}:{port}")
     if place.changes_the_record:
-        from gogooku_dagster.lib.exclusive import exclusive
-
         with exclusive(place):  # a command that computes reads the record at each step
             place.prepare()
     else:

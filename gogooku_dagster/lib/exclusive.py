@@ -21,7 +21,7 @@ _ALIVE = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterR
 
 
 class BusyError(GogookuError):
-    """Another command is computing in the same storage root."""
+    """Another command is computing in the same storage root, or serving it."""
 
 
 @contextmanager
@@ -46,6 +46,34 @@ def exclusive(installation: Installation) -> Iterator[None]:
         stream.write(str(os.getpid()))
         stream.flush()
         yield
+
+
+def serve_alone(installation: Installation, address: str) -> int:
+    """Hold the storage root for one web server and daemon, as long as this process or what it executes lives.
+
+    Dagster supports one daemon for an instance: two would launch runs twice, and more of them at once than allowed.
+
+    Returns:
+        The file that holds it.
+
+    Raises:
+        BusyError: another one serves it; the message names its address.
+    """
+    installation.home.mkdir(parents=True, exist_ok=True)
+    file = os.open(installation.home / "ui.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        served = os.read(file, 200).decode(errors="replace").strip() or "an address that is not known"
+        os.close(file)
+        raise BusyError(
+            f"Another `gogooku ui` serves {installation.home}, on {served}. Use its pages, stop it first, or set "
+            "GOGOOKU_HOME to another folder: a second one would launch runs twice."
+        ) from error
+    os.ftruncate(file, 0)
+    os.write(file, f"{address} (process {os.getpid()})".encode())
+    os.set_inheritable(file, True)
+    return file
 
 
 @contextmanager

@@ -4,6 +4,8 @@ import errno
 import os
 import socket
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from sqlalchemy import exc
 from gogooku_dagster.cli import failures
 from gogooku_dagster.cli.ui import require_free
 from gogooku_dagster.lib.event_log import open_instance
+from gogooku_dagster.lib.exclusive import BusyError, serve_alone
 from gogooku_dagster.lib.home import Installation
 from model.errors import SettingsError
 from model.settings import presets
@@ -144,3 +147,20 @@ def test_a_port_that_there_is_not_is_refused(gogooku: Command, port: str) -> Non
 
 def test_a_name_without_an_address_is_refused(gogooku: Command) -> None:
     refused(gogooku("ui", "--config", str(TINY_BARS), "--host", "no.such.host.invalid"), "no.such.host.invalid")
+
+
+def test_one_home_has_one_web_server_and_daemon_until_what_it_executes_has_ended(tmp_path: Path) -> None:
+    place = Installation(tmp_path / "home", presets.locate("demo"))
+    program = (
+        "import os, pathlib; from gogooku_dagster.lib.exclusive import serve_alone;"
+        "from gogooku_dagster.lib.home import Installation;"
+        f"serve_alone(Installation(pathlib.Path({str(place.home)!r}), pathlib.Path('demo')), 'http://here:3000');"
+        "os.execvp('sh', ['sh', '-c', 'echo ready; read line'])"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"ready\n"
+        with pytest.raises(BusyError, match=rf"serves {place.home}, on http://here:3000 \(process {server.pid}\)"):
+            serve_alone(place, "http://here:3001")
+        server.communicate(b"\n")
+    os.close(serve_alone(place, "http://here:3001"))
