@@ -33,6 +33,8 @@ from model.store.stage import Progress, StageEvents, StageRun
 
 FIRST_DAY, LAST_DAY = "gogooku/first_day", "gogooku/last_day"
 """Tags of a run that fetches all trading days from one to another."""
+CAUSE, AUTOMATION = "gogooku/cause", "automation"
+"""Tag of a run that nobody asked for: a sensor saw that something changed."""
 DATA_VERSION_TAG = "dagster/data_version"
 CODE_VERSION_TAG = "dagster/code_version"
 
@@ -67,11 +69,41 @@ def checks_of(asset: str, settings: Settings) -> tuple[Check, ...]:
 def materialise(
     context: dg.AssetExecutionContext, workspace: Workspace, events: StageEvents | None = None
 ) -> dg.MaterializeResult:
-    """Compute one artefact (the context's asset and partition), check it, and report it."""
-    asset = context.asset_key.to_user_string()
-    partition = context.partition_key if context.has_partition_key else None
+    """Compute one artefact (the context's asset and partition) unless it is taken over; check it, and report it."""
+    before = taken_over(context, workspace)
+    if before is not None:
+        return before
+    asset, partition = _asked_for(context)
     installation = workspace.installation()
     manifest = _run(context, installation, asset, partition, events)
+    return _reported(installation, asset, partition, manifest)
+
+
+def taken_over(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult | None:
+    """What is stored, checked and reported anew, where automation asks for what is as it must be; else None.
+
+    A command computes under new settings or new code, and Dagster learns of these only when the code location is loaded
+    again: its conditions then ask for everything that they touch. A click or a schedule always computes.
+    """
+    if context.run.tags.get(CAUSE) != AUTOMATION:
+        return None
+    asset, partition = _asked_for(context)
+    installation = workspace.installation()
+    graph = lineage(installation)
+    manifest = graph.manifest(asset, partition)
+    if manifest is None or graph.judge(asset, partition).state != "fresh":
+        return None
+    context.log.info(f"{asset} is fresh already: nothing is computed.")
+    return _reported(installation, asset, partition, manifest)
+
+
+def _asked_for(context: dg.AssetExecutionContext) -> tuple[str, str | None]:
+    return context.asset_key.to_user_string(), context.partition_key if context.has_partition_key else None
+
+
+def _reported(
+    installation: Installation, asset: str, partition: str | None, manifest: Manifest
+) -> dg.MaterializeResult:
     outcomes = run_checks(installation, asset, partition, manifest)
     store, settings = installation.store, installation.settings
     return dg.MaterializeResult(

@@ -5,13 +5,14 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
 from gogooku_dagster.lib import metadata
 from gogooku_dagster.lib.home import Installation
 from gogooku_dagster.lib.machine import MachineMetrics
-from gogooku_dagster.lib.materialise import materialise
+from gogooku_dagster.lib.materialise import materialise, taken_over
 from gogooku_dagster.lib.progress import listener
 from gogooku_dagster.lib.registry import register
 from gogooku_dagster.lib.tracking import TrainingTracker, remember_trials, training_run
@@ -33,6 +34,9 @@ def materialise_tracked(context: dg.AssetExecutionContext, workspace: Workspace)
             as it must be; a retry cannot help. Or the tracking store cannot be opened, which is said before hours of
             training and not after them.
     """
+    before = taken_over(context, workspace)
+    if before is not None:
+        return before._replace(metadata={**_links(context), **(before.metadata or {})})
     installation = workspace.installation()
     settings = installation.settings
     fold = context.partition_key
@@ -59,6 +63,15 @@ def materialise_tracked(context: dg.AssetExecutionContext, workspace: Workspace)
     }
     links |= {} if version is None else {"mlflow/model_version": version}
     return result._replace(metadata={**(result.metadata or {}), **links})
+
+
+def _links(context: dg.AssetExecutionContext) -> dict[str, dg.MetadataValue[Any]]:
+    """The links to MLflow of the training that is taken over, where Dagster remembers it."""
+    where = dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[context.partition_key])
+    for record in context.instance.fetch_materializations(where, limit=1).records:
+        if (event := record.asset_materialization) is not None:
+            return {name: each for name, each in event.metadata.items() if name.startswith("mlflow")}
+    return {}
 
 
 def _open(stack: ExitStack, context: dg.AssetExecutionContext, installation: Installation) -> TrainingTracker:

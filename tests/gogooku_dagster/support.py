@@ -26,6 +26,7 @@ from dagster._core.loader import LoadingContextForTest
 from gogooku_dagster.lib import configuration
 from gogooku_dagster.lib.event_log import open_instance
 from gogooku_dagster.lib.home import CONFIG, HOME, Installation
+from gogooku_dagster.lib.materialise import CAUSE
 from gogooku_dagster.lib.reconcile import Reconciler
 from gogooku_dagster.lib.workspace import lineage
 from model.daily_quotes.sources.source import open_source
@@ -101,14 +102,14 @@ class Place:
         return [(manifest.asset, manifest.partition) for manifest in outcome.computed]
 
     def materialise(
-        self, asset: str, *partitions: str | None, raise_on_error: bool = True
+        self, asset: str, *partitions: str | None, raise_on_error: bool = True, cause: str = "click"
     ) -> dg.ExecuteInProcessResult:
-        """One Dagster run of one asset, as a click would start it; several days are one run."""
-        tags: dict[str, str] = {}
+        """One Dagster run of one asset, as a click (or another cause) would start it; several days are one run."""
+        tags = {CAUSE: cause}
         key = partitions[0] if partitions else None
         if len(partitions) > 1:
             key = None
-            tags = {
+            tags |= {
                 "dagster/asset_partition_range_start": str(partitions[0]),
                 "dagster/asset_partition_range_end": str(partitions[-1]),
             }

@@ -8,6 +8,7 @@ are tried on toy assets under the same conditions, because nothing needs to be t
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,8 +17,18 @@ import dagster as dg
 import pytest
 
 from gogooku_dagster.lib.home import CONFIG, HOME
+from gogooku_dagster.lib.materialise import AUTOMATION
 from model.portfolio_report import trials
-from tests.gogooku_dagster.support import FOLDS, MENDED, TINY, Place, kept_environment, requested
+from tests.gogooku_dagster.support import (
+    FOLDS,
+    MENDED,
+    TINY,
+    Place,
+    kept_environment,
+    requested,
+    stale_status,
+    values,
+)
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 AFTERNOON = datetime(2026, 11, 19, 15, 0, tzinfo=TOKYO)
@@ -35,6 +46,10 @@ class Clock:
     ) -> None:
         self._definitions, self._instance, self._run = definitions, instance, run
         self._cursor: Any = None
+
+    def reload(self, place: Place) -> None:
+        """Another state of the code location, and the same cursor."""
+        self._definitions = place.definitions
 
     def ticks(self, start: datetime, count: int, runs: bool = True) -> Requests:
         """Evaluate once a minute; what each tick asked for, idle ticks left out."""
@@ -60,7 +75,7 @@ class Clock:
 def clock(place: Place) -> Clock:
     """The real graph, everything fresh, after the first evaluation (which never asks for anything)."""
     place.definitions  # noqa: B018 - loads the code location for this home
-    clock = Clock(place.definitions, place.instance, place.materialise)
+    clock = Clock(place.definitions, place.instance, partial(place.materialise, cause=AUTOMATION))
     assert clock.ticks(AFTERNOON - 5 * MINUTE, 2) == []
     return clock
 
@@ -85,6 +100,34 @@ def test_a_day_ingested_again_with_equal_content_stops_at_the_next_stage(place: 
     place.materialise("daily_quotes", MENDED)
     assert clock.ticks(AFTERNOON, 4) == [{"raw_dataset": {None}}]
     assert clock.ticks(EVENING + 2 * MINUTE, 3) == []
+
+
+def test_what_a_command_computed_under_other_settings_is_taken_over_and_not_computed_again(
+    place: Place, clock: Clock
+) -> None:
+    def written(asset: str, partition: str | None = None) -> int:
+        return (place.installation.store.directory(asset, partition) / "manifest.json").stat().st_mtime_ns
+
+    links = {
+        name: each for name, each in values(place.materialisation("trained_model", FOLDS[0])).items() if "mlf" in name
+    }
+    assert len(links) >= 3
+    place.configure(quality={"max_daily_return": 0.9})
+    place.reload()
+    assert ("raw_dataset", None) in place.bring_up_to_date()
+    before = written("raw_dataset")
+    assert clock.ticks(AFTERNOON - 2 * MINUTE, 2, runs=False) == [], "the code location has not been loaded again"
+    clock.reload(place)
+    assert clock.ticks(AFTERNOON, 3) == [{"raw_dataset": {None}}], "its code version is new to the conditions"
+    assert written("raw_dataset") == before
+    assert stale_status(place.instance, place.definitions)("raw_dataset", None)[0] == "FRESH"
+
+    trained = written("trained_model", FOLDS[0])
+    assert place.materialise("trained_model", FOLDS[0], cause=AUTOMATION).success
+    assert written("trained_model", FOLDS[0]) == trained
+    assert values(place.materialisation("trained_model", FOLDS[0])).items() >= links.items()
+    assert place.materialise("raw_dataset").success
+    assert written("raw_dataset") > before, "a click always computes"
 
 
 def test_nothing_follows_raw_dataset_while_it_fails_a_blocking_check(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from gogooku_dagster.lib.configuration import current
+from gogooku_dagster.lib.materialise import AUTOMATION, CAUSE
 
 LIGHT = ("raw_dataset", "quality_features", "walk_forward_folds", "portfolio_report")
 HEAVY = (
@@ -22,7 +23,7 @@ light_automation = dg.AutomationConditionSensorDefinition(
     target=dg.AssetSelection.assets(*LIGHT),
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=30,
-    run_tags={"gogooku/cause": "automation"},
+    run_tags={CAUSE: AUTOMATION},
     description="Computes data set, features, folds and report when what they read has changed.",
 )
 heavy_automation = dg.AutomationConditionSensorDefinition(
@@ -30,7 +31,7 @@ heavy_automation = dg.AutomationConditionSensorDefinition(
     target=dg.AssetSelection.assets(*HEAVY),
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=60,
-    run_tags={"gogooku/cause": "automation", "dagster/priority": "-1"},
+    run_tags={CAUSE: AUTOMATION, "dagster/priority": "-1"},
     description="Computes what is made for each fold, up to the predictions, when what it reads has changed: at night.",
 )
 
