@@ -272,7 +272,7 @@ class Reconciler:
         where = stage.name + _bracketed(*dict.fromkeys((run_partitions[0], run_partitions[-1])))
         for event in result.all_events:
             if event.is_step_failure and event.step_failure_data.error is not None:
-                return f"{where} failed. {_root(event.step_failure_data.error, result.run_id)}"
+                return f"{where} failed. {root_cause(event.step_failure_data.error, result.run_id)}"
         return f"{where} failed; `gogooku ui` shows the run {result.run_id}."
 
 
@@ -323,7 +323,7 @@ _INTERRUPTS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
 _FOR_PEOPLE = ("SourceError", "DataError", "StoreError", "TrainingError", "SettingsError", "Failure")
 
 
-def _root(error: Any, run_id: str) -> str:
+def root_cause(error: Any, run_id: str) -> str:
     """The message that was written for a person, else the deepest cause and where its trace is."""
     chain = _chain(error)
     for each in reversed(chain):

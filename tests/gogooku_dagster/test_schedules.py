@@ -128,7 +128,8 @@ def test_a_failed_run_and_its_retries_are_one_line_of_the_failure_log(empty: Pla
     lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     assert [line["root_run_id"] for line in lines] == [first, other]
     assert lines[0]["job"] == "failing"
-    assert "broken" in lines[0]["error"]
+    assert "Steps failed: ['broken']" in lines[0]["error"]
+    assert "no such thing" in lines[0]["error"], "who is called at night learns why"
     log.write_text(log.read_text(encoding="utf-8") + lines[0]["error"][:20], encoding="utf-8")  # cut short
     fail(root=other)
     last = fail()

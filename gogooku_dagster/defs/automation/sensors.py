@@ -41,20 +41,24 @@ heavy_automation = dg.AutomationConditionSensorDefinition(
     description="Writes each failed run to alerts.jsonl in the home, once for a run and its retries.",
 )
 def failure_log(context: dg.RunFailureSensorContext) -> None:
-    """Append each failed run to ``<home>/alerts.jsonl``, once for a run and its retries."""
+    """Append each failed run, and why it failed, to ``<home>/alerts.jsonl``, once for a run and its retries."""
+    from gogooku_dagster.lib.reconcile import root_cause
+
     run = context.dagster_run
     path = current().home / "alerts.jsonl"
     root = run.root_run_id or run.run_id
     written = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     if any(f'"root_run_id": {json.dumps(root)}' in line for line in written.splitlines()):
         return
+    errors = [event.step_failure_data.error for event in context.get_step_failure_events()]
+    reasons = [root_cause(error, run.run_id) for error in errors if error is not None]
     entry = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "root_run_id": root,
         "run_id": run.run_id,
         "job": run.job_name,
         "partition": run.tags.get("dagster/partition"),
-        "error": context.failure_event.message,
+        "error": " ".join([context.failure_event.message or "", *reasons]).strip(),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as stream:
