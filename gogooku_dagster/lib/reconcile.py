@@ -25,7 +25,7 @@ from model.lineage.source_days import look_up
 from model.lineage.staleness import Lineage, UnreadyInputs, Verdict
 from model.raw_dataset.stage import require_days
 from model.settings.root import Settings
-from model.store.catalogue import write_catalogue
+from model.store.catalogue import is_in_place, write_catalogue
 from model.store.manifest import Manifest
 from model.walk_forward_folds.splitter import make_fold
 
@@ -119,7 +119,7 @@ class Reconciler:
             with exclusive.exclusive(self.installation):
                 self.installation.prepare()  # what the steps read: not before it is certain that nobody else computes
                 self._compute(chosen(until, select, self.installation.settings), outcome, on_step)
-                if outcome.computed:
+                if outcome.computed or not is_in_place(self.installation.store):
                     write_catalogue(self.installation.store)
         finally:
             outcome.seconds = time.perf_counter() - started

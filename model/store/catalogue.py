@@ -32,6 +32,17 @@ def write_catalogue(store: Store) -> Path:
     return target
 
 
+def is_in_place(store: Store) -> bool:
+    """Whether the catalogue is there and reads this store: one of a copied or moved home still reads the old place.
+
+    DuckDB keeps views as text, so that the file need not be opened as a database.
+    """
+    try:
+        return f"('{_quoted(_plain(store.root))}/".encode() in (store.home / NAME).read_bytes()
+    except FileNotFoundError:
+        return False
+
+
 @dataclass(frozen=True)
 class _Table:
     """A table of an asset: where its files lie, whether by partition, and its columns."""
@@ -83,11 +94,15 @@ def _plain(folder: Path) -> str:
 
 
 def _select(table: _Table) -> str:
-    quoted = table.pattern.replace("'", "''")
+    quoted = _quoted(table.pattern)
     if not table.partitioned:
         return f"SELECT * FROM read_parquet('{quoted}', union_by_name = true)"
-    folder = re.escape(str(table.folder)).replace("'", "''")
+    folder = _quoted(re.escape(str(table.folder)))
     return (
         f"SELECT regexp_extract(filename, '^{folder}/([^/]+)/', 1) AS \"partition\", * EXCLUDE (filename) "
         f"FROM read_parquet('{quoted}', union_by_name = true, filename = true)"
     )
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import time
 from dataclasses import asdict
 from datetime import date
@@ -12,7 +13,7 @@ import polars as pl
 import pytest
 
 from model.errors import StoreError
-from model.store.catalogue import write_catalogue
+from model.store.catalogue import is_in_place, write_catalogue
 from model.store.checks import CheckOutcome
 from model.store.manifest import Identity
 from model.store.store import Store
@@ -222,6 +223,18 @@ def test_the_catalogue_has_a_view_for_each_table(tmp_path: Path) -> None:
             'SELECT "partition", count(*) FROM validation_predictions GROUP BY 1 ORDER BY 1'
         ).fetchall()
     assert rows == [("live", 3), ("wf_2020h1", 3)]
+
+
+def test_the_catalogue_of_a_copied_home_is_known_to_read_the_other_one(tmp_path: Path) -> None:
+    store, copy = Store(tmp_path / "an artist's"), Store(tmp_path / "copy")
+    write(store)
+    assert not is_in_place(store)
+    write_catalogue(store)
+    assert is_in_place(store)
+    shutil.copytree(store.home, copy.home)
+    assert not is_in_place(copy)
+    write_catalogue(copy)
+    assert is_in_place(copy) and is_in_place(store)
 
 
 def test_a_refusal_counts_for_the_content_that_was_refused_only(tmp_path: Path) -> None:
