@@ -14,6 +14,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import dagster as dg
 
@@ -119,7 +121,7 @@ def training_run(context: dg.AssetExecutionContext, installation: Installation) 
     settings = installation.settings.tracking
     client = _client(installation)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="mlflow") as thread:
-        experiment = thread.submit(_experiment, client, installation).result()
+        experiment = thread.submit(_experiment, client, installation, context.instance).result()
         run_id = thread.submit(_open, client, experiment, context, installation).result()
         tracker = TrainingTracker(client, thread, run_id, experiment, settings.mlflow_url)
         status = "FAILED"
@@ -145,14 +147,24 @@ def _client(installation: Installation) -> Any:
     return MlflowClient(installation.settings.tracking.uri or f"sqlite:///{folder / 'mlflow.db'}")
 
 
-def _experiment(client: Any, installation: Installation) -> str:
+def _experiment(client: Any, installation: Installation, instance: dg.DagsterInstance) -> str:
     """The number of the settings' experiment, which is made where there is none."""
     settings = installation.settings.tracking
+    folder = None if settings.uri else installation.home / "mlflow" / "artifacts"
     found = client.get_experiment_by_name(settings.experiment)
+    if found and folder and _path(found.artifact_location).resolve() != folder.resolve():
+        # MLflow keeps full paths: in a home that was copied or moved, files would go to the place that it came from.
+        _end_the_killed(client, found.experiment_id, instance)
+        former = f"{settings.experiment} {found.experiment_id} of {found.artifact_location}"
+        client.rename_experiment(found.experiment_id, former)
+        found = None
     if found:
         return str(found.experiment_id)
-    folder = None if settings.uri else (installation.home / "mlflow" / "artifacts").as_uri()
-    return str(client.create_experiment(settings.experiment, artifact_location=folder))
+    return str(client.create_experiment(settings.experiment, artifact_location=folder.as_uri() if folder else None))
+
+
+def _path(uri: str) -> Path:
+    return Path(url2pathname(urlsplit(uri).path))
 
 
 def _open(client: Any, experiment_id: str, context: dg.AssetExecutionContext, installation: Installation) -> str:

@@ -1,14 +1,18 @@
 """Which configuration is recorded, by whom, and which Dagster instance a command belongs to."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
+from dagster import DagsterInstance
 
+from gogooku_dagster.lib import tracking
 from gogooku_dagster.lib.exclusive import BusyError, exclusive
 from gogooku_dagster.lib.home import CONFIG, HOME, Installation, installation, last_installation
 from gogooku_dagster.lib.reconcile import Reconciler
 from model.errors import SettingsError
+from model.settings import presets
 from tests.gogooku_dagster.support import TODAY, Place
 
 
@@ -105,3 +109,18 @@ def test_an_instance_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypat
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     with pytest.raises(SettingsError, match=r"dagster\.yaml, to which DAGSTER_HOME leads, is not readable YAML"):
         installation().dagster_home  # noqa: B018
+
+
+def test_a_copied_home_keeps_what_mlflow_gets_in_its_own_folder(tmp_path: Path) -> None:
+    first, copy = (Installation(tmp_path / name, presets.locate("demo")) for name in ("a first", "copy"))
+    dagster = DagsterInstance.ephemeral()
+    made = tracking._experiment(tracking._client(first), first, dagster)
+    assert tracking._experiment(tracking._client(first), first, dagster) == made
+    shutil.copytree(first.home, copy.home)
+    client = tracking._client(copy)
+    other = client.get_experiment(tracking._experiment(client, copy, dagster))
+    assert (other.name, other.artifact_location) == ("gogooku", (copy.home / "mlflow" / "artifacts").as_uri())
+    assert client.get_experiment(made).name == f"gogooku {made} of {(first.home / 'mlflow' / 'artifacts').as_uri()}"
+    (tmp_path / "link").symlink_to(copy.home)
+    for same in (copy, Installation(tmp_path / "link", copy.preset)):
+        assert tracking._experiment(client, same, dagster) == other.experiment_id
