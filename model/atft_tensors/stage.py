@@ -14,6 +14,7 @@ from model.atft_tensors.build import OWN_RETURN, graph_arrays, month_arrays, own
 from model.atft_tensors.panel import GRAPH, INDEX, OWN, OWN_ARRAY, REACH, ROLES, SHARDS, STATS
 from model.atft_tensors.settings import TensorSettings
 from model.atft_tensors.shards import MonthShards, write_month
+from model.atft_tensors.unused import nothing_removed, remove_unused, seen_in_use
 from model.baseline.artefact import ASSET as BASELINE
 from model.baseline.artefact import NETWORK_FEATURE
 from model.errors import DataError, SettingsError
@@ -52,17 +53,26 @@ def materialise(run: StageRun) -> Manifest:
     """
     if run.partition is None:
         raise ValueError("atft_tensors is computed for one fold at a time")
+    directory = shard_directory(run.store)
+    with nothing_removed(directory):
+        seen_in_use(directory, run.store, ASSET, run.partition)
+        manifest = _write(run, run.partition)
+    remove_unused(directory, run.store, ASSET)
+    return manifest
+
+
+def _write(run: StageRun, partition: str) -> Manifest:
     settings, store = run.settings.tensors, run.store
-    fold = Fold.load(store, run.partition)
-    normalizer = load_normalizer(store, run.partition)
+    fold = Fold.load(store, partition)
+    normalizer = load_normalizer(store, partition)
     names = _selected(settings, normalizer.features)
     horizons = run.settings.labels.horizons
     days = tuple(fold.window_dates)
     written = _write_months(run, days, names, horizons)
     roles = _roles(fold, days, written.members, settings.lookback)
     graphs = graph_arrays(
-        store.read_table("correlation_graph", "edges.parquet", run.partition),
-        store.read_table("correlation_graph", "nodes.parquet", run.partition),
+        store.read_table("correlation_graph", "edges.parquet", partition),
+        store.read_table("correlation_graph", "nodes.parquet", partition),
         days,
         written.codes,
     )
