@@ -22,6 +22,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from model.trained_model.network.blocks import blocks
+
 NUMBERS_AT_A_TIME = 200_000
 """Edges times channels of a block: 800 KB for each of its arrays."""
 
@@ -222,5 +224,4 @@ def _by_source(edges: Edges) -> tuple[Tensor, Tensor]:
 
 def _blocks(edges: Edges, width: int) -> list[slice]:
     """Slices of the edges."""
-    step, number = max(1, NUMBERS_AT_A_TIME // width), len(edges.source)
-    return [slice(start, min(start + step, number)) for start in range(0, number, step)]
+    return blocks(len(edges.source), NUMBERS_AT_A_TIME // width, edges.source.device)

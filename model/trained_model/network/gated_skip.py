@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from model.trained_model.network.blocks import blocks
 from model.trained_model.network.products import (
     add_product,
     linear,
@@ -131,9 +132,9 @@ class _GatedSkip(torch.autograd.Function):
         d_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         factor = weight.to(product)
         start = len(x) - len(d_last)
-        blocks = _blocks(whole)
-        both = weight.new_empty(blocks[0].stop, 2 * width)
-        for rows in blocks:
+        parts = _blocks(whole)
+        both = weight.new_empty(parts[0].stop, 2 * width)
+        for rows in parts:
             d_whole, of_norm_weight, of_norm_bias = torch.ops.aten.native_layer_norm_backward(
                 _with_last(d_out, d_last, rows, start),
                 whole[rows],
@@ -181,5 +182,4 @@ def _with_last(d_out: Tensor, d_last: Tensor, rows: slice, start: int) -> Tensor
 
 def _blocks(rows: Tensor) -> list[slice]:
     """Slices of the rows of [R, width]; at least one."""
-    step = max(1, NUMBERS_AT_A_TIME // rows.shape[1]) if rows.device.type == "cpu" else max(1, len(rows))
-    return [slice(start, min(start + step, len(rows))) for start in range(0, max(1, len(rows)), step)]
+    return blocks(len(rows), NUMBERS_AT_A_TIME // rows.shape[1], rows.device)

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from model.trained_model.network.blocks import blocks
+
 WINDOWS_AT_A_TIME = 150
 """Windows whose gradient is put in its place while a CPU's cache still has it. A GPU takes all windows at once."""
 
@@ -63,8 +65,6 @@ class _LastQuery(torch.autograd.Function):
         towards = torch.cat([d_logits, kept.unsqueeze(1)], dim=1).transpose(1, 2)  # [B, L, heads + 1]
         along = torch.cat([queries, d_pooled], dim=1)
         d_steps = torch.empty_like(steps)  # in the order of the steps in memory, which need not be the product's
-        windows = WINDOWS_AT_A_TIME if steps.device.type == "cpu" else max(1, len(steps))
-        for rows in range(0, len(steps), windows):
-            here = slice(rows, rows + windows)
+        for here in blocks(len(steps), WINDOWS_AT_A_TIME, steps.device):
             d_steps[here] = torch.bmm(towards[here], along[here])
         return d_steps, d_queries, None

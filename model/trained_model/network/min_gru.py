@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from model.trained_model.network.blocks import blocks
 from model.trained_model.network.grn import SharedDropout
 from model.trained_model.network.products import add_product, linear_times, product_type, sigmoid_of_linear
 from model.trained_model.network.projection import Affine
@@ -149,5 +150,4 @@ def _scan_back(d_states: Tensor, gate: Tensor, states: Tensor) -> tuple[Tensor, 
 def _blocks(like: Tensor) -> list[slice]:
     """Slices of windows of [L, B, width]; at least one."""
     length, windows, width = like.shape
-    step = max(1, NUMBERS_AT_A_TIME // (length * width)) if like.device.type == "cpu" else max(1, windows)
-    return [slice(start, min(start + step, windows)) for start in range(0, max(1, windows), step)]
+    return blocks(windows, NUMBERS_AT_A_TIME // (length * width), like.device)
