@@ -14,11 +14,10 @@ import polars as pl
 from model.daily_quotes.settings import CalendarSettings
 from model.daily_quotes.sources.jquants.cache import VISIBLE, Entry
 from model.daily_quotes.sources.jquants.due import Ask
+from model.daily_quotes.sources.jquants.statements import disclosed
 from model.daily_quotes.sources.jquants.tables import STATEMENTS, Table, opens_at
 from model.daily_quotes.sources.jquants.versions import first_versions
 from model.daily_quotes.sources.jquants.visible import visible
-
-_LAST_SECOND = time(23, 59, 59)
 
 
 def overdue(
@@ -56,9 +55,8 @@ def _asked_for(known: pl.DataFrame, entry: Entry | None) -> tuple[pl.Expr, pl.Ex
 
 
 def _clock(table: Table, rows: pl.DataFrame, exchange: CalendarSettings) -> pl.Series:
-    """The local time of each row's publication; a statement's own, and the end of the day where it has none."""
+    """The local time of each row's publication."""
     if table.name == STATEMENTS.name:
-        said = rows["DiscTime"].str.to_time("%H:%M:%S", strict=False)
-        return said.fill_null(rows["DiscTime"].str.to_time("%H:%M", strict=False)).fill_null(_LAST_SECOND)
+        return disclosed(rows)
     hour, minute = (int(part) for part in exchange.publication.split(":"))
     return pl.repeat(table.publishes or time(hour, minute), rows.height, dtype=pl.Time, eager=True)

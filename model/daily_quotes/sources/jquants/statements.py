@@ -52,7 +52,7 @@ def statements(rows: pl.DataFrame, context: Context) -> pl.DataFrame:
     frame = rows.select(
         Date=PARTITION,
         Code="Code",
-        PublishedAt=published(rows, "DiscDate", context, _disclosed(rows)),
+        PublishedAt=published(rows, "DiscDate", context, disclosed(rows)),
         FiscalYearEnd=possible_dates(rows, "CurFYEn"),
         NextYearEnd=possible_dates(rows, "NxtFYEn"),
         Quarter=pl.col("CurPerType").replace_strict(_QUARTERS, default=None, return_dtype=pl.Int8),
@@ -132,7 +132,7 @@ def _any(names: list[str]) -> pl.Expr:
     return pl.any_horizontal(*(pl.col(name).is_not_null() for name in names))
 
 
-def _disclosed(rows: pl.DataFrame) -> pl.Series:
+def disclosed(rows: pl.DataFrame) -> pl.Series:
     """The time of disclosure; where none is given that can be, the last second of the day: by then it is surely
     known, also where 24:30 was meant (it counts from the next close either way)."""
     text = rows["DiscTime"]
