@@ -1,7 +1,7 @@
 """Shards that no index names any more: a live fold leaves those of its newest month behind each night.
 
-They are removed a day after they were last in use. Who maps a file keeps its content for as long as he maps it; who has
-read an index and opens its shards has opened them within the day.
+They are removed a day after they were last in use. A file that is mapped keeps its content as long as it is mapped, and
+whoever has read an index has opened its shards within the day.
 """
 
 import fcntl

@@ -8,6 +8,7 @@ import polars as pl
 
 from model.metrics.bootstrap import Resampler
 from model.metrics.performance import monthly_table, yearly_table
+from model.metrics.summary import known
 from model.portfolio_report import figures
 from model.portfolio_report.daily import DailyFigures, rows_of
 from model.portfolio_report.inputs import Inputs
@@ -41,7 +42,7 @@ def _deciles_of(
         excess = figures.series(days.join(of_group, on="Date", how="left", maintain_order="left"), "excess")
         # NumPy adds up in one order; a mean within polars' groups is put together from as many parts as it has threads.
         interval = resampler.interval(excess, figures.label_blocks(settings, horizon, excess))
-        result.append({"decile": decile} | figures.figure(float(np.nanmean(excess)), of_group.height, interval))
+        result.append({"decile": decile} | figures.figure(float(np.nanmean(excess)), len(known(excess)), interval))
     return result
 
 
